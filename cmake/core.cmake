@@ -1,0 +1,44 @@
+# The part that computes with tensors, and the program.
+find_package(Torch REQUIRED)
+find_package(CLI11 REQUIRED)
+pkg_check_modules(ZIP REQUIRED IMPORTED_TARGET libzip)
+
+set(core_sources)
+foreach(folder weights backend nn models adapters optim train run)
+  file(GLOB sources CONFIGURE_DEPENDS lib/${folder}/*.cpp)
+  list(APPEND core_sources ${sources})
+endforeach()
+
+# The kernels see no LibTorch: plain C++ on pointers, compiled for the instructions they are chosen for at run time.
+file(GLOB kernel_sources CONFIGURE_DEPENDS lib/backend/cpu/*.cpp)
+if(kernel_sources)
+  add_library(mtlora_kernels STATIC ${kernel_sources})
+  target_include_directories(mtlora_kernels PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+  target_compile_options(mtlora_kernels PRIVATE -O3)
+  file(GLOB avx512_sources CONFIGURE_DEPENDS lib/backend/cpu/*_avx512.cpp)
+  set_source_files_properties(${avx512_sources} PROPERTIES COMPILE_OPTIONS
+    "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mfma;-ffp-contract=fast")
+  file(GLOB bf16_sources CONFIGURE_DEPENDS lib/backend/cpu/*_avx512bf16.cpp)
+  set_source_files_properties(${bf16_sources} PROPERTIES COMPILE_OPTIONS
+    "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512bf16;-mfma;-ffp-contract=fast")
+  mtlora_warnings(mtlora_kernels)
+endif()
+
+add_library(mtlora_core STATIC ${core_sources})
+target_precompile_headers(mtlora_core PRIVATE <torch/torch.h>)
+target_include_directories(mtlora_core SYSTEM PUBLIC ${TORCH_INCLUDE_DIRS})
+target_link_libraries(mtlora_core PUBLIC mtlora_base ${TORCH_LIBRARIES} PRIVATE PkgConfig::ZIP)
+if(TARGET mtlora_kernels)
+  target_link_libraries(mtlora_core PUBLIC mtlora_kernels)
+endif()
+mtlora_warnings(mtlora_core)
+
+file(GLOB program_sources CONFIGURE_DEPENDS cmd/mtlora/*.cpp)
+if(program_sources)
+  add_executable(mtlora ${program_sources})
+  target_link_libraries(mtlora PRIVATE mtlora_core CLI11::CLI11)
+  mtlora_warnings(mtlora)
+  set_target_properties(mtlora PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+  install(TARGETS mtlora RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(DIRECTORY configs DESTINATION ${CMAKE_INSTALL_DATADIR}/mtlora)
+endif()

@@ -1,0 +1,132 @@
+#include "lib/core/files.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <utility>
+
+#include "lib/core/error.h"
+
+namespace mtlora {
+namespace fs = std::filesystem;
+namespace {
+
+// An open file descriptor, closed with its scope.
+class Descriptor {
+ public:
+  Descriptor(const fs::path& file, int flags)
+      : file_(file), fd_(open(file.c_str(), flags | O_CLOEXEC, 0644)) {
+    if (fd_ < 0) fail("{}: cannot open: {}", file.string(), std::strerror(errno));
+  }
+  ~Descriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  int get() const { return fd_; }
+
+  void write_all(std::string_view content) {
+    while (!content.empty()) {
+      const ssize_t written = ::write(fd_, content.data(), content.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) fail("{}: cannot write: {}", file_.string(), std::strerror(errno));
+      content.remove_prefix(static_cast<size_t>(written));
+    }
+  }
+
+  // Also closes: some file systems report a full disk only now.
+  void sync() {
+    const bool synced = fsync(fd_) == 0;
+    const int why = errno;
+    const bool closed = close(std::exchange(fd_, -1)) == 0;
+    if (!synced || !closed)
+      fail("{}: cannot write: {}", file_.string(), std::strerror(synced ? errno : why));
+  }
+
+ private:
+  fs::path file_;
+  int fd_;
+};
+
+void sync_folder(const fs::path& folder) {
+  const int fd = open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  fsync(fd);  // best effort: not every file system can
+  close(fd);
+}
+
+void rename_or_fail(const fs::path& from, const fs::path& to) {
+  std::error_code error;
+  fs::rename(from, to, error);
+  if (error) fail("{}: cannot be moved to {}: {}", from.string(), to.string(), error.message());
+}
+
+}  // namespace
+
+std::string read_file(const fs::path& file) {
+  if (fs::is_directory(file)) fail("{}: is a folder, not a file", file.string());
+  std::ifstream in(file, std::ios::binary);
+  if (!in) fail("{}: cannot open: {}", file.string(), std::strerror(errno));
+  std::string content{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  if (in.bad()) fail("{}: cannot read", file.string());
+  return content;
+}
+
+void write_file_in_place(const fs::path& file, std::string_view content) {
+  Descriptor out(file, O_WRONLY | O_CREAT | O_TRUNC);
+  out.write_all(content);
+  out.sync();
+}
+
+void write_file(const fs::path& file, std::string_view content) {
+  const fs::path beside = file.string() + ".partial";
+  try {
+    write_file_in_place(beside, content);
+    rename_or_fail(beside, file);
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove(beside, ignored);
+    throw;
+  }
+  sync_folder(file.parent_path());
+}
+
+void replace_folder(const fs::path& from, const fs::path& to) {
+  sync_folder(from);
+  if (!fs::exists(to)) {
+    rename_or_fail(from, to);
+  } else {
+    // Exchanged in one step: there is no moment without a whole folder at `to`.
+    if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) != 0)
+      fail("{}: cannot be put in the place of {}: {}", from.string(), to.string(),
+           std::strerror(errno));
+    std::error_code ignored;
+    fs::remove_all(from, ignored);
+  }
+  sync_folder(to.parent_path());
+}
+
+MappedFile::MappedFile(const fs::path& file) : path_(file) {
+  const Descriptor in(file, O_RDONLY);
+  struct stat info {};
+  if (fstat(in.get(), &info) != 0) fail("{}: cannot read: {}", file.string(), std::strerror(errno));
+  if (!S_ISREG(info.st_mode)) fail("{}: is not a plain file", file.string());
+  size_ = static_cast<size_t>(info.st_size);
+  if (size_ == 0) return;
+  void* mapped = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, in.get(), 0);
+  if (mapped == MAP_FAILED) fail("{}: cannot be mapped: {}", file.string(), std::strerror(errno));
+  data_ = static_cast<const char*>(mapped);
+}
+
+MappedFile::~MappedFile() {
+  if (data_) munmap(const_cast<char*>(data_), size_);
+}
+
+}  // namespace mtlora

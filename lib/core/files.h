@@ -1,0 +1,44 @@
+// Files: read whole, mapped, or written so that a reader never sees half of one.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace mtlora {
+
+/// The bytes of a file. Throws Error naming it when it cannot be read.
+std::string read_file(const std::filesystem::path& file);
+
+/// Writes beside, fsyncs, renames: `file` holds either its old or all of its new content. Throws
+/// Error.
+void write_file(const std::filesystem::path& file, std::string_view content);
+
+/// Writes `content` at once to a new or emptied file and fsyncs it; for files of a folder that is
+/// renamed as a whole.
+void write_file_in_place(const std::filesystem::path& file, std::string_view content);
+
+/// Puts a finished folder `from` in the place of `to` (which may exist) so that a whole one is
+/// always there.
+void replace_folder(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// A file's bytes in memory, read-only, as long as the object lives.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::filesystem::path& file);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::string_view bytes() const { return {data_, size_}; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  const char* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace mtlora

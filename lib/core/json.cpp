@@ -1,0 +1,44 @@
+#include "lib/core/json.h"
+
+#include <algorithm>
+#include <set>
+#include <vector>
+
+#include "lib/core/error.h"
+#include "lib/core/files.h"
+
+namespace mtlora {
+
+Json parse_json(std::string_view text, const std::string& origin) {
+  std::vector<std::set<std::string>> keys;  // of the objects that are open
+  std::string twice;
+  const auto watch = [&](int, Json::parse_event_t event, Json& value) {
+    if (event == Json::parse_event_t::object_start) keys.emplace_back();
+    if (event == Json::parse_event_t::object_end) keys.pop_back();
+    if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second)
+      twice = value.get<std::string>();
+    return true;
+  };
+  Json json;
+  try {
+    json = Json::parse(text.begin(), text.end(), watch, /*allow_exceptions=*/true,
+                       /*ignore_comments=*/true);
+  } catch (const Json::parse_error& e) {
+    const size_t at = std::min(e.byte, text.size());
+    const auto line =
+        1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n');
+    const std::string what = e.what();
+    const size_t colon = what.find("column");
+    const size_t detail = colon == std::string::npos ? colon : what.find(": ", colon);
+    fail("{}:{}: not valid JSON: {}", origin, line,
+         detail == std::string::npos ? what : what.substr(detail + 2));
+  }
+  if (!twice.empty()) fail("{}: the key \"{}\" stands twice in one object", origin, twice);
+  return json;
+}
+
+Json read_json(const std::filesystem::path& file) {
+  return parse_json(read_file(file), file.string());
+}
+
+}  // namespace mtlora

@@ -1,0 +1,65 @@
+#include "lib/core/log.h"
+
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <memory>
+#include <string_view>
+
+#include "lib/core/error.h"
+
+namespace mtlora::log {
+namespace {
+
+struct Sinks {
+  std::shared_ptr<spdlog::sinks::stderr_color_sink_mt> terminal;
+  spdlog::logger logger;
+
+  Sinks()
+      : terminal(std::make_shared<spdlog::sinks::stderr_color_sink_mt>(
+            colours() ? spdlog::color_mode::always : spdlog::color_mode::never)),
+        logger("mtlora", terminal) {
+    terminal->set_pattern("%^%v%$");
+    terminal->set_color(spdlog::level::info, "");
+    logger.flush_on(spdlog::level::info);
+  }
+};
+
+Sinks& sinks() {
+  static Sinks only;
+  return only;
+}
+
+}  // namespace
+
+void info(const std::string& message) {
+  sinks().logger.info(message);
+}
+void warn(const std::string& message) {
+  sinks().logger.warn("warning: " + message);
+}
+
+void also_to(const std::filesystem::path& file) {
+  try {
+    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file.string());
+    sink->set_pattern("%Y-%m-%d %H:%M:%S %v");
+    sinks().logger.sinks() = {sinks().terminal, sink};
+  } catch (const spdlog::spdlog_ex& e) {
+    fail("{}: cannot write the log: {}", file.string(), e.what());
+  }
+}
+
+void quiet(bool on) {
+  sinks().terminal->set_level(on ? spdlog::level::warn : spdlog::level::info);
+}
+
+bool colours() {
+  const char* term = std::getenv("TERM");
+  const char* no = std::getenv("NO_COLOR");
+  return isatty(STDERR_FILENO) && !(no && *no) && term && std::string_view(term) != "dumb";
+}
+
+}  // namespace mtlora::log

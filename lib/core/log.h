@@ -1,0 +1,23 @@
+// Messages to the person at the terminal (stderr) and to a run's log.txt. Takes finished strings:
+// spdlog stays out of headers.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace mtlora::log {
+
+void info(const std::string& message);
+void warn(const std::string& message);
+
+/// Appends everything to `file` too, with time stamps, until the program ends or another file is
+/// named.
+void also_to(const std::filesystem::path& file);
+
+/// Only warnings reach the terminal (the file still gets all).
+void quiet(bool on);
+
+/// Whether stderr is a terminal that wants colours (NO_COLOR unset, TERM not "dumb").
+bool colours();
+
+}  // namespace mtlora::log

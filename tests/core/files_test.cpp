@@ -1,0 +1,46 @@
+#include "lib/core/files.h"
+
+#include <catch2/catch.hpp>
+
+#include "lib/core/error.h"
+#include "tests/support/paths.h"
+
+using namespace mtlora;
+using test::TempDir;
+
+TEST_CASE("a file is written whole or not at all", "[core]") {
+  const TempDir dir;
+  write_file(dir / "a", "one");
+  write_file(dir / "a", "two");
+  CHECK(read_file(dir / "a") == "two");
+  CHECK_FALSE(std::filesystem::exists(dir / "a.partial"));
+  CHECK_THROWS_WITH(write_file(dir / "none" / "a", "x"), Catch::Contains("none/a"));
+}
+
+TEST_CASE("a full disk is an error that names the file and leaves the old content", "[core]") {
+  if (!test::available("/dev/full")) return;
+  CHECK_THROWS_WITH(write_file_in_place("/dev/full", "x"),
+                    Catch::Contains("/dev/full") && Catch::Contains("No space left"));
+}
+
+TEST_CASE("a folder is replaced as a whole", "[core]") {
+  const TempDir dir;
+  for (const char* name : {"new", "old"}) {
+    std::filesystem::create_directory(dir / name);
+    write_file(dir / name / "content", name);
+  }
+  replace_folder(dir / "new", dir / "old");
+  CHECK(read_file(dir / "old" / "content") == "new");
+  CHECK_FALSE(std::filesystem::exists(dir / "new"));
+}
+
+TEST_CASE("a mapped file shows its bytes; what is no file is refused", "[core]") {
+  const TempDir dir;
+  write_file(dir / "a", "bytes");
+  write_file(dir / "empty", "");
+  CHECK(MappedFile(dir / "a").bytes() == "bytes");
+  CHECK(MappedFile(dir / "empty").bytes().empty());
+  CHECK_THROWS_AS(MappedFile(dir / "none"), Error);
+  CHECK_THROWS_AS(MappedFile(dir.path()), Error);
+  CHECK_THROWS_AS(read_file(dir.path()), Error);
+}

@@ -1,0 +1,128 @@
+#include "lib/models/bert_encoder.h"
+
+#include <cmath>
+
+#include "lib/core/error.h"
+#include "lib/nn/names.h"
+
+namespace mtlora {
+BertConfig::BertConfig(const ModelConfig& config, std::optional<double> dropout)
+    : vocab_size(config.integer("vocab_size")),
+      hidden_size(config.integer("hidden_size")),
+      num_hidden_layers(config.integer("num_hidden_layers")),
+      num_attention_heads(config.integer("num_attention_heads")),
+      intermediate_size(config.integer("intermediate_size")),
+      max_position_embeddings(config.integer("max_position_embeddings")),
+      type_vocab_size(config.integer("type_vocab_size")),
+      hidden_dropout_prob(dropout.value_or(config.number("hidden_dropout_prob"))),
+      attention_probs_dropout_prob(dropout.value_or(config.number("attention_probs_dropout_prob"))),
+      layer_norm_eps(config.number("layer_norm_eps")) {
+  config.require("hidden_act", "gelu");
+  config.require("position_embedding_type", "absolute");
+  if (num_attention_heads == 0 || hidden_size % num_attention_heads != 0 || num_hidden_layers == 0)
+    fail("{}: {} layers of width {} with {} heads cannot be built", config.origin(),
+         num_hidden_layers, hidden_size, num_attention_heads);
+}
+
+BertEmbeddingsImpl::BertEmbeddingsImpl(const BertConfig& c)
+    : first_position_(c.first_position),
+      norm_(c.hidden_size, c.layer_norm_eps),
+      dropout_(c.hidden_dropout_prob) {
+  const auto table = [&](const char* name, int64_t entries) {
+    return name_group(*this, name).register_parameter("weight", torch::empty({entries, c.hidden_size}));
+  };
+  word = table("word_embeddings", c.vocab_size);
+  position = table("position_embeddings", c.max_position_embeddings);
+  segment = table("token_type_embeddings", c.type_vocab_size);
+  register_module("LayerNorm", norm_);
+  register_module("dropout", dropout_);
+}
+
+Tensor BertEmbeddingsImpl::forward(const Batch& batch, const Pass& pass) {
+  const Tensor sum = at::embedding(word, batch.ids) +
+                     at::embedding(position, batch.positions + first_position_) +
+                     at::embedding(segment, batch.segments);
+  return dropout_(norm_(sum), pass);
+}
+
+BertLayerImpl::BertLayerImpl(const BertConfig& c)
+    : attention_{c.num_attention_heads,
+                 1.0 / std::sqrt(static_cast<double>(c.hidden_size / c.num_attention_heads))},
+      qkv_(LinearShape{c.hidden_size, 3 * c.hidden_size},
+           std::vector<std::string>{"query", "key", "value"}),
+      attention_output_(LinearShape{c.hidden_size, c.hidden_size}),
+      intermediate_(LinearShape{c.hidden_size, c.intermediate_size}),
+      output_(LinearShape{c.intermediate_size, c.hidden_size}),
+      attention_norm_(c.hidden_size, c.layer_norm_eps),
+      output_norm_(c.hidden_size, c.layer_norm_eps),
+      attention_dropout_(c.attention_probs_dropout_prob),
+      attention_output_dropout_(c.hidden_dropout_prob),
+      output_dropout_(c.hidden_dropout_prob) {
+  torch::nn::Module& attention = name_group(*this, "attention");
+  torch::nn::Module& self = name_group(attention, "self");
+  self.register_module("qkv", qkv_);
+  self.register_module("dropout", attention_dropout_);
+  torch::nn::Module& projection = name_group(attention, "output");
+  projection.register_module("dense", attention_output_);
+  projection.register_module("LayerNorm", attention_norm_);
+  projection.register_module("dropout", attention_output_dropout_);
+  name_group(*this, "intermediate").register_module("dense", intermediate_);
+  torch::nn::Module& output = name_group(*this, "output");
+  output.register_module("dense", output_);
+  output.register_module("LayerNorm", output_norm_);
+  output.register_module("dropout", output_dropout_);
+}
+
+Tensor BertLayerImpl::forward(const Tensor& x, const Batch& batch, const Pass& pass) {
+  const Tensor context = backend::self_attention(qkv_(x, pass), batch.packing, attention_,
+                                                 attention_dropout_->at(pass));
+  return after_attention(context, x, pass);
+}
+
+Tensor BertLayerImpl::forward_first(const Tensor& x, const Batch& batch, const Pass& pass) {
+  const Pass of_first = pass.at(batch.first);
+  const Tensor first = x.index_select(0, batch.first);
+  const Tensor q = qkv_->forward_parts(first, 0, 1, of_first);
+  const Tensor kv = qkv_->forward_parts(x, 1, 3, pass);
+  const Tensor context =
+      backend::pooled_attention(q, kv, batch.packing, attention_, attention_dropout_->at(of_first));
+  return after_attention(context, first, of_first);
+}
+
+Tensor BertLayerImpl::after_attention(const Tensor& context, const Tensor& residual,
+                                      const Pass& pass) {
+  const Tensor attended = attention_norm_(attention_output_(context, pass), residual,
+                                          attention_output_dropout_->at(pass));
+  const Tensor inner = backend::gelu(intermediate_(attended, pass));
+  return output_norm_(output_(inner, pass), attended, output_dropout_->at(pass));
+}
+
+BertEncoderImpl::BertEncoderImpl(const BertConfig& config)
+    : config_(config), embeddings_(register_module("embeddings", BertEmbeddings(config))) {
+  torch::nn::Module& layers = name_group(name_group(*this, "encoder"), "layer");
+  for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
+    layers_.push_back(BertLayer(config));
+    layers.register_module(std::to_string(i), layers_.back());
+  }
+  if (!config.has_pooler) return;
+  pooler_ = Linear(LinearShape{config.hidden_size, config.hidden_size});
+  name_group(*this, "pooler").register_module("dense", pooler_);
+}
+
+std::vector<Tensor> BertEncoderImpl::hidden_states(const Batch& batch, const Pass& pass) {
+  std::vector<Tensor> states = {embeddings_(batch, pass)};
+  for (BertLayer& layer : layers_) states.push_back(layer(states.back(), batch, pass));
+  return states;
+}
+
+Tensor BertEncoderImpl::first_tokens(const Batch& batch, const Pass& pass) {
+  Tensor x = embeddings_(batch, pass);
+  for (size_t i = 0; i + 1 < layers_.size(); ++i) x = layers_[i](x, batch, pass);
+  return layers_.back()->forward_first(x, batch, pass);
+}
+
+Tensor BertEncoderImpl::pooled(const Batch& batch, const Pass& pass) {
+  return torch::tanh(pooler_(first_tokens(batch, pass), pass.at(batch.first)));
+}
+
+}  // namespace mtlora

@@ -1,0 +1,91 @@
+#include "lib/models/model_config.h"
+
+#include "lib/core/error.h"
+
+namespace mtlora {
+namespace fs = std::filesystem;
+
+namespace {
+
+fs::path config_file(const fs::path& folder) {
+  const std::string what =
+      "a Hugging Face model folder holds config.json, model.safetensors (or pytorch_model.bin) and "
+      "the "
+      "tokenizer's files; download all files of the model's page (such as FacebookAI/roberta-base) "
+      "into it, "
+      "or run scripts/fetch_minilm for the small default model";
+  if (!fs::exists(folder)) fail("{}: there is no such model folder. {}", folder.string(), what);
+  if (!fs::is_directory(folder)) fail("{}: is not a model folder. {}", folder.string(), what);
+  if (!fs::exists(folder / "config.json"))
+    fail("{}: has no config.json. {}", folder.string(), what);
+  return folder / "config.json";
+}
+
+}  // namespace
+
+ModelConfig::ModelConfig(const fs::path& folder)
+    : json_(read_json(config_file(folder))), origin_((folder / "config.json").string()) {
+  if (!json_.is_object()) fail("{}: expected an object", origin_);
+}
+
+const Json& ModelConfig::find(const char* key) const {
+  const auto found = json_.find(key);
+  if (found == json_.end() || found->is_null()) fail("{}: the key \"{}\" is missing", origin_, key);
+  return *found;
+}
+
+int64_t ModelConfig::integer(const char* key) const {
+  const Json& value = find(key);
+  if (!value.is_number_integer() || value.get<int64_t>() < 0 || value.get<int64_t>() > (1 << 30))
+    fail("{}: \"{}\" should be a whole number, got {}", origin_, key, value.dump());
+  return value.get<int64_t>();
+}
+
+double ModelConfig::number(const char* key) const {
+  const Json& value = find(key);
+  if (!value.is_number()) fail("{}: \"{}\" should be a number, got {}", origin_, key, value.dump());
+  return value.get<double>();
+}
+
+std::string ModelConfig::text(const char* key) const {
+  const Json& value = find(key);
+  if (!value.is_string()) fail("{}: \"{}\" should be a string, got {}", origin_, key, value.dump());
+  return value.get<std::string>();
+}
+
+double ModelConfig::number_or(const char* key, double otherwise) const {
+  const auto found = json_.find(key);
+  return found == json_.end() || found->is_null() ? otherwise : number(key);
+}
+
+int64_t ModelConfig::integer_or(const char* key, int64_t otherwise) const {
+  const auto found = json_.find(key);
+  return found == json_.end() || found->is_null() ? otherwise : integer(key);
+}
+
+std::string ModelConfig::text_or(const char* key, const std::string& otherwise) const {
+  const auto found = json_.find(key);
+  return found == json_.end() || found->is_null() ? otherwise : text(key);
+}
+
+void ModelConfig::require(const char* key, const std::string& wanted) const {
+  const std::string got = text_or(key, wanted);
+  if (got != wanted)
+    fail("{}: \"{}\" is \"{}\"; only \"{}\" is implemented for this model family", origin_, key,
+         got, wanted);
+}
+
+std::vector<std::string> ModelConfig::labels() const {
+  const auto found = json_.find("id2label");
+  if (found == json_.end() || !found->is_object()) return {};
+  std::vector<std::string> labels(found->size());
+  for (size_t i = 0; i < labels.size(); ++i) {
+    const auto label = found->find(std::to_string(i));
+    if (label == found->end() || !label->is_string())
+      fail("{}: \"id2label\" should name the labels 0 to {}", origin_, labels.size() - 1);
+    labels[i] = label->get<std::string>();
+  }
+  return labels;
+}
+
+}  // namespace mtlora

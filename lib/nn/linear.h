@@ -1,0 +1,81 @@
+// A linear layer with named parts and a slot for one adapter. Models are built from these, so
+// adapting a model never replaces a module: it fills slots.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/nn/pass.h"
+
+namespace mtlora {
+
+/// Rows begin .. end of a weight that are a layer of their own in the checkpoint: "query" 0..768.
+struct Part {
+  std::string name;
+  int64_t begin = 0, end = 0;
+  int64_t size() const { return end - begin; }
+};
+
+/// The map x -> x Wᵀ + b. weight [out, in]; bias [out] or undefined.
+struct Affine {
+  Tensor weight, bias;
+};
+
+/// A trainable change to the given parts of one linear layer.
+class Adapter : public torch::nn::Module {
+ public:
+  /// The adapted output [tokens, out] of x [tokens, in], for the rows begin .. end of the weight
+  /// (out = end - begin; a range always holds whole parts). `base` is the layer's own map, rows
+  /// begin .. end.
+  virtual Tensor forward(const Tensor& x, const Affine& base, const Part& range,
+                         const Pass& pass) = 0;
+
+  /// The plain map equal to forward() in evaluation, computed in the type of `base` (fp32 or
+  /// double), of all rows.
+  virtual Affine merged(const Affine& base) const = 0;
+};
+
+struct LinearShape {
+  int64_t in = 0, out = 0;
+  bool has_bias = true;
+};
+
+class LinearImpl : public torch::nn::Module {
+ public:
+  explicit LinearImpl(LinearShape shape);
+  /// Several layers of equal input as one: parts.size() parts of shape.out / parts.size() rows
+  /// each.
+  LinearImpl(LinearShape shape, const std::vector<std::string>& part_names);
+
+  /// x [tokens, in] -> [tokens, out]
+  Tensor forward(const Tensor& x, const Pass& pass) {
+    return forward_parts(x, 0, parts_.size(), pass);
+  }
+  /// Only parts first .. last (exclusive): x [tokens, in] -> [tokens, their rows]
+  Tensor forward_parts(const Tensor& x, size_t first, size_t last, const Pass& pass);
+
+  /// Puts an adapter into the slot. The base is frozen or not by the caller.
+  void attach(std::shared_ptr<Adapter> adapter);
+  /// Folds the adapter into the weights, in fp32, and empties the slot.
+  void merge();
+
+  const LinearShape& shape() const { return shape_; }
+  const std::vector<Part>& parts() const { return parts_; }
+  /// Whether the parts are layers of their own in the checkpoint.
+  bool is_fused() const { return parts_.size() > 1; }
+  const std::shared_ptr<Adapter>& adapter() const { return adapter_; }
+
+  Tensor weight, bias;  ///< [out, in], [out]
+
+ private:
+  LinearShape shape_;
+  std::vector<Part> parts_;
+  std::shared_ptr<Adapter> adapter_;
+};
+TORCH_MODULE(Linear);
+
+}  // namespace mtlora

@@ -1,0 +1,82 @@
+#include "lib/nn/names.h"
+
+#include <functional>
+
+namespace mtlora {
+namespace {
+
+std::string join(const std::string& path, const std::string& name) {
+  return path.empty() ? name : name.empty() ? path : path + "." + name;
+}
+
+std::string parent(const std::string& path) {
+  const size_t dot = path.rfind('.');
+  return dot == std::string::npos ? "" : path.substr(0, dot);
+}
+
+// The path of one part: of a fused layer "….self.qkv" it is "….self.query".
+std::string part_path(const std::string& path, const LinearImpl& linear, const Part& part) {
+  return linear.is_fused() ? join(parent(path), part.name) : path;
+}
+
+using Visitor = std::function<bool(const std::string& path, torch::nn::Module& module)>;
+
+// Visits modules from the root on; `visit` says whether to go on below.
+void walk(const std::string& path, torch::nn::Module& module, const Visitor& visit) {
+  if (!visit(path, module)) return;
+  for (const auto& child : module.named_children())
+    walk(join(path, child.key()), *child.value(), visit);
+}
+
+void add_linear(const std::string& path, const LinearImpl& linear, std::vector<NamedTensor>& out) {
+  const auto add = [&](const char* name, const Tensor& whole) {
+    if (!whole.defined()) return;
+    for (const Part& part : linear.parts())
+      out.push_back({join(part_path(path, linear, part), name),
+                     whole.detach().narrow(0, part.begin, part.size()), whole});
+  };
+  add("weight", linear.weight);
+  add("bias", linear.bias);
+  if (!linear.adapter()) return;
+  for (const auto& p : linear.adapter()->named_parameters()) {
+    const size_t dot = p.key().find('.');  // a part's own tensors stand below its name
+    const bool of_part = linear.is_fused() && dot != std::string::npos;
+    out.push_back({join(of_part ? parent(path) : path, p.key()), p.value().detach(), p.value()});
+  }
+}
+
+}  // namespace
+
+std::vector<Slot> linear_slots(torch::nn::Module& root) {
+  std::vector<Slot> slots;
+  walk("", root, [&](const std::string& path, torch::nn::Module& module) {
+    auto* linear = module.as<LinearImpl>();
+    if (!linear) return true;
+    for (size_t i = 0; i < linear->parts().size(); ++i)
+      slots.push_back({part_path(path, *linear, linear->parts()[i]), linear, i});
+    return false;
+  });
+  return slots;
+}
+
+std::vector<NamedTensor> named_tensors(const torch::nn::Module& root) {
+  std::vector<NamedTensor> tensors;
+  // walking does not change the modules
+  walk("", const_cast<torch::nn::Module&>(root),
+       [&](const std::string& path, torch::nn::Module& module) {
+         if (const auto* linear = module.as<LinearImpl>()) {
+           add_linear(path, *linear, tensors);
+           return false;
+         }
+         for (const auto& p : module.named_parameters(/*recurse=*/false))
+           tensors.push_back({join(path, p.key()), p.value().detach(), p.value()});
+         return true;
+       });
+  return tensors;
+}
+
+torch::nn::Module& name_group(torch::nn::Module& parent_module, const std::string& name) {
+  return *parent_module.register_module(name, std::make_shared<torch::nn::Module>());
+}
+
+}  // namespace mtlora

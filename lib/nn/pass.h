@@ -1,0 +1,50 @@
+// What flows through a model: a batch of un-padded sequences, and what one forward pass knows
+// beside it.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+
+#include "lib/backend/ops.h"
+#include "lib/core/random.h"
+
+namespace mtlora {
+
+using torch::Tensor;
+
+/// Sequences one after another, un-padded. Filler tokens (a run rounded up to a convenient length)
+/// may follow the last sequence; no output that matters depends on them.
+struct Batch {
+  Tensor ids, positions, segments;  ///< [tokens] int64; positions count from 0 in each sequence
+  backend::Packing packing;         ///< where each sequence lies
+  Tensor first;                     ///< [sequences] int64: the first token of each
+  Tensor rows;    ///< [tokens] int64: the identity of each token, the key of dropout
+  Tensor labels;  ///< [sequences] class (int64) or value (float); undefined when unknown
+
+  int64_t sequences() const { return first.size(0); }
+};
+
+/// The identity of a token for dropout: of its example's place in the order of the epoch, and its
+/// place in it.
+inline int64_t row_identity(int64_t example, int64_t token) {
+  return static_cast<int64_t>(
+      combine(static_cast<uint64_t>(example), static_cast<uint64_t>(token)));
+}
+
+/// One forward pass.
+struct Pass {
+  bool training = false;
+  uint64_t key = 0;  ///< of the run's seed and the step
+  Tensor rows;       ///< [tokens] int64, see Batch::rows; of the rows at hand
+
+  /// Dropout with probability p at one site of the model; none in evaluation.
+  backend::Dropout dropout(double p, uint64_t site) const {
+    if (!training || p <= 0) return {};
+    return {p, combine(key, site), rows};
+  }
+  /// The same pass for a selection of rows.
+  Pass at(const Tensor& index) const { return {training, key, rows.index_select(0, index)}; }
+};
+
+}  // namespace mtlora

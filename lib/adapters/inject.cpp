@@ -1,0 +1,137 @@
+#include "lib/adapters/inject.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "lib/core/error.h"
+#include "lib/core/glob.h"
+#include "lib/core/random.h"
+#include "lib/nn/dropout.h"
+
+namespace mtlora {
+namespace {
+
+// Paths with their numbers replaced by *, each once: "encoder.layer.*.output.dense" stands for all
+// layers.
+std::string candidates(const std::vector<std::string>& paths) {
+  std::vector<std::string> shown;
+  for (std::string path : paths) {
+    for (size_t i = 0; i < path.size(); ++i)
+      if (std::isdigit(static_cast<unsigned char>(path[i])) && i > 0 && path[i - 1] == '.') {
+        const size_t end = std::min(path.find('.', i), path.size());
+        path.replace(i, end - i, "*");
+      }
+    if (std::find(shown.begin(), shown.end(), path) == shown.end()) shown.push_back(path);
+  }
+  return fmt::format("{}", fmt::join(shown, "\n  "));
+}
+
+// Which of `paths` each pattern matches; a pattern that matches none is a problem.
+std::vector<bool> matches(const std::vector<std::string>& patterns,
+                          const std::vector<std::string>& paths, const char* option) {
+  std::vector<bool> matched(paths.size());
+  Problems problems;
+  for (const std::string& pattern : patterns) {
+    bool any = false;
+    for (size_t i = 0; i < paths.size(); ++i)
+      if (path_match(pattern, paths[i])) any = matched[i] = true;
+    if (!any)
+      problems.add(fmt::format("{}: \"{}\" matches nothing in this model", option, pattern));
+  }
+  if (!problems.empty())
+    fail(
+        "{}\nA name is for the last component of a path, a pattern with dots for the whole path "
+        "(* is any part of it, ** may cross dots). There are:\n  {}",
+        problems.text(), candidates(paths));
+  return matched;
+}
+
+void fill_slots(torch::nn::Module& model, const AdapterOptions& options, AdapterSet& set,
+                uint64_t seed) {
+  const std::vector<Slot> slots = linear_slots(model);
+  std::vector<std::string> paths;
+  for (const Slot& slot : slots) paths.push_back(slot.path);
+  if (options.targets.empty()) fail("/adapter/targets: the method needs at least one target");
+  const std::vector<bool> matched = matches(options.targets, paths, "/adapter/targets");
+  for (size_t i = 0; i < slots.size();) {
+    LinearImpl* linear = slots[i].linear;
+    AdaptedLayer layer{"", linear->shape(), {}, 0};
+    for (; i < slots.size() && slots[i].linear == linear; ++i) {
+      if (!matched[i]) continue;
+      if (layer.path.empty()) layer.path = slots[i].path;
+      layer.parts.push_back(linear->parts()[slots[i].part]);
+    }
+    if (layer.parts.empty()) continue;
+    layer.key = combine(seed, name_key(layer.path));
+    linear->attach(set.make(layer));
+  }
+}
+
+// query, key and value are one parameter inside: a pattern that names only some of them would train
+// all.
+void refuse_half_fused(const std::vector<NamedTensor>& own,
+                       const std::vector<std::string>& patterns) {
+  const auto named = [&](const NamedTensor& t) {
+    return std::any_of(patterns.begin(), patterns.end(),
+                       [&](const std::string& p) { return path_match(p, t.name); });
+  };
+  for (const NamedTensor& t : own)
+    for (const NamedTensor& other : own)
+      if (t.parameter.is_same(other.parameter) && named(t) && !named(other))
+        fail("/adapter/trainable: \"{}\" can only be trained together with \"{}\"", t.name,
+             other.name);
+}
+
+}  // namespace
+
+void AdapterOptions::fields(Fields& f) {
+  f("targets", targets,
+    "Layers to adapt: the last component of their path, or a pattern of the whole path.");
+  f("trainable", trainable, "Patterns of further tensors of the model to train.");
+  f("start_from", start_from, "A checkpoint whose adapter starts this one; the head starts anew.");
+  f("method", method, "What is trained.", adapter_kind());
+}
+
+int64_t Trained::count() const {
+  int64_t count = 0;
+  for (const NamedTensor& t : tensors) count += t.tensor.numel();
+  return count;
+}
+
+Trained inject(torch::nn::Module& model, const AdapterOptions& options, uint64_t seed,
+               const std::vector<std::string>& always) {
+  for (Tensor& p : model.parameters()) p.set_requires_grad(false);
+  const std::vector<NamedTensor> own = named_tensors(model);
+
+  const std::unique_ptr<AdapterSet> set =
+      adapter_method(options.method.name).start(options.method.options);
+  if (set->fills_slots()) fill_slots(model, options, *set, seed);
+
+  std::vector<std::string> names;
+  for (const NamedTensor& t : own) names.push_back(t.name);
+  for (const auto& [patterns, option] :
+       {std::pair{set->trainable(), "the method"}, {options.trainable, "/adapter/trainable"}}) {
+    const std::vector<bool> matched = matches(patterns, names, option);
+    for (size_t i = 0; i < own.size(); ++i)
+      if (matched[i]) Tensor(own[i].parameter).set_requires_grad(true);
+  }
+  for (const NamedTensor& t : own)
+    for (const std::string& pattern : always)
+      if (path_match(pattern, t.name)) Tensor(t.parameter).set_requires_grad(true);
+  refuse_half_fused(own, options.trainable);
+  name_dropout_sites(model);
+
+  Trained trained;
+  for (NamedTensor& t : named_tensors(model))
+    if (t.parameter.requires_grad()) trained.tensors.push_back(std::move(t));
+  for (const auto& p : model.named_parameters())
+    if (p.value().requires_grad()) trained.parameters.emplace_back(p.key(), p.value());
+  return trained;
+}
+
+void merge_adapters(torch::nn::Module& model) {
+  for (const Slot& slot : linear_slots(model)) slot.linear->merge();
+}
+
+}  // namespace mtlora

@@ -1,0 +1,70 @@
+// LoRA: y = W x + b + s B A dropout(x), with W and b frozen; s = alpha / rank, or alpha /
+// sqrt(rank) (rsLoRA). Hu et al. 2021, arXiv:2106.09685, section 4.1; Kalajdzievski 2023,
+// arXiv:2312.03732. Initialisation as microsoft/LoRA loralib 0.1.2 and Hugging Face PEFT.
+
+#include <cmath>
+
+#include "lib/adapters/low_rank.h"
+#include "lib/core/random.h"
+
+namespace mtlora {
+namespace {
+
+struct LoraOptions {
+  int64_t rank = 8;
+  double alpha = 16.0, dropout = 0.0;
+  bool rslora = false;
+  std::string init = "kaiming", bias = "none";
+
+  void fields(Fields& f) {
+    f("rank", rank, "Rank of the change.", at_least(1));
+    f("alpha", alpha, "The change is scaled by alpha / rank.");
+    f("dropout", dropout, "Dropout probability on the adapter's input.", at_least_zero_below(1));
+    f("rslora", rslora, "Scale by alpha / sqrt(rank) instead.");
+    f("init", init,
+      "Start of A: kaiming is uniform within 1/sqrt(in), gaussian has deviation 1/rank. B starts "
+      "at 0.",
+      one_of({"kaiming", "gaussian"}));
+    f("bias", bias,
+      "Which biases are trained: none, those of the adapted layers (lora_only), or all of the "
+      "model.",
+      one_of({"none", "lora_only", "all"}));
+  }
+  double scale() const {
+    const auto r = static_cast<double>(rank);
+    return rslora ? alpha / std::sqrt(r) : alpha / r;
+  }
+  int64_t parameters(int64_t in, int64_t out) const {
+    return rank * (in + out) + (bias == "lora_only" ? out : 0);
+  }
+  std::vector<std::string> trainable() const {
+    return bias == "all" ? std::vector<std::string>{"bias"} : std::vector<std::string>{};
+  }
+};
+
+class Lora final : public LowRankAdapter {
+ public:
+  Lora(const LoraOptions& o, const AdaptedLayer& layer)
+      : LowRankAdapter({o.scale(), o.dropout, o.bias == "lora_only"}, layer) {
+    for (Pair& pair : pairs_) {
+      const uint64_t key = combine(layer.key, name_key(pair.part.name));
+      const Tensor start = o.init == "kaiming" ? kaiming_uniform(o.rank, layer.shape.in, key)
+                                               : gaussian(o.rank, layer.shape.in,
+                                                          1.0 / static_cast<double>(o.rank), key);
+      pair.a = add(pair, "lora_A", start);
+      pair.b = add(pair, "lora_B", torch::zeros({pair.part.size(), o.rank}));
+    }
+  }
+
+ private:
+  Tensor folded(size_t pair) const override { return pairs_[pair].b; }
+};
+
+}  // namespace
+
+AdapterMethod lora() {
+  return layerwise<LoraOptions, Lora>({"lora", "Adds a product of two thin matrices to the weight.",
+                                       "ΔW = (α/r)·B·A", "Hu et al. 2021, arXiv:2106.09685"});
+}
+
+}  // namespace mtlora

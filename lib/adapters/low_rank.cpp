@@ -1,0 +1,80 @@
+#include "lib/adapters/low_rank.h"
+
+#include <cmath>
+
+#include "lib/core/random.h"
+#include "lib/nn/names.h"
+
+namespace mtlora {
+namespace {
+
+template <class Draw>
+Tensor drawn(int64_t rows, int64_t columns, uint64_t key, Draw draw) {
+  Tensor values = torch::empty({rows, columns});
+  Random random(key);
+  float* at = values.data_ptr<float>();
+  for (int64_t i = 0; i < values.numel(); ++i) at[i] = static_cast<float>(draw(random));
+  return values;
+}
+
+}  // namespace
+
+Tensor kaiming_uniform(int64_t rows, int64_t columns, uint64_t key) {
+  const double bound = 1.0 / std::sqrt(static_cast<double>(columns));
+  return drawn(rows, columns, key, [=](Random& r) { return bound * (2 * r.uniform() - 1); });
+}
+
+Tensor gaussian(int64_t rows, int64_t columns, double deviation, uint64_t key) {
+  return drawn(rows, columns, key, [=](Random& r) { return deviation * r.normal(); });
+}
+
+LowRankAdapter::LowRankAdapter(const Settings& settings, const AdaptedLayer& layer)
+    : settings_(settings), dropout_(register_module("dropout", DropoutSite(settings.dropout))) {
+  settings_.has_bias = settings.has_bias && layer.shape.has_bias;
+  for (const Part& part : layer.parts) {
+    torch::nn::Module* home = part.name.empty() ? this : &name_group(*this, part.name);
+    pairs_.push_back({part, home, {}, {}, {}});
+    if (settings_.has_bias)
+      pairs_.back().bias = add(pairs_.back(), "bias_change", torch::zeros({part.size()}));
+  }
+}
+
+Tensor LowRankAdapter::forward(const Tensor& x, const Affine& base, const Part& range,
+                               const Pass& pass) {
+  backend::LowRank update;
+  update.dropout = dropout_->at(pass);
+  std::vector<Tensor> downs;
+  int64_t rank = 0;
+  for (size_t i = 0; i < pairs_.size(); ++i) {
+    const Pair& pair = pairs_[i];
+    if (pair.part.begin < range.begin || pair.part.end > range.end) continue;
+    downs.push_back(pair.a);
+    const int64_t r = pair.a.size(0);
+    update.parts.push_back({pair.part.begin - range.begin, pair.part.end - range.begin, rank,
+                            rank + r, folded(i) * settings_.scale});
+    rank += r;
+  }
+  if (downs.empty()) return backend::linear(x, base.weight, base.bias);
+  update.a = downs.size() == 1 ? downs[0] : torch::cat(downs);
+  Tensor y = backend::linear_low_rank(x, base.weight, base.bias, update);
+  if (!settings_.has_bias) return y;
+  Tensor change = torch::zeros({range.size()}, torch::kFloat);
+  for (const Pair& pair : pairs_)
+    if (pair.part.begin >= range.begin && pair.part.end <= range.end)
+      change = change.slice_scatter(pair.bias, 0, pair.part.begin - range.begin,
+                                    pair.part.end - range.begin);
+  return y + change.to(y.scalar_type());
+}
+
+Affine LowRankAdapter::merged(const Affine& base) const {
+  Affine out{base.weight.clone(), base.bias.defined() ? base.bias.clone() : Tensor()};
+  for (size_t i = 0; i < pairs_.size(); ++i) {
+    const Pair& pair = pairs_[i];
+    const Tensor change = settings_.scale * folded(i).mm(pair.a);
+    out.weight.narrow(0, pair.part.begin, pair.part.size()) += change.to(base.weight.scalar_type());
+    if (pair.bias.defined()) out.bias.narrow(0, pair.part.begin, pair.part.size()) += pair.bias;
+  }
+  return out;
+}
+
+}  // namespace mtlora

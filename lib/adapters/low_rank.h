@@ -1,0 +1,54 @@
+// What the methods whose change is a product of thin matrices share: y = x Wᵀ + b + dropout(x) Aᵀ
+// (s B T)ᵀ. Each adapted part has its own pair; T is the identity for LoRA. `B T` folds once a pass
+// into one [out, rank] matrix, so every structure costs what LoRA costs.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <vector>
+
+#include "lib/adapters/registry.h"
+#include "lib/nn/dropout.h"
+
+namespace mtlora {
+
+class LowRankAdapter : public Adapter {
+ public:
+  Tensor forward(const Tensor& x, const Affine& base, const Part& range, const Pass& pass) final;
+  Affine merged(const Affine& base) const final;
+
+ protected:
+  struct Settings {
+    double scale;           ///< s: alpha / rank, or alpha / sqrt(rank)
+    double dropout;         ///< on the adapter's input
+    bool has_bias = false;  ///< train a change of the adapted parts' bias as well
+  };
+  LowRankAdapter(const Settings& settings, const AdaptedLayer& layer);
+
+  /// The trained tensors of one part. a [rank, in], b [out, rank]; bias [out] or undefined.
+  struct Pair {
+    Part part;
+    torch::nn::Module* home;  ///< where the part's tensors are registered
+    Tensor a, b, bias;
+  };
+  /// Registers `name` among a pair's tensors.
+  static Tensor add(Pair& pair, const char* name, const Tensor& value) {
+    return pair.home->register_parameter(name, value);
+  }
+  /// B T of a pair, [out, rank], without the scale.
+  virtual Tensor folded(size_t pair) const = 0;
+
+  std::vector<Pair> pairs_;
+
+ private:
+  Settings settings_;
+  DropoutSite dropout_;
+};
+
+/// Starting values [rows, columns] of one named tensor of one layer; drawn from the layer's key and
+/// the name, so that they do not depend on the order of building. Kaiming-uniform with a = √5:
+/// U(±1/√columns).
+Tensor kaiming_uniform(int64_t rows, int64_t columns, uint64_t key);
+Tensor gaussian(int64_t rows, int64_t columns, double deviation, uint64_t key);
+
+}  // namespace mtlora

@@ -1,0 +1,79 @@
+// AdamW: m ← β1 m + (1-β1) g; v ← β2 v + (1-β2) g²; θ ← θ - lr·wd·θ - lr · m̂ / (√v̂ + ε), with
+// bias-corrected m̂ and v̂. Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2; numbers as
+// torch.optim.AdamW.
+
+#include "lib/backend/optimizer_ops.h"
+#include "lib/optim/registry.h"
+
+namespace mtlora {
+namespace {
+
+struct AdamWOptions {
+  double lr = 5e-4, weight_decay = 0.01, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+
+  void fields(Fields& f) {
+    f("lr", lr, "Learning rate at the schedule's height.", not_negative());
+    f("weight_decay", weight_decay, "Decoupled weight decay; biases and norms do not decay.",
+      not_negative());
+    f("beta1", beta1, "Decay of the first moment.", at_least_zero_below(1));
+    f("beta2", beta2, "Decay of the second moment.", at_least_zero_below(1));
+    f("epsilon", epsilon, "Added to the root of the second moment.", positive());
+  }
+};
+
+// The parameters that share one weight decay, with their moments.
+struct Group {
+  std::vector<size_t> index;  // among all parameters
+  std::vector<Tensor> parameters, first, second, steps;
+};
+
+class AdamW final : public Optimizer {
+ public:
+  AdamW(const AdamWOptions& options, const std::vector<Parameter>& parameters) : options_(options) {
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      const Parameter& p = parameters[i];
+      Group& group = p.decays ? decaying_ : plain_;
+      group.index.push_back(i);
+      group.parameters.push_back(p.tensor.detach());
+      const auto moment = [&](const char* name, std::vector<Tensor>& list, const Tensor& start) {
+        list.push_back(start);
+        state_.emplace_back(std::string(name) + "/" + p.name, start);
+      };
+      moment("exp_avg", group.first, torch::zeros_like(p.tensor.detach()));
+      moment("exp_avg_sq", group.second, torch::zeros_like(p.tensor.detach()));
+      moment("step", group.steps, torch::zeros({}, torch::kFloat));
+    }
+  }
+
+  void step(const std::vector<Tensor>& gradients, double factor) override {
+    move(decaying_, gradients, factor, options_.weight_decay);
+    move(plain_, gradients, factor, 0.0);
+  }
+  std::vector<std::pair<std::string, Tensor>> state() override { return state_; }
+  double lr() const override { return options_.lr; }
+
+ private:
+  void move(Group& group, const std::vector<Tensor>& gradients, double factor, double decay) {
+    if (group.index.empty()) return;
+    std::vector<Tensor> own;
+    for (const size_t i : group.index) own.push_back(gradients[i]);
+    backend::fused_adamw(
+        group.parameters, own, group.first, group.second, group.steps,
+        {options_.lr * factor, options_.beta1, options_.beta2, options_.epsilon, decay});
+  }
+
+  AdamWOptions options_;
+  Group decaying_, plain_;
+  std::vector<std::pair<std::string, Tensor>> state_;
+};
+
+}  // namespace
+
+OptimizerEntry adamw() {
+  return {{"adamw", "Adam with decoupled weight decay.", default_visit<AdamWOptions>()},
+          [](const Json& options, std::vector<Parameter> parameters) {
+            return std::make_unique<AdamW>(parse<AdamWOptions>(options, "/optimizer"), parameters);
+          }};
+}
+
+}  // namespace mtlora

@@ -1,0 +1,35 @@
+#include "lib/optim/registry.h"
+
+#include "lib/core/error.h"
+
+namespace mtlora {
+
+bool decays(const std::string& name) {
+  return name.find("bias") == std::string::npos && name.find("LayerNorm") == std::string::npos;
+}
+
+const std::vector<OptimizerEntry>& optimizers() {
+  static const std::vector<OptimizerEntry> all = {
+#define OPTIMIZER(name) name(),
+#include "lib/optim/optimizers.def"
+#undef OPTIMIZER
+  };
+  return all;
+}
+
+const Kind& optimizer_kind() {
+  static const Kind kind = [] {
+    Kind all{"optimizer", {}};
+    for (const OptimizerEntry& entry : optimizers()) all.entries.push_back(&entry);
+    return all;
+  }();
+  return kind;
+}
+
+std::unique_ptr<Optimizer> make_optimizer(const Choice& choice, std::vector<Parameter> parameters) {
+  for (const OptimizerEntry& entry : optimizers())
+    if (entry.name == choice.name) return entry.start(choice.options, std::move(parameters));
+  fail("{}", unknown("optimizer", choice.name, optimizer_kind().names()));
+}
+
+}  // namespace mtlora

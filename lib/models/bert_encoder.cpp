@@ -29,7 +29,8 @@ BertEmbeddingsImpl::BertEmbeddingsImpl(const BertConfig& c)
       norm_(c.hidden_size, c.layer_norm_eps),
       dropout_(c.hidden_dropout_prob) {
   const auto table = [&](const char* name, int64_t entries) {
-    return name_group(*this, name).register_parameter("weight", torch::empty({entries, c.hidden_size}));
+    return name_group(*this, name)
+        .register_parameter("weight", torch::empty({entries, c.hidden_size}));
   };
   word = table("word_embeddings", c.vocab_size);
   position = table("position_embeddings", c.max_position_embeddings);

@@ -1,0 +1,108 @@
+#include "lib/train/evaluate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "lib/core/error.h"
+#include "lib/metrics/metric.h"
+#include "lib/nn/loss.h"
+
+namespace mtlora {
+namespace {
+
+// Batches of examples of like length, longest first.
+std::vector<std::vector<Item>> batches_by_length(const EncodedSet& set, int64_t batch_size) {
+  std::vector<int64_t> order(static_cast<size_t>(set.size()));
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return set.length(a) > set.length(b); });
+  std::vector<std::vector<Item>> batches;
+  for (const int64_t index : order) {
+    if (batches.empty() || static_cast<int64_t>(batches.back().size()) == batch_size)
+      batches.emplace_back();
+    batches.back().push_back({index, index});
+  }
+  return batches;
+}
+
+Predictions predictions_of(const Tensor& logits, const EncodedSet& set, const TaskInfo& task) {
+  Predictions predictions;
+  for (int64_t i = 0; i < set.size(); ++i) predictions.labels.push_back(set.label(i));
+  if (task.kind == TaskKind::regression) {
+    const Tensor values = logits.squeeze(-1).to(torch::kDouble).contiguous();
+    predictions.values.assign(values.data_ptr<double>(),
+                              values.data_ptr<double>() + values.numel());
+  } else {
+    const Tensor classes = logits.argmax(-1).contiguous();
+    predictions.classes.assign(classes.data_ptr<int64_t>(),
+                               classes.data_ptr<int64_t>() + classes.numel());
+  }
+  return predictions;
+}
+
+double mean_loss(const Tensor& logits, const EncodedSet& set, const TaskInfo& task) {
+  std::vector<double> labels;
+  for (int64_t i = 0; i < set.size(); ++i) labels.push_back(set.label(i));
+  const Tensor truth = torch::tensor(labels, torch::kDouble);
+  const Tensor given = logits.to(torch::kDouble);
+  if (task.kind == TaskKind::regression)
+    return at::mse_loss(given.squeeze(-1), truth).item<double>();
+  return at::cross_entropy_loss(given, truth.to(torch::kLong)).item<double>();
+}
+
+}  // namespace
+
+Tensor predict_logits(Classifier& model, const EncodedSet& set, ShardPool& pool,
+                      const EvaluateOptions& options) {
+  const torch::NoGradGuard no_grad;
+  const auto batches = batches_by_length(set, options.batch_size);
+  std::vector<Tensor> logits(batches.size());
+  const auto count = static_cast<size_t>(pool.size());
+  pool.run([&](int shard) {
+    const torch::NoGradGuard no_grad_here;
+    // Batches shrink: taking every count-th gives each shard long and short ones alike.
+    for (size_t i = static_cast<size_t>(shard); i < batches.size(); i += count) {
+      const Batch batch = collate(set, batches[i], options.collate);
+      logits[i] = model.logits(batch, Pass{false, 0, batch.rows});
+    }
+  });
+  if (batches.empty()) fail("there is nothing to evaluate");
+  const Tensor out = torch::empty({set.size(), logits[0].size(1)});
+  for (size_t i = 0; i < batches.size(); ++i) {
+    std::vector<int64_t> index;
+    for (const Item& item : batches[i]) index.push_back(item.index);
+    out.index_copy_(0, torch::tensor(index, torch::kLong), logits[i].to(torch::kFloat));
+  }
+  return out;
+}
+
+double Evaluation::value(const std::string& name) const {
+  if (name == "loss") return loss;
+  for (const auto& [metric_name, number] : metrics)
+    if (metric_name == name) return number;
+  fail("the metric \"{}\" is not one of the task's", name);
+}
+
+Json Evaluation::metrics_json() const {
+  Json json = Json::object();
+  for (const auto& [name, number] : metrics)
+    json[name] = std::isfinite(number) ? Json(number) : Json();
+  return json;
+}
+
+Evaluation evaluate(Classifier& model, const EncodedSet& set, const TaskInfo& task, ShardPool& pool,
+                    const EvaluateOptions& options) {
+  for (int64_t i = 0; i < set.size(); ++i)
+    if (std::isnan(set.label(i)))
+      fail("example {} (counted from 0) has no label: this split can be predicted, not evaluated",
+           i);
+  const Tensor logits = predict_logits(model, set, pool, options);
+  Evaluation evaluation{{}, mean_loss(logits, set, task), set.size()};
+  const Predictions predictions = predictions_of(logits, set, task);
+  for (const std::string& name : task.metrics)
+    evaluation.metrics.emplace_back(name, metric(name).compute(predictions));
+  return evaluation;
+}
+
+}  // namespace mtlora

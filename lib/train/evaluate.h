@@ -1,0 +1,42 @@
+// What a model says of a data set, and how good that is.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "lib/backend/shards.h"
+#include "lib/core/json.h"
+#include "lib/data/task.h"
+#include "lib/models/classifier.h"
+#include "lib/train/collate.h"
+
+namespace mtlora {
+
+struct EvaluateOptions {
+  CollateOptions collate;
+  int64_t batch_size = 64;
+};
+
+/// The model's logits [examples, outputs], fp32, in the order of the set. Examples of like length
+/// are batched together; an example's logits depend on its batch only through rounding, and the
+/// batches only on the set and the batch size, so the same call gives the same bits.
+Tensor predict_logits(Classifier& model, const EncodedSet& set, ShardPool& pool,
+                      const EvaluateOptions& options);
+
+struct Evaluation {
+  std::vector<std::pair<std::string, double>> metrics;  ///< in the task's order
+  double loss = 0;                                      ///< mean
+  int64_t examples = 0;
+
+  /// The metric `name`, or the loss for "loss".
+  double value(const std::string& name) const;
+  /// {"accuracy": 0.91, …}; a number that is not finite is null.
+  Json metrics_json() const;
+};
+
+/// Throws Error when an example has no label.
+Evaluation evaluate(Classifier& model, const EncodedSet& set, const TaskInfo& task, ShardPool& pool,
+                    const EvaluateOptions& options);
+
+}  // namespace mtlora

@@ -39,7 +39,7 @@ LowRankAdapter::LowRankAdapter(const Settings& settings, const AdaptedLayer& lay
   }
 }
 
-Tensor LowRankAdapter::forward(const Tensor& x, const Affine& base, const Part& range,
+Tensor LowRankAdapter::forward(const Tensor& x, const LinearMap& base, const Part& range,
                                const Pass& pass) {
   backend::LowRank update;
   update.dropout = dropout_->at(pass);

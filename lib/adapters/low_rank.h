@@ -14,7 +14,7 @@ namespace mtlora {
 
 class LowRankAdapter : public Adapter {
  public:
-  Tensor forward(const Tensor& x, const Affine& base, const Part& range, const Pass& pass) final;
+  Tensor forward(const Tensor& x, const LinearMap& base, const Part& range, const Pass& pass) final;
   Affine merged(const Affine& base) const final;
 
  protected:

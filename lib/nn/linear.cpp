@@ -18,13 +18,28 @@ LinearImpl::LinearImpl(LinearShape shape, const std::vector<std::string>& part_n
 
 Tensor LinearImpl::forward_parts(const Tensor& x, size_t first, size_t last, const Pass& pass) {
   const Part range{"", parts_[first].begin, parts_[last - 1].end};
-  Affine base{weight, bias};
-  if (range.size() != shape_.out) {
-    base.weight = weight.narrow(0, range.begin, range.size());
-    if (bias.defined()) base.bias = bias.narrow(0, range.begin, range.size());
-  }
+  const LinearMap base = map_of(range);
   if (adapter_) return adapter_->forward(x, base, range, pass);
   return backend::linear(x, base.weight, base.bias);
+}
+
+LinearMap LinearImpl::map_of(const Part& range) {
+  const bool is_whole = range.size() == shape_.out;
+  const auto rows = [&](const Tensor& t) {
+    return is_whole || !t.defined() ? t : t.narrow(0, range.begin, range.size());
+  };
+  if (!is_settled_) return {rows(weight), rows(bias)};
+  const std::lock_guard lock(packing_);
+  auto found = packed_.find({range.begin, range.end});
+  if (found == packed_.end())
+    found = packed_.emplace(std::pair{range.begin, range.end}, backend::PackedWeight(rows(weight)))
+                .first;
+  return {found->second, rows(bias)};
+}
+
+void LinearImpl::settle() {
+  packed_.clear();
+  is_settled_ = !weight.requires_grad();
 }
 
 void LinearImpl::attach(std::shared_ptr<Adapter> adapter) {
@@ -33,6 +48,7 @@ void LinearImpl::attach(std::shared_ptr<Adapter> adapter) {
 
 void LinearImpl::merge() {
   if (!adapter_) return;
+  is_settled_ = false;
   const torch::NoGradGuard no_grad;
   const Affine base{weight.to(torch::kFloat), bias.defined() ? bias.to(torch::kFloat) : Tensor()};
   const Affine merged = adapter_->merged(base);

@@ -4,9 +4,11 @@
 
 #include <torch/torch.h>
 
+#include <map>
 #include <memory>
-#include <optional>
+#include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lib/nn/pass.h"
@@ -25,13 +27,19 @@ struct Affine {
   Tensor weight, bias;
 };
 
+/// The same as an operation wants it: the weight may have been rearranged for the product.
+struct LinearMap {
+  backend::Weight weight;
+  Tensor bias;
+};
+
 /// A trainable change to the given parts of one linear layer.
 class Adapter : public torch::nn::Module {
  public:
   /// The adapted output [tokens, out] of x [tokens, in], for the rows begin .. end of the weight
   /// (out = end - begin; a range always holds whole parts). `base` is the layer's own map, rows
   /// begin .. end.
-  virtual Tensor forward(const Tensor& x, const Affine& base, const Part& range,
+  virtual Tensor forward(const Tensor& x, const LinearMap& base, const Part& range,
                          const Pass& pass) = 0;
 
   /// The plain map equal to forward() in evaluation, computed in the type of `base` (fp32 or
@@ -62,6 +70,9 @@ class LinearImpl : public torch::nn::Module {
   void attach(std::shared_ptr<Adapter> adapter);
   /// Folds the adapter into the weights, in fp32, and empties the slot.
   void merge();
+  /// Says that a frozen weight will not change any more, so that it may be rearranged once for all
+  /// products to come.
+  void settle();
 
   const LinearShape& shape() const { return shape_; }
   const std::vector<Part>& parts() const { return parts_; }
@@ -72,9 +83,15 @@ class LinearImpl : public torch::nn::Module {
   Tensor weight, bias;  ///< [out, in], [out]
 
  private:
+  LinearMap map_of(const Part& range);
+
   LinearShape shape_;
   std::vector<Part> parts_;
   std::shared_ptr<Adapter> adapter_;
+
+  bool is_settled_ = false;
+  std::mutex packing_;                                             // shards ask at the same time
+  std::map<std::pair<int64_t, int64_t>, backend::Weight> packed_;  // by their rows
 };
 TORCH_MODULE(Linear);
 

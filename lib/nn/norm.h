@@ -15,10 +15,10 @@ class LayerNormImpl : public torch::nn::Module {
         epsilon_(epsilon) {}
 
   /// LayerNorm(x), x [tokens, width]
-  Tensor forward(const Tensor& x) { return backend::layer_norm(x, weight, bias, epsilon_); }
+  Tensor forward(const Tensor& x) { return backend::layer_norm(x, {weight, bias, epsilon_}); }
   /// LayerNorm(residual + dropout(x))
   Tensor forward(const Tensor& x, const Tensor& residual, const backend::Dropout& dropout) {
-    return backend::dropout_add_norm(x, residual, weight, bias, epsilon_, dropout);
+    return backend::dropout_add_norm(x, residual, {weight, bias, epsilon_}, dropout);
   }
 
   Tensor weight, bias;  ///< [width], always fp32

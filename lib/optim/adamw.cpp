@@ -21,10 +21,10 @@ struct AdamWOptions {
   }
 };
 
-// The parameters that share one weight decay, with their moments.
+// The parameters that share one weight decay.
 struct Group {
   std::vector<size_t> index;  // among all parameters
-  std::vector<Tensor> parameters, first, second, steps;
+  backend::AdamWState tensors;
 };
 
 class AdamW final : public Optimizer {
@@ -34,14 +34,14 @@ class AdamW final : public Optimizer {
       const Parameter& p = parameters[i];
       Group& group = p.decays ? decaying_ : plain_;
       group.index.push_back(i);
-      group.parameters.push_back(p.tensor.detach());
+      group.tensors.params.push_back(p.tensor.detach());
       const auto moment = [&](const char* name, std::vector<Tensor>& list, const Tensor& start) {
         list.push_back(start);
         state_.emplace_back(std::string(name) + "/" + p.name, start);
       };
-      moment("exp_avg", group.first, torch::zeros_like(p.tensor.detach()));
-      moment("exp_avg_sq", group.second, torch::zeros_like(p.tensor.detach()));
-      moment("step", group.steps, torch::zeros({}, torch::kFloat));
+      moment("exp_avg", group.tensors.exp_avg, torch::zeros_like(p.tensor.detach()));
+      moment("exp_avg_sq", group.tensors.exp_avg_sq, torch::zeros_like(p.tensor.detach()));
+      moment("step", group.tensors.steps, torch::zeros({}, torch::kFloat));
     }
   }
 
@@ -55,11 +55,10 @@ class AdamW final : public Optimizer {
  private:
   void move(Group& group, const std::vector<Tensor>& gradients, double factor, double decay) {
     if (group.index.empty()) return;
-    std::vector<Tensor> own;
-    for (const size_t i : group.index) own.push_back(gradients[i]);
-    backend::fused_adamw(
-        group.parameters, own, group.first, group.second, group.steps,
-        {options_.lr * factor, options_.beta1, options_.beta2, options_.epsilon, decay});
+    group.tensors.grads.clear();
+    for (const size_t i : group.index) group.tensors.grads.push_back(gradients[i]);
+    backend::fused_adamw(group.tensors, {options_.lr * factor, options_.beta1, options_.beta2,
+                                         options_.epsilon, decay});
   }
 
   AdamWOptions options_;

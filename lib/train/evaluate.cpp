@@ -53,12 +53,12 @@ double mean_loss(const Tensor& logits, const EncodedSet& set, const TaskInfo& ta
 
 }  // namespace
 
-Tensor predict_logits(Classifier& model, const EncodedSet& set, ShardPool& pool,
+Tensor predict_logits(Classifier& model, const EncodedSet& set, backend::ShardPool& pool,
                       const EvaluateOptions& options) {
   const torch::NoGradGuard no_grad;
   const auto batches = batches_by_length(set, options.batch_size);
   std::vector<Tensor> logits(batches.size());
-  const auto count = static_cast<size_t>(pool.size());
+  const auto count = static_cast<size_t>(pool.threads());
   pool.run([&](int shard) {
     const torch::NoGradGuard no_grad_here;
     // Batches shrink: taking every count-th gives each shard long and short ones alike.
@@ -91,8 +91,8 @@ Json Evaluation::metrics_json() const {
   return json;
 }
 
-Evaluation evaluate(Classifier& model, const EncodedSet& set, const TaskInfo& task, ShardPool& pool,
-                    const EvaluateOptions& options) {
+Evaluation evaluate(Classifier& model, const EncodedSet& set, const TaskInfo& task,
+                    backend::ShardPool& pool, const EvaluateOptions& options) {
   for (int64_t i = 0; i < set.size(); ++i)
     if (std::isnan(set.label(i)))
       fail("example {} (counted from 0) has no label: this split can be predicted, not evaluated",

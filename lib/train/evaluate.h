@@ -21,7 +21,7 @@ struct EvaluateOptions {
 /// The model's logits [examples, outputs], fp32, in the order of the set. Examples of like length
 /// are batched together; an example's logits depend on its batch only through rounding, and the
 /// batches only on the set and the batch size, so the same call gives the same bits.
-Tensor predict_logits(Classifier& model, const EncodedSet& set, ShardPool& pool,
+Tensor predict_logits(Classifier& model, const EncodedSet& set, backend::ShardPool& pool,
                       const EvaluateOptions& options);
 
 struct Evaluation {
@@ -36,7 +36,7 @@ struct Evaluation {
 };
 
 /// Throws Error when an example has no label.
-Evaluation evaluate(Classifier& model, const EncodedSet& set, const TaskInfo& task, ShardPool& pool,
-                    const EvaluateOptions& options);
+Evaluation evaluate(Classifier& model, const EncodedSet& set, const TaskInfo& task,
+                    backend::ShardPool& pool, const EvaluateOptions& options);
 
 }  // namespace mtlora

@@ -40,7 +40,7 @@ struct TrainStep::Shard {
 };
 
 TrainStep::TrainStep(Classifier& model, const EncodedSet& set, std::vector<Parameter> parameters,
-                     ShardPool& pool, StepOptions options)
+                     backend::ShardPool& pool, StepOptions options)
     : model_(model), set_(set), parameters_(std::move(parameters)), pool_(pool), options_(options) {
   for (const Parameter& p : parameters_) tensors_.push_back(p.tensor);
 }
@@ -80,7 +80,7 @@ StepReport TrainStep::gradients(int64_t step, const std::vector<std::vector<Item
   StepReport report;
   for (const auto& items : micro_batches) report.examples += static_cast<int64_t>(items.size());
   const double share = 1.0 / static_cast<double>(report.examples);
-  const auto count = static_cast<size_t>(pool_.size());
+  const auto count = static_cast<size_t>(pool_.threads());
 
   std::vector<std::vector<std::vector<Item>>> cut;
   for (const auto& items : micro_batches) cut.push_back(cut_shards(set_, items, count));

@@ -36,7 +36,7 @@ struct StepReport {
 class TrainStep {
  public:
   TrainStep(Classifier& model, const EncodedSet& set, std::vector<Parameter> parameters,
-            ShardPool& pool, StepOptions options);
+            backend::ShardPool& pool, StepOptions options);
 
   /// Loss and gradients of the micro-batches taken together as one batch: sums over examples
   /// divided by their whole number. The gradients are in the parameters' order.
@@ -58,7 +58,7 @@ class TrainStep {
   const EncodedSet& set_;
   std::vector<Parameter> parameters_;
   std::vector<Tensor> tensors_;
-  ShardPool& pool_;
+  backend::ShardPool& pool_;
   StepOptions options_;
 };
 

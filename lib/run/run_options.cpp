@@ -1,0 +1,94 @@
+#include "lib/run/run_options.h"
+
+#include <cstdlib>
+
+#include "lib/core/error.h"
+#include "lib/data/task.h"
+#include "lib/optim/registry.h"
+
+namespace mtlora {
+namespace fs = std::filesystem;
+
+void ModelOptions::fields(Fields& f) {
+  f("path", path, "Folder of the pretrained model, as Hugging Face lays it out.", not_empty());
+  f("dropout", dropout, "Overrides the dropout probabilities of the model's config.json.",
+    at_least_zero_below(1));
+}
+
+void TrainOptions::fields(Fields& f) {
+  f("epochs", epochs, "Passes over the training set.", at_least(1));
+  f("max_steps", max_steps, "Optimizer steps; where given, `epochs` does not count.", at_least(1));
+  f("batch_size", batch_size, "Examples of a micro-batch.", at_least(1));
+  f("accumulate", accumulate,
+    "Micro-batches of one optimizer step; equal to one batch of them all.", at_least(1));
+  f("max_length", max_length,
+    "Longest sequence in tokens, special ones included; longer ones are cut.", at_least(2));
+  f("seed", seed, "Decides the order of examples, initial values and dropout.", at_least(0));
+  f("evaluate_every_steps", evaluate_every_steps,
+    "Steps between evaluations; null: at the end of every epoch.", at_least(1));
+  f("save_every_steps", save_every_steps,
+    "Steps between saves of last/; null: at every evaluation.", at_least(1));
+  f("log_every_steps", log_every_steps, "Steps between train events in metrics.jsonl.",
+    at_least(1));
+  f("patience", patience, "Stop after that many evaluations without a better score; null: never.",
+    at_least(1));
+  f("best_by", best_by,
+    "The metric that decides what is best, or loss; null: the task's main metric.");
+  f("evaluation_batch_size", evaluation_batch_size, "Examples of a batch in evaluation.",
+    at_least(1));
+  f("clip", clip, "Largest global norm of the gradients; 0: no clipping.", not_negative());
+  f("label_smoothing", label_smoothing, "Share of a target that is spread over all classes.",
+    at_least_zero_below(1));
+  f("threads", threads,
+    "Parts of a batch computed at the same time, one thread each; null: one a core.", at_least(1));
+  f("device", device, "Where to compute; auto is the CPU in this build.",
+    one_of({"auto", "cpu", "cuda"}));
+  f("dtype", dtype,
+    "Type of activations and frozen weights; auto is bf16 where the hardware multiplies it.",
+    one_of({"auto", "fp32", "bf16"}));
+}
+
+void RunOptions::fields(Fields& f) {
+  f("task", task, "What to learn, and where its data are.", task_kind());
+  f("model", model, "The pretrained model.");
+  f("adapter", adapter, "What is trained.");
+  f("optimizer", optimizer, "How it is trained.", optimizer_kind());
+  f("schedule", schedule, "The learning rate over time.");
+  f("train", train, "How long, in what portions, on what.");
+}
+
+namespace {
+
+fs::path find_config(const std::string& name) {
+  std::vector<fs::path> places = {name};
+  const char* shipped = std::getenv("MTLORA_CONFIGS");
+  if (shipped) places.push_back(fs::path(shipped) / name);
+  const fs::path program = fs::read_symlink("/proc/self/exe").parent_path();
+  places.push_back(program / ".." / "configs" / name);
+  places.push_back(program / ".." / "share" / "mtlora" / "configs" / name);
+  for (const fs::path& place : places)
+    if (fs::is_regular_file(place)) return place;
+  std::string looked;
+  for (const fs::path& place : places) looked += "\n  " + place.lexically_normal().string();
+  fail("--config {}: there is no such file; looked for{}", name, looked);
+}
+
+}  // namespace
+
+Json gather_config(const ConfigRequest& request, const Json& base) {
+  Json config = base;
+  for (const std::string& name : request.files) {
+    const fs::path file = find_config(name);
+    const Json json = read_json(file);
+    if (!json.is_object()) fail("{}: expected an object", file.string());
+    merge_config(config, json);
+  }
+  for (const std::string& assignment : request.assignments) set_option(config, assignment);
+  return config;
+}
+
+RunOptions parse_run_options(const Json& config) {
+  return parse<RunOptions>(config);
+}
+
+}  // namespace mtlora

@@ -1,0 +1,53 @@
+// The configuration of a run: every section with its defaults.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/adapters/inject.h"
+#include "lib/core/options.h"
+#include "lib/optim/schedule.h"
+
+namespace mtlora {
+
+struct ModelOptions {
+  std::string path = "models/minilm";
+  std::optional<double> dropout;
+  void fields(Fields& f);
+};
+
+struct TrainOptions {
+  int64_t epochs = 3, batch_size = 32, accumulate = 1, max_length = 512, seed = 0;
+  std::optional<int64_t> max_steps, evaluate_every_steps, save_every_steps, patience, threads;
+  int64_t evaluation_batch_size = 64, log_every_steps = 50;
+  double clip = 1.0, label_smoothing = 0.0;
+  std::optional<std::string> best_by;
+  std::string device = "auto", dtype = "auto";
+  void fields(Fields& f);
+};
+
+struct RunOptions {
+  Choice task{"sst2"};
+  ModelOptions model;
+  AdapterOptions adapter;
+  Choice optimizer{"adamw"};
+  ScheduleOptions schedule;
+  TrainOptions train;
+  void fields(Fields& f);
+};
+
+/// What a command was told: config files (the later ones laid over the earlier), then assignments.
+struct ConfigRequest {
+  std::vector<std::string> files, assignments;
+};
+
+/// The configuration as JSON, before it is checked. A file that is not in the current folder is
+/// looked for among the shipped configs (the source tree's or the installed ones). Throws Error.
+Json gather_config(const ConfigRequest& request, const Json& base = Json::object());
+
+/// Checks it. Throws Error naming every problem.
+RunOptions parse_run_options(const Json& config);
+
+}  // namespace mtlora

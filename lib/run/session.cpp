@@ -1,0 +1,183 @@
+#include "lib/run/session.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "lib/backend/cpu/features.h"
+#include "lib/core/error.h"
+#include "lib/core/log.h"
+#include "lib/data/task.h"
+#include "lib/nn/names.h"
+#include "lib/train/checkpoint.h"
+
+namespace mtlora {
+namespace fs = std::filesystem;
+namespace {
+
+torch::ScalarType compute_type(const TrainOptions& options) {
+  if (options.device == "cuda")
+    fail("/train/device: this build computes on the CPU only; use \"auto\" or \"cpu\"");
+  if (options.dtype == "fp32") return torch::kFloat;
+  if (options.dtype == "bf16") return torch::kBFloat16;
+  return backend::prefers_bf16() ? torch::kBFloat16 : torch::kFloat;
+}
+
+int thread_count(const TrainOptions& options) {
+  const auto cores = std::max<int64_t>(1, std::thread::hardware_concurrency());
+  return static_cast<int>(options.threads.value_or(cores));
+}
+
+void check_lengths(const Session& s) {
+  const int64_t longest = s.loaded.model->longest();
+  if (s.options.train.max_length > longest)
+    fail("/train/max_length: {} tokens, but the model {} takes at most {}",
+         s.options.train.max_length, s.options.model.path, longest);
+  if (s.tokenizer->vocab_size() > s.loaded.model->vocab_size())
+    fail("{}: the tokenizer has {} tokens, the model's embeddings only {}", s.options.model.path,
+         s.tokenizer->vocab_size(), s.loaded.model->vocab_size());
+}
+
+void log_loaded(const LoadedClassifier& loaded) {
+  if (!loaded.initialised.empty())
+    log::info(fmt::format("new, not in the checkpoint: {}", fmt::join(loaded.initialised, ", ")));
+  if (!loaded.unused.empty())
+    log::info(fmt::format("in the checkpoint, not used: {}", fmt::join(loaded.unused, ", ")));
+}
+
+// The configuration with every value, and with what depends on the place it was written in made
+// absolute.
+Json resolve(const RunOptions& options, const TaskInfo& info) {
+  Json resolved = dump(options);
+  resolved["model"]["path"] = fs::absolute(options.model.path).lexically_normal().string();
+  Json& task = resolved["task"];
+  if (task.contains("data"))
+    task["data"] = fs::absolute(task["data"].get<std::string>()).lexically_normal().string();
+  if (task.contains("labels")) task["labels"] = info.labels;
+  return resolved;
+}
+
+Session open_with(const Json& config, bool own_head) {
+  torch::set_num_threads(1);  // the pool's threads each compute a part of a batch by themselves
+  Session s{parse_run_options(config),
+            {},
+            {},
+            {},
+            {nullptr, nullptr, ModelConfig(Json::object(), ""), {}, {}, {}},
+            {},
+            {}};
+  s.dtype = compute_type(s.options.train);
+  s.task = start_task(s.options.task);
+  const TaskInfo& info = s.task->info();
+  s.tokenizer = load_tokenizer(s.options.model.path);
+  const auto seed = static_cast<uint64_t>(s.options.train.seed);
+  LoadOptions load{std::nullopt, s.options.model.dropout, seed};
+  if (!own_head) load.outputs = static_cast<int64_t>(info.outputs());
+  s.loaded = load_classifier(s.options.model.path, load);
+  check_lengths(s);
+  log_loaded(s.loaded);
+  std::vector<std::string> always = s.loaded.family->head;
+  always.insert(always.end(), s.loaded.initialised.begin(), s.loaded.initialised.end());
+  if (!own_head) s.trained = inject(s.model(), s.options.adapter, seed, always);
+  set_compute_type(s.model(), *s.loaded.family, s.dtype);
+  s.resolved = resolve(s.options, info);
+  s.pool = std::make_unique<backend::ShardPool>(thread_count(s.options.train));
+  backend::self_test();
+  return s;
+}
+
+void settle(Classifier& model) {
+  for (const Slot& slot : linear_slots(model)) slot.linear->settle();
+}
+
+}  // namespace
+
+CollateOptions Session::collate() const {
+  return {task->info().kind == TaskKind::regression, 1};
+}
+
+EvaluateOptions Session::evaluate() const {
+  return {collate(), options.train.evaluation_batch_size};
+}
+
+EncodedSet Session::encoded(const std::string& split) {
+  return encoded(task->load(split));
+}
+
+EncodedSet Session::encoded(const Dataset& data) {
+  if (data.malformed > 0)
+    log::warn(fmt::format("{} malformed rows of {} were left out:\n{}", data.malformed, data.split,
+                          data.malformed_rows));
+  EncodedSet set(data, task->info().has_pair, *tokenizer,
+                 {options.train.max_length, pool->threads()});
+  if (set.truncated() > 0)
+    log::warn(
+        fmt::format("{} of {} examples of {} are longer than {} tokens and were cut "
+                    "(train.max_length)",
+                    set.truncated(), set.size(), data.split, options.train.max_length));
+  return set;
+}
+
+Session open_session(const Json& config) {
+  Session s = open_with(config, false);
+  settle(s.model());
+  return s;
+}
+
+Session open_checkpoint_session(const fs::path& folder, const ConfigRequest& request) {
+  require_checkpoint(folder);
+  Json config = gather_config(request, read_json(folder / "config.json"));
+  config["adapter"]["start_from"] = nullptr;  // all it gave is in the checkpoint
+  Session s = open_with(config, false);
+  const Json state = read_json(folder / "state.json");
+  if (state.value("fingerprint", "") != s.loaded.fingerprint)
+    fail("{}: was trained on other base weights than those of {}", folder.string(),
+         s.options.model.path);
+  restore_tensors(folder / "adapter.safetensors", checkpoint_tensors(s.trained.tensors));
+  settle(s.model());
+  return s;
+}
+
+Session open_model_session(const fs::path& folder, const ConfigRequest& request) {
+  Json config = gather_config(request);
+  config["model"]["path"] = folder.string();
+  Session s = open_with(config, true);
+  const auto outputs = static_cast<int64_t>(s.task->info().outputs());
+  for (const NamedTensor& t : named_tensors(s.model()))
+    if (t.name.ends_with("classifier.weight") || t.name.ends_with("out_proj.weight"))
+      if (t.tensor.size(0) != outputs)
+        fail("{}: its head has {} outputs, the task {} needs {}", folder.string(), t.tensor.size(0),
+             s.task->info().name, outputs);
+  settle(s.model());
+  return s;
+}
+
+std::string parameters_text(Classifier& model) {
+  struct Row {
+    std::string name;
+    int64_t trained = 0, total = 0;
+  };
+  std::vector<Row> rows;
+  Row all{"all", 0, 0};
+  for (const NamedTensor& t : named_tensors(model)) {
+    // "bert.encoder.layer.*.attention.self.query": the layers of one kind together
+    std::string name = t.name.substr(0, t.name.rfind('.'));
+    for (size_t at = 0; (at = name.find('.', at)) != std::string::npos; ++at)
+      if (at + 1 < name.size() && std::isdigit(static_cast<unsigned char>(name[at + 1])))
+        name.replace(at + 1, std::min(name.find('.', at + 1), name.size()) - at - 1, "*");
+    auto row = std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return r.name == name; });
+    if (row == rows.end()) row = rows.insert(rows.end(), Row{name, 0, 0});
+    const int64_t count = t.tensor.numel(), trained = t.parameter.requires_grad() ? count : 0;
+    for (Row* r : {&*row, &all}) {
+      r->total += count;
+      r->trained += trained;
+    }
+  }
+  rows.push_back(all);
+  std::string text = fmt::format("{:<52} {:>12} {:>14}\n", "module", "trained", "parameters");
+  for (const Row& row : rows)
+    text += fmt::format("{:<52} {:>12} {:>14}\n", row.name, row.trained, row.total);
+  return text + fmt::format("trained: {:.3f} %\n", 100.0 * static_cast<double>(all.trained) /
+                                                       static_cast<double>(all.total));
+}
+
+}  // namespace mtlora

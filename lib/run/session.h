@@ -1,0 +1,49 @@
+// Options → objects: the task, the tokenizer, the model with its adapters, ready to train or to be
+// asked.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lib/models/load.h"
+#include "lib/run/run_options.h"
+#include "lib/text/tokenizer.h"
+#include "lib/train/evaluate.h"
+#include "lib/train/step.h"
+
+namespace mtlora {
+
+struct Session {
+  RunOptions options;
+  Json resolved;  ///< every option with its value; what a checkpoint keeps
+  std::unique_ptr<Task> task;
+  std::unique_ptr<Tokenizer> tokenizer;
+  LoadedClassifier loaded;
+  Trained trained;
+  std::unique_ptr<backend::ShardPool> pool;
+  torch::ScalarType dtype = torch::kFloat;
+
+  Classifier& model() { return *loaded.model; }
+  CollateOptions collate() const;
+  EvaluateOptions evaluate() const;
+  /// Token ids of a split; warns about rows that were left out or cut.
+  EncodedSet encoded(const std::string& split);
+  EncodedSet encoded(const Dataset& data);
+};
+
+/// Builds everything a run needs. Throws Error.
+Session open_session(const Json& config);
+
+/// Opens the session that a checkpoint was made with, its weights restored. `request` may override
+/// options.
+Session open_checkpoint_session(const std::filesystem::path& folder, const ConfigRequest& request);
+
+/// A Hugging Face folder as it is, its own head included, on the task of `request`.
+Session open_model_session(const std::filesystem::path& folder, const ConfigRequest& request);
+
+/// Trained and total parameters by module, a table for people.
+std::string parameters_text(Classifier& model);
+
+}  // namespace mtlora

@@ -1,0 +1,31 @@
+// metrics.jsonl: one event a line. It holds no times, so that two runs that should be equal are
+// equal byte for byte.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+#include "lib/core/json.h"
+
+namespace mtlora {
+
+class EventLog {
+ public:
+  /// Opens the file, cut to its first `keep_bytes` (what a resumed run had written at its
+  /// checkpoint). Throws Error.
+  EventLog(const std::filesystem::path& file, int64_t keep_bytes);
+  ~EventLog();
+  EventLog(const EventLog&) = delete;
+  EventLog& operator=(const EventLog&) = delete;
+
+  /// Appends one line, written through to the file. Throws Error (a full disk).
+  void write(const Json& event);
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_;
+  int64_t bytes_;
+};
+
+}  // namespace mtlora

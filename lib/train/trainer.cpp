@@ -1,0 +1,193 @@
+#include "lib/train/trainer.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "lib/core/error.h"
+#include "lib/core/log.h"
+#include "lib/core/signals.h"
+#include "lib/metrics/metric.h"
+#include "lib/train/progress.h"
+
+namespace mtlora {
+namespace {
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+bool is_better(const std::string& by, double value, double best) {
+  if (std::isnan(value)) return false;
+  if (std::isnan(best)) return true;
+  return by == "loss" || !metric(by).larger_is_better ? value < best : value > best;
+}
+
+std::string metrics_text(const Evaluation& e) {
+  std::string text;
+  for (const auto& [name, value] : e.metrics) text += fmt::format("  {} {:.4f}", name, value);
+  return fmt::format("{}  loss {:.4f}", text, e.loss);
+}
+
+}  // namespace
+
+Json RunState::to_json() const {
+  return {{"step", step},
+          {"best_step", best_step},
+          {"best_value", std::isnan(best_value) ? Json() : Json(best_value)},
+          {"evaluations_since_best", evaluations_since_best},
+          {"examples", examples},
+          {"loss_sum", loss_sum},
+          {"loss_steps", loss_steps},
+          {"metrics_bytes", metrics_bytes},
+          {"stopped_early", stopped_early},
+          {"seconds", seconds},
+          {"best_metrics", best_metrics},
+          {"last_metrics", last_metrics}};
+}
+
+RunState RunState::from_json(const Json& j) {
+  RunState s;
+  s.step = j.at("step");
+  s.best_step = j.at("best_step");
+  s.best_value = j.at("best_value").is_null() ? std::nan("") : j.at("best_value").get<double>();
+  s.evaluations_since_best = j.at("evaluations_since_best");
+  s.examples = j.at("examples");
+  s.loss_sum = j.at("loss_sum");
+  s.loss_steps = j.at("loss_steps");
+  s.metrics_bytes = j.at("metrics_bytes");
+  s.stopped_early = j.at("stopped_early");
+  s.seconds = j.at("seconds");
+  s.best_metrics = j.at("best_metrics");
+  s.last_metrics = j.at("last_metrics");
+  return s;
+}
+
+bool Trainer::is_due(int64_t every) const {
+  return state_.step == length_.total_steps || (every > 0 && state_.step % every == 0);
+}
+
+void Trainer::resume() {
+  const std::filesystem::path last = parts_.folder / "last";
+  require_checkpoint(last);
+  const Json json = read_json(last / "state.json");
+  if (json.value("fingerprint", "") != parts_.fingerprint)
+    fail("{}: was trained on other base weights than those of this model", last.string());
+  try {
+    state_ = RunState::from_json(json);
+  } catch (const Json::exception& e) {
+    fail("{}: is not the state of a run: {}", (last / "state.json").string(), e.what());
+  }
+  restore_tensors(last / "adapter.safetensors", checkpoint_tensors(parts_.trained));
+  restore_tensors(last / "state.safetensors", parts_.optimizer.state());
+}
+
+StepReport Trainer::one_step() {
+  std::vector<std::vector<Item>> micro_batches(static_cast<size_t>(length_.accumulate));
+  const int64_t per_epoch = parts_.sampler.steps_per_epoch();
+  int64_t micro = state_.step * length_.accumulate;
+  if (length_.accumulate > 1) {  // an epoch's last step may have fewer micro-batches
+    const int64_t steps_per_epoch = (per_epoch + length_.accumulate - 1) / length_.accumulate;
+    const int64_t epoch = state_.step / steps_per_epoch, within = state_.step % steps_per_epoch;
+    micro = epoch * per_epoch + within * length_.accumulate;
+    const int64_t left = per_epoch - within * length_.accumulate;
+    micro_batches.resize(static_cast<size_t>(std::min(length_.accumulate, left)));
+  }
+  for (auto& items : micro_batches)
+    for (const Sampler::Draw& draw : parts_.sampler.batch(micro++))
+      items.push_back({draw.index, draw.position});
+  return parts_.step.run(state_.step, micro_batches, parts_.optimizer,
+                         parts_.schedule.factor(state_.step));
+}
+
+void Trainer::log_step(const StepReport& report) {
+  state_.loss_sum += report.loss;
+  ++state_.loss_steps;
+  if (!is_due(length_.log_every_steps)) return;
+  const double lr = parts_.optimizer.lr() * parts_.schedule.factor(state_.step - 1);
+  events_->write({{"event", "train"},
+                  {"step", state_.step},
+                  {"loss", state_.loss_sum / static_cast<double>(state_.loss_steps)},
+                  {"lr", lr},
+                  {"gradient_norm", report.gradient_norm},
+                  {"examples", state_.examples}});
+  state_.loss_sum = 0;
+  state_.loss_steps = 0;
+}
+
+void Trainer::evaluate_now() {
+  for (size_t i = 0; i < parts_.dev.size(); ++i) {
+    const auto& [split, set] = parts_.dev[i];
+    const Evaluation e = evaluate(parts_.model, set, parts_.task, parts_.pool, parts_.evaluate);
+    log::info(
+        fmt::format("step {}/{}  {}{}", state_.step, length_.total_steps, split, metrics_text(e)));
+    events_->write({{"event", "eval"},
+                    {"step", state_.step},
+                    {"split", split},
+                    {"metrics", e.metrics_json()},
+                    {"loss", e.loss},
+                    {"examples", e.examples}});
+    Json metrics = e.metrics_json();
+    metrics["loss"] = e.loss;
+    if (i > 0) {
+      state_.last_metrics[split] = metrics;
+      continue;
+    }
+    state_.last_metrics = metrics;
+    const double value = e.value(length_.best_by);
+    ++state_.evaluations_since_best;
+    if (state_.best_metrics.is_null() || is_better(length_.best_by, value, state_.best_value)) {
+      state_.best_value = value;
+      state_.best_step = state_.step;
+      state_.evaluations_since_best = 0;
+    }
+  }
+  if (parts_.dev.empty() || state_.best_step != state_.step) return;
+  state_.best_metrics = state_.last_metrics;
+  events_->write({{"event", "checkpoint"}, {"step", state_.step}, {"kind", "best"}});
+  save("best");
+}
+
+void Trainer::save(const std::string& name) {
+  state_.metrics_bytes = events_->bytes();
+  Json state = state_.to_json();
+  state["fingerprint"] = parts_.fingerprint;
+  save_checkpoint(parts_.folder / name, {parts_.config, state, checkpoint_tensors(parts_.trained),
+                                         parts_.optimizer.state(), parts_.tokenizer_files});
+}
+
+bool Trainer::run() {
+  events_ = std::make_unique<EventLog>(parts_.folder / "metrics.jsonl", state_.metrics_bytes);
+  Progress progress({length_.total_steps, state_.step});
+  const int64_t examples_before = state_.examples;
+  double since = now();
+  while (state_.step < length_.total_steps && !state_.stopped_early) {
+    const StepReport report = one_step();
+    ++state_.step;
+    state_.examples += report.examples;
+    const double at = now();
+    state_.seconds += at - std::exchange(since, at);
+    log_step(report);
+    progress.update(state_.step, report.loss,
+                    parts_.optimizer.lr() * parts_.schedule.factor(state_.step - 1),
+                    state_.examples - examples_before);
+    if (is_due(length_.evaluate_every_steps)) {
+      progress.clear();
+      evaluate_now();
+      state_.stopped_early = length_.patience &&
+                             state_.evaluations_since_best >= *length_.patience &&
+                             state_.step < length_.total_steps;
+      since = now();
+    }
+    if (is_due(length_.save_every_steps) || state_.stopped_early) {
+      events_->write({{"event", "checkpoint"}, {"step", state_.step}, {"kind", "last"}});
+      save("last");
+      since = now();
+    } else if (stop_signal() != 0) {
+      save("last");
+    }
+    if (stop_signal() != 0 && state_.step < length_.total_steps) return false;
+  }
+  return true;
+}
+
+}  // namespace mtlora

@@ -1,0 +1,88 @@
+// The training loop: steps, evaluations, checkpoints, and when to stop.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/core/json.h"
+#include "lib/data/sampler.h"
+#include "lib/optim/schedule.h"
+#include "lib/train/checkpoint.h"
+#include "lib/train/evaluate.h"
+#include "lib/train/event_log.h"
+#include "lib/train/step.h"
+
+namespace mtlora {
+
+/// How long a run is and what happens when. Steps are optimizer steps.
+struct RunLength {
+  int64_t total_steps = 0;
+  int64_t evaluate_every_steps = 0, save_every_steps = 0, log_every_steps = 50;
+  int64_t accumulate = 1;           ///< micro-batches a step
+  std::optional<int64_t> patience;  ///< evaluations without a better score
+  std::string best_by;              ///< a metric of the task, or "loss"
+};
+
+/// Everything a run is, beside the weights: saving and restoring it with them continues the run bit
+/// for bit.
+struct RunState {
+  int64_t step = 0, best_step = 0, evaluations_since_best = 0;
+  int64_t examples = 0, loss_steps = 0, metrics_bytes = 0;
+  double best_value = 0, loss_sum = 0, seconds = 0;
+  bool stopped_early = false;
+  Json best_metrics, last_metrics;  ///< null before the first evaluation
+
+  Json to_json() const;
+  static RunState from_json(const Json& json);
+};
+
+/// What a trainer works with; all of it outlives the trainer.
+struct TrainerParts {
+  Classifier& model;
+  std::vector<NamedTensor> trained;
+  TrainStep& step;
+  Optimizer& optimizer;
+  const Schedule& schedule;
+  Sampler& sampler;  ///< of micro-batches
+  std::vector<std::pair<std::string, EncodedSet>>
+      dev;  ///< the first decides what is best; may be empty
+  const TaskInfo& task;
+  backend::ShardPool& pool;
+  EvaluateOptions evaluate;
+  Json config;
+  std::string fingerprint;
+  std::vector<std::filesystem::path> tokenizer_files;
+  std::filesystem::path folder;  ///< of the run
+};
+
+class Trainer {
+ public:
+  Trainer(TrainerParts parts, RunLength length)
+      : parts_(std::move(parts)), length_(std::move(length)) {}
+
+  /// Takes up the run where `folder`/last left it.
+  void resume();
+  /// Trains to the end, or until a signal asks to stop (then a checkpoint is saved first); returns
+  /// whether it reached the end.
+  bool run();
+
+  const RunState& state() const { return state_; }
+
+ private:
+  StepReport one_step();
+  void log_step(const StepReport& report);
+  void evaluate_now();
+  void save(const std::string& name);
+  bool is_due(int64_t every) const;
+
+  TrainerParts parts_;
+  RunLength length_;
+  RunState state_;
+  std::unique_ptr<EventLog> events_;
+};
+
+}  // namespace mtlora

@@ -91,15 +91,15 @@ LoadedClassifier load_classifier(const std::filesystem::path& folder, const Load
   std::vector<std::pair<std::string, Tensor>> base;
   for (const NamedTensor& t : named_tensors(*loaded.model)) {
     const auto found = checkpoint.tensors.find(t.name);
-    const bool is_head = any_match(family.head, t.name);
-    const bool may_be_new = is_head || any_match(family.optional, t.name);
+    const bool of_head = is_head(family, t.name);
+    const bool may_be_new = of_head || any_match(family.optional, t.name);
     if (found != checkpoint.tensors.end()) used.insert(t.name);
     const bool fits = found != checkpoint.tensors.end() && t.tensor.sizes() == found->second.shape;
     if (fits) {
       const Tensor value = checkpoint.file->read(found->second.name);
       t.tensor.copy_(value);
       base.emplace_back(t.name, value);
-    } else if (may_be_new && options.outputs && (is_head || found == checkpoint.tensors.end())) {
+    } else if (may_be_new && options.outputs && (of_head || found == checkpoint.tensors.end())) {
       draw(t, config.number_or("initializer_range", 0.02), options.seed);
       loaded.initialised.push_back(t.name);
     } else if (found == checkpoint.tensors.end()) {
@@ -119,11 +119,15 @@ LoadedClassifier load_classifier(const std::filesystem::path& folder, const Load
   return loaded;
 }
 
+bool is_head(const Family& family, const std::string& name) {
+  return any_match(family.head, name);
+}
+
 void set_compute_type(Classifier& model, const Family& family, torch::ScalarType type) {
   const torch::NoGradGuard no_grad;
   for (const NamedTensor& t : named_tensors(model)) {
     const bool is_matrix = t.parameter.dim() >= 2 && t.name.ends_with(".weight");
-    if (!is_matrix || t.parameter.requires_grad() || any_match(family.head, t.name)) continue;
+    if (!is_matrix || t.parameter.requires_grad() || is_head(family, t.name)) continue;
     Tensor(t.parameter).set_data(t.parameter.to(type));
   }
 }

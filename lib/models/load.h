@@ -33,6 +33,9 @@ struct LoadOptions {
 /// anew (and listed).
 LoadedClassifier load_classifier(const std::filesystem::path& folder, const LoadOptions& options);
 
+/// Whether a tensor of that name belongs to the head.
+bool is_head(const Family& family, const std::string& name);
+
 /// Stores frozen weights of linear layers and embeddings in `type`; what is trained, norms and
 /// heads stay fp32.
 void set_compute_type(Classifier& model, const Family& family, torch::ScalarType type);

@@ -75,7 +75,7 @@ fs::path find_config(const std::string& name) {
 
 }  // namespace
 
-Json gather_config(const ConfigRequest& request, const Json& base) {
+Json gather_config(const ConfigSource& request, const Json& base) {
   Json config = base;
   for (const std::string& name : request.files) {
     const fs::path file = find_config(name);

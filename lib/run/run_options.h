@@ -9,6 +9,7 @@
 #include "lib/adapters/inject.h"
 #include "lib/core/options.h"
 #include "lib/optim/schedule.h"
+#include "lib/run/commands.h"
 
 namespace mtlora {
 
@@ -38,14 +39,9 @@ struct RunOptions {
   void fields(Fields& f);
 };
 
-/// What a command was told: config files (the later ones laid over the earlier), then assignments.
-struct ConfigRequest {
-  std::vector<std::string> files, assignments;
-};
-
 /// The configuration as JSON, before it is checked. A file that is not in the current folder is
 /// looked for among the shipped configs (the source tree's or the installed ones). Throws Error.
-Json gather_config(const ConfigRequest& request, const Json& base = Json::object());
+Json gather_config(const ConfigSource& request, const Json& base = Json::object());
 
 /// Checks it. Throws Error naming every problem.
 RunOptions parse_run_options(const Json& config);

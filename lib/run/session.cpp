@@ -123,7 +123,7 @@ Session open_session(const Json& config) {
   return s;
 }
 
-Session open_checkpoint_session(const fs::path& folder, const ConfigRequest& request) {
+Session open_checkpoint_session(const fs::path& folder, const ConfigSource& request) {
   require_checkpoint(folder);
   Json config = gather_config(request, read_json(folder / "config.json"));
   config["adapter"]["start_from"] = nullptr;  // all it gave is in the checkpoint
@@ -137,7 +137,7 @@ Session open_checkpoint_session(const fs::path& folder, const ConfigRequest& req
   return s;
 }
 
-Session open_model_session(const fs::path& folder, const ConfigRequest& request) {
+Session open_model_session(const fs::path& folder, const ConfigSource& request) {
   Json config = gather_config(request);
   config["model"]["path"] = folder.string();
   Session s = open_with(config, true);

@@ -38,10 +38,10 @@ Session open_session(const Json& config);
 
 /// Opens the session that a checkpoint was made with, its weights restored. `request` may override
 /// options.
-Session open_checkpoint_session(const std::filesystem::path& folder, const ConfigRequest& request);
+Session open_checkpoint_session(const std::filesystem::path& folder, const ConfigSource& request);
 
 /// A Hugging Face folder as it is, its own head included, on the task of `request`.
-Session open_model_session(const std::filesystem::path& folder, const ConfigRequest& request);
+Session open_model_session(const std::filesystem::path& folder, const ConfigSource& request);
 
 /// Trained and total parameters by module, a table for people.
 std::string parameters_text(Classifier& model);

@@ -1,0 +1,114 @@
+// bench: how fast a configuration trains and evaluates here. It writes nothing.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "lib/core/error.h"
+#include "lib/core/log.h"
+#include "lib/run/environment.h"
+#include "lib/run/session.h"
+
+namespace mtlora {
+namespace {
+
+double wall() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+struct Totals {
+  Phases phases;
+  int64_t examples = 0, tokens = 0;
+  double seconds = 0;
+
+  void add(const StepReport& r) {
+    phases.collate += r.phases.collate;
+    phases.forward += r.phases.forward;
+    phases.backward += r.phases.backward;
+    phases.update += r.phases.update;
+    phases.wait += r.phases.wait;
+    examples += r.examples;
+    tokens += r.tokens;
+  }
+};
+
+Json phases_json(const Totals& t) {
+  const auto share = [&](double seconds) { return seconds / t.seconds; };
+  return {{"collate", share(t.phases.collate)},
+          {"forward", share(t.phases.forward)},
+          {"backward", share(t.phases.backward)},
+          {"update", share(t.phases.update)},
+          {"wait", share(t.phases.wait)}};
+}
+
+void print(const Json& out) {
+  fmt::print("{:<34} {:.2f}\n", "steps/s", out["steps_per_second"].get<double>());
+  fmt::print("{:<34} {:.1f}\n", "examples/s", out["examples_per_second"].get<double>());
+  fmt::print("{:<34} {:.0f}\n", "tokens/s", out["tokens_per_second"].get<double>());
+  fmt::print("{:<34} {:.1f}\n", "evaluation examples/s",
+             out["evaluation_examples_per_second"].get<double>());
+  fmt::print("{:<34} {:.2f} s\n", "start to the end of the first step",
+             out["startup_seconds"].get<double>());
+  fmt::print("{:<34} {:.0f} MiB\n", "peak memory",
+             out["peak_memory_bytes"].get<double>() / (1 << 20));
+  for (const auto& [name, share] : out["phases"].items())
+    fmt::print("{:<34} {:.1f} %\n", "share of " + name, 100 * share.get<double>());
+}
+
+}  // namespace
+
+void bench(const BenchRequest& request) {
+  if (request.steps < 1) fail("--steps: {} is not at least 1", request.steps);
+  Session s = open_session(gather_config(request.config));
+  const TrainOptions& options = s.options.train;
+  const EncodedSet set = s.encoded("train");
+  const auto seed = static_cast<uint64_t>(options.seed);
+  Sampler sampler(set.size(), options.batch_size, seed, Sampler::Order::shuffled);
+  std::vector<Parameter> parameters;
+  for (const auto& [name, tensor] : s.trained.parameters)
+    parameters.push_back({name, tensor, decays(name)});
+  const auto optimizer = make_optimizer(s.options.optimizer, parameters);
+  TrainStep step(s.model(), set, parameters, *s.pool,
+                 {s.collate(), options.label_smoothing, options.clip, seed, true});
+
+  const int64_t warm_up = std::max<int64_t>(5, request.steps / 10);
+  double startup = 0;
+  Totals totals;
+  double begin = 0;
+  for (int64_t i = 0; i < warm_up + request.steps; ++i) {
+    if (i == warm_up) begin = wall();
+    std::vector<Item> items;
+    for (const Sampler::Draw& draw : sampler.batch(i)) items.push_back({draw.index, draw.position});
+    const StepReport report = step.run(i, {items}, *optimizer, 1.0);
+    if (i == 0) startup = wall() - request.started;
+    if (i >= warm_up) totals.add(report);
+  }
+  totals.seconds = wall() - begin;
+
+  // Evaluation: of the first examples of the training set, as many as were trained on, at most the
+  // whole.
+  Dataset part = s.task->load("train");
+  part.examples.resize(std::min<size_t>(part.examples.size(), 4096));
+  const EncodedSet evaluated = s.encoded(part);
+  predict_logits(s.model(), evaluated, *s.pool, s.evaluate());
+  begin = wall();
+  predict_logits(s.model(), evaluated, *s.pool, s.evaluate());
+  const double evaluation = wall() - begin;
+
+  const Json out = {
+      {"steps_per_second", static_cast<double>(request.steps) / totals.seconds},
+      {"examples_per_second", static_cast<double>(totals.examples) / totals.seconds},
+      {"tokens_per_second", static_cast<double>(totals.tokens) / totals.seconds},
+      {"evaluation_examples_per_second", static_cast<double>(evaluated.size()) / evaluation},
+      {"peak_memory_bytes", peak_memory_bytes()},
+      {"startup_seconds", startup},
+      {"phases", phases_json(totals)},
+      {"environment", environment(s.dtype == torch::kFloat ? "fp32" : "bf16", s.pool->threads())}};
+  if (request.json)
+    fmt::print("{}\n", out.dump());
+  else
+    print(out);
+}
+
+}  // namespace mtlora

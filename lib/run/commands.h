@@ -1,0 +1,57 @@
+// What the program can be asked to do. Each throws Error where the request is wrong; results go to
+// stdout, everything else to stderr.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace mtlora {
+
+/// Config files (later ones laid over earlier ones) and PATH=VALUE assignments.
+struct ConfigSource {
+  std::vector<std::string> files, assignments;
+};
+
+struct TrainRequest {
+  ConfigSource config;
+  std::string out;  ///< the run's folder; "": runs/<name of the config>
+  bool resume = false;
+};
+/// Returns the exit code: 0, or 128 + the signal that stopped the run after it was saved.
+int train(const TrainRequest& request);
+
+struct ModelSource {
+  std::string checkpoint, model;  ///< one of them
+  ConfigSource config;
+};
+
+struct EvalRequest {
+  ModelSource source;
+  std::string split = "dev";
+  bool json = false;
+};
+void eval(const EvalRequest& request);
+
+struct PredictRequest {
+  ModelSource source;
+  std::string input = "-";  ///< a file of lines (or .jsonl), "-": stdin
+};
+void predict(const PredictRequest& request);
+
+/// A model folder, a checkpoint, a run's folder or a weights file: what is in it.
+void inspect(const std::string& path, bool json);
+
+struct BenchRequest {
+  ConfigSource config;
+  int64_t steps = 100;
+  bool json = false;
+  double started = 0;  ///< when the program began, seconds of the system's clock
+};
+void bench(const BenchRequest& request);
+
+/// What can be configured: config, schema, methods, tasks, metrics, models, optimizers. "": a list
+/// of these.
+void describe(const std::string& topic, bool json);
+
+}  // namespace mtlora

@@ -1,0 +1,15 @@
+// What a result should say about where it was made.
+#pragma once
+
+#include <string>
+
+#include "lib/core/json.h"
+
+namespace mtlora {
+
+/// Versions, processor, threads, compute type.
+Json environment(const std::string& dtype, int threads);
+/// Largest memory that the process has held, in bytes.
+int64_t peak_memory_bytes();
+
+}  // namespace mtlora

@@ -1,0 +1,102 @@
+// inspect: what a folder or a file of weights holds.
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "lib/core/error.h"
+#include "lib/run/session.h"
+#include "lib/train/checkpoint.h"
+#include "lib/weights/weight_file.h"
+
+namespace mtlora {
+namespace fs = std::filesystem;
+namespace {
+
+Json tensors_json(const WeightFile& file) {
+  Json tensors = Json::array();
+  for (const TensorInfo& t : file.tensors())
+    tensors.push_back({{"name", t.name}, {"dtype", c10::toString(t.dtype)}, {"shape", t.shape}});
+  return tensors;
+}
+
+int64_t count(const Json& tensors) {
+  int64_t total = 0;
+  for (const Json& t : tensors) {
+    int64_t numbers = 1;
+    for (const auto& size : t["shape"]) numbers *= size.get<int64_t>();
+    total += numbers;
+  }
+  return total;
+}
+
+Json inspected(const fs::path& path) {
+  if (!fs::exists(path)) fail("{}: there is no such file or folder", path.string());
+  Json out;
+  if (fs::exists(path / "result.json")) {
+    out = {{"kind", "run"},
+           {"config", read_json(path / "config.json")},
+           {"result", read_json(path / "result.json")}};
+    return out;
+  }
+  if (fs::exists(path / "adapter.safetensors")) {
+    out = {{"kind", "checkpoint"},
+           {"config", read_json(path / "config.json")},
+           {"state", read_json(path / "state.json")}};
+    out["tensors"] = tensors_json(*open_weights(path / "adapter.safetensors"));
+  } else if (fs::is_directory(path)) {
+    const ModelConfig config(path);
+    out = {{"kind", "model"},
+           {"model_type", config.model_type()},
+           {"known", false},
+           {"config", config.json()}};
+    for (const Family& family : families())
+      if (family.name == config.model_type()) out["known"] = true;
+    out["tensors"] = tensors_json(*open_weights(path));
+  } else {
+    out = {{"kind", "weights"}};
+    out["tensors"] = tensors_json(*open_weights(path));
+  }
+  out["parameters"] = count(out["tensors"]);
+  return out;
+}
+
+void print_tensors(const Json& tensors) {
+  for (const Json& t : tensors)
+    fmt::print("  {:<72} {:<9} {}\n", t["name"].get<std::string>(), t["dtype"].get<std::string>(),
+               t["shape"].dump());
+}
+
+}  // namespace
+
+void inspect(const std::string& path, bool json) {
+  const Json out = inspected(path);
+  if (json) {
+    fmt::print("{}\n", out.dump(2));
+    return;
+  }
+  const std::string kind = out["kind"];
+  fmt::print("{}: {}\n", path, kind);
+  if (kind == "run") {
+    fmt::print("{}\n", out["result"].dump(2));
+    return;
+  }
+  if (kind == "checkpoint") {
+    fmt::print("step {}\n{}\n", out["state"]["step"].dump(), out["config"].dump(2));
+  } else if (kind == "model") {
+    fmt::print("model type {}{}\n", out["model_type"].get<std::string>(),
+               out["known"].get<bool>() ? "" : " (not one that this program can load)");
+    if (out["known"].get<bool>()) {
+      const LoadedClassifier loaded = load_classifier(path, {2, std::nullopt, 0});
+      for (Tensor& p : loaded.model->parameters()) p.set_requires_grad(false);
+      fmt::print("{}", parameters_text(*loaded.model));
+      if (!loaded.initialised.empty())
+        fmt::print("missing, would be new: {}\n", fmt::join(loaded.initialised, ", "));
+      if (!loaded.unused.empty()) fmt::print("not used: {}\n", fmt::join(loaded.unused, ", "));
+    }
+  }
+  print_tensors(out["tensors"]);
+  fmt::print("{} parameters\n", out["parameters"].dump());
+}
+
+}  // namespace mtlora

@@ -1,0 +1,10 @@
+#pragma once
+
+#include "lib/run/session.h"
+
+namespace mtlora {
+
+/// The session of --checkpoint or of --model. Throws Error unless exactly one is given.
+Session open_source(const ModelSource& source);
+
+}  // namespace mtlora

@@ -1,0 +1,194 @@
+// train: a configuration → a run's folder.
+
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "lib/core/error.h"
+#include "lib/core/files.h"
+#include "lib/core/log.h"
+#include "lib/core/signals.h"
+#include "lib/run/environment.h"
+#include "lib/run/session.h"
+#include "lib/train/progress.h"
+#include "lib/train/trainer.h"
+
+namespace mtlora {
+namespace fs = std::filesystem;
+namespace {
+
+fs::path run_folder(const TrainRequest& request) {
+  if (!request.out.empty()) return request.out;
+  if (request.config.files.empty()) fail("train needs --config FILE");
+  return fs::path("runs") / fs::path(request.config.files.back()).stem();
+}
+
+// An existing run is continued when that is asked for, and never written over.
+void check_folder(const fs::path& folder, bool resume) {
+  const bool is_there = fs::exists(folder) && !fs::is_empty(folder);
+  if (resume && !fs::exists(folder / "config.json"))
+    fail("--resume: {} holds no run to resume", folder.string());
+  if (!resume && is_there)
+    fail("{}: already there. Continue that run with --resume, or name another folder with --out",
+         folder.string());
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) fail("{}: cannot be created: {}", folder.string(), error.message());
+}
+
+// The paths of the options that differ between two configurations.
+void differences(const Json& a, const Json& b, const std::string& at,
+                 std::vector<std::string>& out) {
+  if (!a.is_object() || !b.is_object()) {
+    if (a != b) out.push_back(fmt::format("{}: {} there, {} now", at, a.dump(), b.dump()));
+    return;
+  }
+  for (const auto& [key, value] : a.items())
+    differences(value, b.contains(key) ? b[key] : Json(), at + "/" + key, out);
+  for (const auto& [key, value] : b.items())
+    if (!a.contains(key)) differences(Json(), value, at + "/" + key, out);
+}
+
+void check_same_config(const fs::path& folder, const Json& now) {
+  std::vector<std::string> changed;
+  differences(read_json(folder / "config.json"), now, "", changed);
+  if (!changed.empty())
+    fail("--resume: the run in {} has another configuration:\n  {}", folder.string(),
+         fmt::join(changed, "\n  "));
+}
+
+RunLength run_length(const TrainOptions& t, const TaskInfo& info, int64_t batches_per_epoch) {
+  const int64_t per_epoch = (batches_per_epoch + t.accumulate - 1) / t.accumulate;
+  RunLength length;
+  length.total_steps = t.max_steps.value_or(t.epochs * per_epoch);
+  length.evaluate_every_steps = t.evaluate_every_steps.value_or(per_epoch);
+  length.save_every_steps = t.save_every_steps.value_or(length.evaluate_every_steps);
+  length.log_every_steps = t.log_every_steps;
+  length.accumulate = t.accumulate;
+  length.patience = t.patience;
+  length.best_by = t.best_by.value_or(info.main_metric);
+  std::vector<std::string> known = info.metrics;
+  known.push_back("loss");
+  if (std::find(known.begin(), known.end(), length.best_by) == known.end())
+    fail("/train/best_by: {}", unknown("metric", length.best_by, known));
+  return length;
+}
+
+// Every parameter that is trained, with whether it decays.
+std::vector<Parameter> parameters_of(const Trained& trained) {
+  std::vector<Parameter> parameters;
+  for (const auto& [name, tensor] : trained.parameters)
+    parameters.push_back({name, tensor, decays(name)});
+  return parameters;
+}
+
+// adapter.start_from: the other checkpoint's tensors but for its head, which belongs to its task.
+void start_from(Session& s) {
+  const auto& from = s.options.adapter.start_from;
+  if (!from) return;
+  require_checkpoint(*from);
+  NamedTensors wanted;
+  std::vector<std::string> ignored = s.loaded.family->head;
+  for (const NamedTensor& t : s.trained.tensors)
+    if (!is_head(*s.loaded.family, t.name)) wanted.emplace_back(t.name, t.tensor);
+  if (wanted.empty()) fail("/adapter/start_from: this configuration trains nothing but a head");
+  restore_tensors(fs::path(*from) / "adapter.safetensors", wanted, ignored);
+  log::info(fmt::format("the adapter starts from {}", *from));
+}
+
+std::vector<std::pair<std::string, EncodedSet>> dev_sets(Session& s, Json& hashes) {
+  std::vector<std::pair<std::string, EncodedSet>> sets;
+  for (const std::string& split : s.task->splits()) {
+    if (!split.starts_with("dev")) continue;
+    const Dataset data = s.task->load(split);
+    if (!data.labelled()) fail("the split {} has examples without a label", split);
+    hashes[split] = data.hash;
+    sets.emplace_back(split, s.encoded(data));
+  }
+  if (sets.empty()) log::warn("there is no dev set: the last step counts as the best");
+  return sets;
+}
+
+Json result_of(const RunState& state, const Session& s, const Json& hashes) {
+  const bool has_dev = !state.best_metrics.is_null();
+  return {
+      {"metrics", state.best_metrics},
+      {"best", {{"step", has_dev ? state.best_step : state.step}, {"metrics", state.best_metrics}}},
+      {"last", {{"step", state.step}, {"metrics", state.last_metrics}}},
+      {"steps", state.step},
+      {"stopped_early", state.stopped_early},
+      {"seconds", state.seconds},
+      {"examples_per_second",
+       state.seconds > 0 ? static_cast<double>(state.examples) / state.seconds : 0},
+      {"trained_parameters", s.trained.count()},
+      {"data", hashes},
+      {"environment", environment(s.dtype == torch::kFloat ? "fp32" : "bf16", s.pool->threads())}};
+}
+
+void report(const RunState& state, const fs::path& folder) {
+  std::string metrics;
+  if (!state.best_metrics.is_null())
+    for (const auto& [name, value] : state.best_metrics.items())
+      if (!value.is_object()) metrics += fmt::format("{} {}  ", name, value.dump());
+  fmt::print("{}step {} of {}, {:.1f} s of training\n", metrics,
+             state.best_metrics.is_null() ? state.step : state.best_step, state.step,
+             state.seconds);
+  fmt::print("{}\n", folder.string());
+}
+
+}  // namespace
+
+int train(const TrainRequest& request) {
+  const fs::path folder = run_folder(request);
+  const Json config = gather_config(request.config);
+  parse_run_options(config);  // a wrong option shows before anything is created or loaded
+  catch_stop_signals();
+  Session s = open_session(config);
+  const TrainOptions& options = s.options.train;
+  Json hashes = Json::object();
+  const Dataset train_data = s.task->load("train");
+  if (!train_data.labelled()) fail("the training set has examples without a label");
+  hashes["train"] = train_data.hash;
+  const EncodedSet train_set = s.encoded(train_data);
+  auto dev = dev_sets(s, hashes);
+  const auto seed = static_cast<uint64_t>(options.seed);
+  Sampler sampler(train_set.size(), options.batch_size, seed, Sampler::Order::shuffled);
+  const RunLength length = run_length(options, s.task->info(), sampler.steps_per_epoch());
+  const Schedule schedule(s.options.schedule, length.total_steps);
+
+  check_folder(folder, request.resume);
+  if (request.resume)
+    check_same_config(folder, s.resolved);
+  else
+    write_file(folder / "config.json", s.resolved.dump(2) + "\n");
+  log::also_to(folder / "log.txt");
+  log::info(parameters_text(s.model()));
+  log::info(fmt::format("{} examples, {} tokens; {} steps of {}; {} threads, {}", train_set.size(),
+                        train_set.tokens(), length.total_steps,
+                        options.batch_size * options.accumulate, s.pool->threads(),
+                        s.dtype == torch::kFloat ? "fp32" : "bf16"));
+
+  start_from(s);
+  const auto optimizer = make_optimizer(s.options.optimizer, parameters_of(s.trained));
+  TrainStep step(s.model(), train_set, parameters_of(s.trained), *s.pool,
+                 {s.collate(), options.label_smoothing, options.clip, seed, true});
+  Trainer trainer({s.model(), s.trained.tensors, step, *optimizer, schedule, sampler,
+                   std::move(dev), s.task->info(), *s.pool, s.evaluate(), s.resolved,
+                   s.loaded.fingerprint, s.tokenizer->files(), folder},
+                  length);
+  if (request.resume && fs::exists(folder / "last")) {
+    trainer.resume();
+    log::info(fmt::format("resumed at step {}", trainer.state().step));
+  }
+  const bool finished = trainer.run();
+  if (!finished) {
+    log::info(fmt::format("stopped by a signal after step {}; saved in {}; continue with --resume",
+                          trainer.state().step, (folder / "last").string()));
+    return 128 + stop_signal();
+  }
+  write_file(folder / "result.json", result_of(trainer.state(), s, hashes).dump(2) + "\n");
+  report(trainer.state(), folder);
+  return 0;
+}
+
+}  // namespace mtlora

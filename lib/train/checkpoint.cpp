@@ -1,10 +1,12 @@
 #include "lib/train/checkpoint.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
 #include "lib/core/error.h"
 #include "lib/core/files.h"
+#include "lib/core/glob.h"
 #include "lib/weights/safetensors.h"
 #include "lib/weights/weight_file.h"
 
@@ -53,7 +55,8 @@ void require_checkpoint(const fs::path& folder) {
           folder.string(), name);
 }
 
-void restore_tensors(const fs::path& file, const NamedTensors& into) {
+void restore_tensors(const fs::path& file, const NamedTensors& into,
+                     const std::vector<std::string>& ignored) {
   const std::unique_ptr<WeightFile> source = open_weights(file);
   std::map<std::string, std::vector<int64_t>> there;
   for (const TensorInfo& info : source->tensors()) there.emplace(info.name, info.shape);
@@ -66,10 +69,15 @@ void restore_tensors(const fs::path& file, const NamedTensors& into) {
       problems.add(fmt::format("  {}: shape {}, wanted {}", name, shape_text(found->second),
                                shape_text(tensor.sizes().vec())));
   }
+  const auto is_ignored = [&](const std::string& name) {
+    return std::any_of(ignored.begin(), ignored.end(),
+                       [&](const std::string& p) { return glob_match(p, name); });
+  };
   std::set<std::string> wanted;
   for (const auto& [name, tensor] : into) wanted.insert(name);
   for (const auto& [name, shape] : there)
-    if (!wanted.contains(name)) problems.add(fmt::format("  {}: not expected", name));
+    if (!wanted.contains(name) && !is_ignored(name))
+      problems.add(fmt::format("  {}: not expected", name));
   problems.raise(
       fmt::format("{}: its tensors are not those of this configuration:", file.string()));
   const torch::NoGradGuard no_grad;

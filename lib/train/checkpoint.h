@@ -37,7 +37,8 @@ void require_checkpoint(const std::filesystem::path& folder);
 
 /// Writes the tensors of a checkpoint's file into `into`, by name. Throws Error listing every
 /// tensor that is missing, unexpected or of another shape; nothing has been written then.
-void restore_tensors(const std::filesystem::path& file, const NamedTensors& into);
+void restore_tensors(const std::filesystem::path& file, const NamedTensors& into,
+                     const std::vector<std::string>& ignored = {});
 
 /// What `trained` is called in a checkpoint.
 NamedTensors checkpoint_tensors(const std::vector<NamedTensor>& trained);

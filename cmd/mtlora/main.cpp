@@ -1,0 +1,183 @@
+// The program: command line → lib/run. No logic.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <new>
+#include <string>
+
+#include "lib/core/error.h"
+#include "lib/run/commands.h"
+
+#ifndef MTLORA_VERSION
+#  define MTLORA_VERSION "unknown"
+#endif
+
+namespace mtlora {
+namespace {
+
+using Action = std::function<int()>;
+
+void add_config(CLI::App& app, ConfigSource& source) {
+  app.add_option("--config", source.files,
+                 "Configuration file; a later one is laid over an earlier one")
+      ->type_name("FILE")
+      ->take_all()
+      ->allow_extra_args(false);
+  app.add_option("--set", source.assignments,
+                 "One option: --set train.epochs=3; the value is JSON or a bare string")
+      ->type_name("PATH=VALUE")
+      ->take_all()
+      ->allow_extra_args(false);
+}
+
+void add_source(CLI::App& app, ModelSource& source) {
+  app.add_option("--checkpoint", source.checkpoint, "A run's best/ or last/ folder")
+      ->type_name("DIR");
+  app.add_option("--model", source.model, "A Hugging Face folder as it is, its own head included")
+      ->type_name("DIR");
+  add_config(app, source.config);
+}
+
+void add_train(CLI::App& program, Action& action) {
+  auto request = std::make_shared<TrainRequest>();
+  CLI::App* app = program.add_subcommand("train", "Fine-tune a model as a configuration says");
+  add_config(*app, request->config);
+  app->get_option("--config")->required();
+  app->add_option("--out", request->out, "The run's folder (default: runs/<name of the config>)")
+      ->type_name("DIR");
+  app->add_flag("--resume", request->resume, "Continue the run in that folder, bit for bit");
+  app->footer(
+      "Examples:\n"
+      "  mtlora train --config demo.json\n"
+      "  mtlora train --config glue_sst2.json --set model.path=models/minilm --set train.epochs=1\n"
+      "  mtlora train --config glue_rte.json --set adapter.method.structure=dtsm --out "
+      "runs/rte-dtsm\n"
+      "  mtlora train --config demo.json --set 'adapter.method={\"name\": \"lora\", \"rank\": 4}' "
+      "--out runs/lora\n"
+      "  mtlora train --config demo.json --resume");
+  app->callback([&action, request] { action = [request] { return train(*request); }; });
+}
+
+void add_eval(CLI::App& program, Action& action) {
+  auto request = std::make_shared<EvalRequest>();
+  CLI::App* app = program.add_subcommand("eval", "Score a checkpoint or a model on one split");
+  add_source(*app, request->source);
+  app->add_option("--split", request->split, "train, dev, test, dev_mismatched, …")
+      ->capture_default_str();
+  app->add_flag("--json", request->json, "One line of JSON");
+  app->footer(
+      "Examples:\n"
+      "  mtlora eval --checkpoint runs/demo/best\n"
+      "  mtlora eval --checkpoint runs/mnli/best --split dev_mismatched --json");
+  app->callback([&action, request] { action = [request] { return eval(*request), 0; }; });
+}
+
+void add_predict(CLI::App& program, Action& action) {
+  auto request = std::make_shared<PredictRequest>();
+  CLI::App* app = program.add_subcommand("predict", "Label texts, one a line; one JSON line each");
+  add_source(*app, request->source);
+  app->add_option(
+         "--input", request->input,
+         "Texts, one a line (a pair: two texts separated by a tab), or JSON lines with text and "
+         "text_pair where the name ends in .jsonl; -: stdin")
+      ->type_name("FILE")
+      ->capture_default_str();
+  app->footer(
+      "Examples:\n"
+      "  echo 'A warm, funny film.' | mtlora predict --checkpoint runs/demo/best\n"
+      "  mtlora predict --checkpoint runs/demo/best --input texts.jsonl");
+  app->callback([&action, request] { action = [request] { return predict(*request), 0; }; });
+}
+
+void add_inspect(CLI::App& program, Action& action) {
+  auto path = std::make_shared<std::string>();
+  auto json = std::make_shared<bool>(false);
+  CLI::App* app =
+      program.add_subcommand("inspect", "Show what a model, checkpoint, run or weights file holds");
+  app->add_option("path", *path, "A folder or a weights file")->required();
+  app->add_flag("--json", *json, "JSON");
+  app->footer("Examples:\n  mtlora inspect models/minilm\n  mtlora inspect runs/demo/best --json");
+  app->callback(
+      [&action, path, json] { action = [path, json] { return inspect(*path, *json), 0; }; });
+}
+
+void add_bench(CLI::App& program, Action& action, double started) {
+  auto request = std::make_shared<BenchRequest>();
+  request->started = started;
+  CLI::App* app =
+      program.add_subcommand("bench", "Measure how fast a configuration trains and evaluates");
+  add_config(*app, request->config);
+  app->get_option("--config")->required();
+  app->add_option("--steps", request->steps, "Steps that are measured, after a warm-up")
+      ->capture_default_str();
+  app->add_flag("--json", request->json, "One line of JSON");
+  app->footer(
+      "Examples:\n  mtlora bench --config demo.json\n  mtlora bench --config demo.json --set "
+      "train.dtype=fp32 --json");
+  app->callback([&action, request] { action = [request] { return bench(*request), 0; }; });
+}
+
+void add_describe(CLI::App& program, Action& action) {
+  auto topic = std::make_shared<std::string>();
+  auto json = std::make_shared<bool>(false);
+  CLI::App* app = program.add_subcommand(
+      "describe",
+      "What can be configured: config, schema, methods, tasks, metrics, models, optimizers");
+  app->add_option("topic", *topic, "One of these");
+  app->add_flag("--json", *json, "JSON");
+  app->footer(
+      "Examples:\n  mtlora describe methods\n  mtlora describe schema > mtlora.schema.json");
+  app->callback(
+      [&action, topic, json] { action = [topic, json] { return describe(*topic, *json), 0; }; });
+}
+
+int run(int argc, char** argv) {
+  const double started =
+      std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  CLI::App program(
+      "Fine-tunes pretrained transformers with low-rank adapters, as a JSON config says.",
+      "mtlora");
+  program.require_subcommand(1);
+  program.set_version_flag("--version", MTLORA_VERSION);
+  program.footer(
+      "Examples:\n"
+      "  mtlora train --config demo.json\n"
+      "  mtlora eval --checkpoint runs/demo/best\n"
+      "  mtlora COMMAND --help\n"
+      "Exit codes: 0 done, 1 wrong input, 2 wrong command line, 130 or 143 stopped by a signal "
+      "after saving.");
+  Action action;
+  add_train(program, action);
+  add_eval(program, action);
+  add_predict(program, action);
+  add_inspect(program, action);
+  add_bench(program, action, started);
+  add_describe(program, action);
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return program.exit(e) == 0 ? 0 : 2;
+  }
+  return action();
+}
+
+}  // namespace
+}  // namespace mtlora
+
+int main(int argc, char** argv) {
+  try {
+    return mtlora::run(argc, argv);
+  } catch (const mtlora::Error& e) {
+    fmt::print(stderr, "error: {}\n", e.what());
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "error: out of memory; a smaller train.batch_size needs less\n");
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "error: something went wrong inside the program: {}\n", e.what());
+  }
+  return 1;
+}

@@ -15,13 +15,19 @@ if(kernel_sources)
   add_library(mtlora_kernels STATIC ${kernel_sources})
   target_include_directories(mtlora_kernels PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
   target_compile_options(mtlora_kernels PRIVATE -O3)
-  file(GLOB avx512_sources CONFIGURE_DEPENDS lib/backend/cpu/*_avx512.cpp)
-  set_source_files_properties(${avx512_sources} PROPERTIES COMPILE_OPTIONS
-    "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mfma;-ffp-contract=fast")
-  file(GLOB bf16_sources CONFIGURE_DEPENDS lib/backend/cpu/*_avx512bf16.cpp)
-  set_source_files_properties(${bf16_sources} PROPERTIES COMPILE_OPTIONS
-    "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512bf16;-mfma;-ffp-contract=fast")
+  target_link_libraries(mtlora_kernels PUBLIC mtlora_base)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    set(avx512_flags -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -ffp-contract=fast)
+    file(GLOB avx512_sources CONFIGURE_DEPENDS lib/backend/cpu/*_avx512.cpp)
+    set_source_files_properties(${avx512_sources} PROPERTIES COMPILE_OPTIONS "${avx512_flags}")
+    file(GLOB bf16_sources CONFIGURE_DEPENDS lib/backend/cpu/*_avx512bf16.cpp)
+    set_source_files_properties(${bf16_sources} PROPERTIES COMPILE_OPTIONS
+      "${avx512_flags};-mavx512bf16")
+  endif()
   mtlora_warnings(mtlora_kernels)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")  # its own AVX-512 headers warn where they are inlined
+    target_compile_options(mtlora_kernels PRIVATE -Wno-uninitialized -Wno-maybe-uninitialized)
+  endif()
 endif()
 
 add_library(mtlora_core STATIC ${core_sources})

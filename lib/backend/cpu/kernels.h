@@ -1,0 +1,166 @@
+// The CPU kernels: plain C++ on pointers, one thread, no state, no allocation. Rows are strided,
+// columns contiguous. Statistics, softmax and sums are fp32 whatever the element type.
+#pragma once
+
+#include <cstdint>
+
+namespace mtlora::backend::cpu {
+
+/// A bfloat16: the upper half of a float.
+struct Bf16 {
+  uint16_t bits;
+};
+
+/// Rows of elements; `stride` elements from one row to the next.
+template <class T>
+struct Rows {
+  T* data = nullptr;
+  int64_t stride = 0;
+  T* operator[](int64_t row) const { return data + row * stride; }
+  Rows from(int64_t row, int64_t column = 0) const {
+    return {data + row * stride + column, stride};
+  }
+  explicit operator bool() const { return data != nullptr; }
+};
+
+/// Dropout of rows (lib/backend/dropout.h); no dropout where `rows` is null.
+struct Mask {
+  uint64_t key = 0;
+  const int64_t* rows = nullptr;  ///< the identity of each row
+  uint32_t threshold = 0;
+  float scale = 1;  ///< 1 / (1 - p)
+  Mask from(int64_t row) const { return {key, rows ? rows + row : nullptr, threshold, scale}; }
+};
+
+/// y = x with dropout, or y += it.
+template <class T>
+struct DropoutCall {
+  Rows<const T> x;
+  Rows<T> y;
+  int64_t rows, width;
+  Mask mask;
+  bool accumulate;
+};
+
+/// y = LayerNorm(residual + dropout(x)); residual may be null, and so may `normalized` and `rstd`,
+/// which the backward pass needs.
+template <class T>
+struct NormForward {
+  Rows<const T> x, residual;
+  const float *gamma, *beta;
+  float eps;
+  Rows<T> y, normalized;
+  float* rstd;
+  int64_t rows, width;
+  Mask mask;
+  float* scratch;  ///< [width]
+};
+
+/// Gradients of NormForward; dx (through the dropout) may be null, and dgamma, dbeta, which are
+/// added to, too.
+template <class T>
+struct NormBackward {
+  Rows<const T> dy, normalized;
+  const float *rstd, *gamma;
+  Rows<T> dresidual, dx;
+  float *dgamma, *dbeta;
+  int64_t rows, width;
+  Mask mask;
+  float* scratch;  ///< [width]
+};
+
+/// All heads of one sequence: out = dropout(softmax(scale · q kᵀ)) v for `queries` rows of q
+/// against `keys` rows of k and v. The row of a query is its row in `mask`.
+template <class T>
+struct AttentionForward {
+  Rows<const T> q, k, v;
+  Rows<T> out;
+  float* statistics;  ///< [queries, heads, 2]: the largest score and 1 / the sum of exponentials
+  int64_t queries, keys, heads, head;
+  float scale;
+  Mask mask;
+  float* scratch;  ///< attention_scratch(keys, head) floats
+};
+
+/// Gradients of AttentionForward; probabilities are computed anew.
+template <class T>
+struct AttentionBackward {
+  Rows<const T> q, k, v, dout;
+  Rows<T> dq, dk, dv;
+  const float* statistics;
+  int64_t queries, keys, heads, head;
+  float scale;
+  Mask mask;
+  float* scratch;
+};
+
+/// Query rows that attention works on at a time.
+constexpr int64_t attention_block = 32;
+
+constexpr int64_t attention_scratch(int64_t keys, int64_t head) {
+  const int64_t padded = (keys + 15) / 16 * 16;
+  return 5 * padded * head + attention_block * (2 * padded + 2 * head);
+}
+
+/// Columns of a packed matrix that lie together.
+constexpr int64_t panel_columns = 32;
+
+/// Elements of a packed [depth, columns] matrix: columns rounded up to 16, depth to a whole pair.
+constexpr int64_t packed_size(int64_t depth, int64_t columns) {
+  return (columns + 15) / 16 * 16 * ((depth + 1) / 2 * 2);
+}
+
+/// Where the panel that begins at `column` (a multiple of panel_columns) begins in a packed matrix.
+constexpr int64_t packed_offset(int64_t depth, int64_t column) {
+  return column * ((depth + 1) / 2 * 2);
+}
+
+/// Packs B [depth, columns], of which one of the two strides is 1, into panels: for each panel, its
+/// rows of `panel_columns` one after the other (bf16: pairs of rows, interleaved).
+template <class T, class Source>
+struct PackCall {
+  const Source* source;
+  int64_t depth_stride, column_stride;
+  int64_t depth, columns;
+  T* packed;
+};
+
+/// c = a · B + bias, or c += a · B; a is [rows, depth]. For float, a may have any stride of depth;
+/// for bf16 it is 1.
+template <class T, class Out>
+struct GemmCall {
+  const T* a;
+  int64_t a_row, a_depth;
+  const T* packed;
+  Rows<Out> c;
+  int64_t rows, columns, depth;
+  const float* bias;
+  bool accumulate;
+};
+
+/// All kernels of one element type.
+template <class T>
+struct Kernels {
+  void (*dropout)(const DropoutCall<T>&);
+  void (*norm_forward)(const NormForward<T>&);
+  void (*norm_backward)(const NormBackward<T>&);
+  void (*gelu_forward)(const T* x, T* y, int64_t count);
+  void (*gelu_backward)(const T* x, const T* dy, T* dx, int64_t count);
+  void (*attention_forward)(const AttentionForward<T>&);
+  void (*attention_backward)(const AttentionBackward<T>&);
+  void (*pack)(const PackCall<T, T>&);
+  void (*pack_float)(const PackCall<T, float>&);
+  void (*gemm)(const GemmCall<T, T>&);
+  void (*gemm_float)(const GemmCall<T, float>&);
+};
+
+/// The kernels of an element type for this CPU, which must have AVX-512.
+template <class T>
+const Kernels<T>& kernels();
+
+// The compilations among which kernels() chooses.
+extern const Kernels<float> float_avx512;
+extern const Kernels<Bf16> bf16_avx512;      ///< rounding and products of bf16 are emulated
+extern const Kernels<Bf16> bf16_avx512bf16;  ///< by instructions of AVX512_BF16
+
+}  // namespace mtlora::backend::cpu

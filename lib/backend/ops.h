@@ -1,0 +1,99 @@
+// The operations under our models, on token-major activations [tokens, width] in float32 or
+// bfloat16 (double too, on the plain path), with their gradients. Each runs in the calling thread,
+// shares nothing, and takes one of two implementations (cpu/features.h): our AVX-512 kernels, or
+// ordinary ATen operations, which are also the reference that the kernels are tested against.
+//
+// LibTorch has functions of the same names that argument-dependent lookup finds: write
+// backend::gelu(x).
+//
+// Gradients are computed for those inputs only that require them. There are no second derivatives.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "lib/backend/weight.h"
+
+namespace mtlora::backend {
+
+using at::Tensor;
+
+/// Dropout as a function of keys (dropout.h). None where p is 0 or `rows` is undefined.
+struct Dropout {
+  double p = 0;      ///< in [0, 1)
+  uint64_t key = 0;  ///< of seed, step and site
+  Tensor rows;       ///< [tokens] int64: the identity of each row, e.g. a hash of example and token
+};
+
+/// Where the sequences of a packed batch lie: sequence i is rows offsets[i] .. offsets[i + 1]. Rows
+/// after the last offset are filler: zeros come out of attention there, and no gradient.
+struct Packing {
+  std::shared_ptr<const std::vector<int32_t>> offsets;  ///< [sequences + 1], from 0
+  int64_t longest = 0;                                  ///< tokens of the longest sequence
+};
+
+struct AttentionShape {
+  int64_t heads;
+  double scale;  ///< of the scores, e.g. 1 / sqrt(head)
+};
+
+/// Bidirectional attention of each sequence with itself. qkv [tokens, 3 · width]: q | k | v, each
+/// its heads one after the other. Returns [tokens, width]. Softmax and sums are fp32.
+Tensor self_attention(const Tensor& qkv, const Packing& packing, const AttentionShape& shape,
+                      const Dropout& dropout);
+
+/// Attention of one query a sequence: q [sequences, width], kv [tokens, 2 · width]: k | v. The rows
+/// of `dropout` are those of q. Returns [sequences, width].
+Tensor pooled_attention(const Tensor& q, const Tensor& kv, const Packing& packing,
+                        const AttentionShape& shape, const Dropout& dropout);
+
+/// x [tokens, width] with channels dropped and the rest scaled by 1 / (1 - p).
+Tensor dropout(const Tensor& x, const Dropout& dropout);
+
+/// The factors that dropout() multiplies by: fp32 [tokens, channels], 0 or 1 / (1 - p); p must not
+/// be 0.
+Tensor dropout_mask(const Dropout& dropout, int64_t channels);
+
+/// Gain and shift of a LayerNorm, fp32 [width].
+struct Affine {
+  Tensor gamma, beta;
+  double eps;
+};
+
+/// LayerNorm(x), [tokens, width]; statistics are fp32.
+Tensor layer_norm(const Tensor& x, const Affine& affine);
+
+/// LayerNorm(residual + dropout(x)).
+Tensor dropout_add_norm(const Tensor& x, const Tensor& residual, const Affine& affine,
+                        const Dropout& dropout);
+
+/// x Φ(x), the exact GELU (Hendrycks & Gimpel 2016, arXiv 1606.08415).
+Tensor gelu(const Tensor& x);
+
+/// x Wᵀ + bias: x [tokens, in], weight [out, in], bias fp32 [out] or undefined; [tokens, out] in
+/// x's type. A weight of another type than x (fp32, trained) is cast.
+Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias);
+
+/// A low-rank change to ranges of a linear's output: y[:, out] += (x̃ aᵀ)[:, r] bᵀ for every part.
+struct LowRank {
+  struct Part {
+    int64_t out_begin, out_end, r_begin, r_end;
+    Tensor b;  ///< fp32 [out_end - out_begin, r_end - r_begin], every factor folded in
+  };
+  Tensor a;  ///< fp32 [R, in]
+  std::vector<Part> parts;
+  Dropout dropout;  ///< of the adapter's input: x̃ = dropout(x)
+};
+
+/// linear() with a low-rank change, as one node of the graph.
+Tensor linear_low_rank(const Tensor& x, const Weight& weight, const Tensor& bias,
+                       const LowRank& low_rank);
+
+/// Compares the kernels with the plain path on a small case (a few ms). Where they disagree, warns
+/// and chooses the plain path for the whole process. True if they agree or are not in use.
+bool self_test();
+
+}  // namespace mtlora::backend

@@ -1,0 +1,139 @@
+#include "lib/backend/plain.h"
+
+#include "lib/backend/dropout.h"
+
+namespace mtlora::backend {
+
+Tensor dropout_mask(const Dropout& dropout, int64_t channels) {
+  TORCH_INTERNAL_ASSERT(dropout.p > 0 && dropout.p < 1 && dropout.rows.scalar_type() == at::kLong,
+                        "a dropout mask wants 0 < p < 1 and int64 rows");
+  const Tensor rows = dropout.rows.cpu().contiguous();
+  const Tensor mask = at::empty({rows.numel(), channels}, at::kFloat);
+  const int64_t* row = rows.data_ptr<int64_t>();
+  float* out = mask.data_ptr<float>();
+  const uint32_t threshold = mask_threshold(dropout.p);
+  const auto scale = static_cast<float>(1 / (1 - dropout.p));
+  for (int64_t r = 0; r < rows.numel(); ++r) {
+    const MaskRow bits = mask_row(dropout.key, row[r]);
+    for (int64_t c = 0; c < channels; ++c)
+      *out++ = mask_bits(bits, static_cast<uint32_t>(c)) >= threshold ? scale : 0.0F;
+  }
+  return mask.to(dropout.rows.device());
+}
+
+namespace plain {
+namespace {
+
+/// bf16 is computed in fp32, like in the kernels; fp32 and double stay.
+Tensor widened(const Tensor& x) {
+  return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
+}
+
+bool drops(const Dropout& dropout) {
+  return dropout.p > 0 && dropout.rows.defined();
+}
+
+/// The masks of all heads, [heads, queries, keys].
+Tensor attention_mask(const Dropout& dropout, const AttentionShape& shape, const Tensor& rows,
+                      int64_t keys) {
+  std::vector<Tensor> heads;
+  for (int64_t h = 0; h < shape.heads; ++h)
+    heads.push_back(dropout_mask({dropout.p, head_key(dropout.key, h), rows}, keys));
+  return at::stack(heads);
+}
+
+/// One sequence: q [queries, width], k and v [keys, width]; `rows` are those of the queries.
+Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionShape& shape,
+              const Dropout& dropout, const Tensor& rows) {
+  const auto by_head = [&](const Tensor& x) {
+    return widened(x).reshape({x.size(0), shape.heads, -1}).transpose(0, 1);
+  };
+  const Tensor scores = at::matmul(by_head(q), by_head(k).transpose(1, 2)) * shape.scale;
+  Tensor probabilities = at::softmax(scores, -1);
+  if (drops(dropout))
+    probabilities = probabilities * attention_mask(dropout, shape, rows, k.size(0));
+  const Tensor out = at::matmul(probabilities, by_head(v));  // [heads, queries, head]
+  return out.transpose(0, 1).reshape(q.sizes()).to(q.scalar_type());
+}
+
+Tensor rows_of(const Dropout& dropout, int64_t begin, int64_t count) {
+  return drops(dropout) ? dropout.rows.narrow(0, begin, count) : Tensor();
+}
+
+}  // namespace
+
+Tensor self_attention(const Tensor& qkv, const Packing& packing, const AttentionShape& shape,
+                      const Dropout& dropout) {
+  const std::vector<int32_t>& offsets = *packing.offsets;
+  std::vector<Tensor> outputs;
+  for (size_t i = 0; i + 1 < offsets.size(); ++i) {
+    const int64_t begin = offsets[i], count = offsets[i + 1] - begin;
+    const auto parts = qkv.narrow(0, begin, count).chunk(3, 1);
+    outputs.push_back(
+        attend(parts[0], parts[1], parts[2], shape, dropout, rows_of(dropout, begin, count)));
+  }
+  const int64_t filler = qkv.size(0) - offsets.back();
+  outputs.push_back(at::zeros({filler, qkv.size(1) / 3}, qkv.options()));
+  return at::cat(outputs);
+}
+
+Tensor pooled_attention(const Tensor& q, const Tensor& kv, const Packing& packing,
+                        const AttentionShape& shape, const Dropout& dropout) {
+  const std::vector<int32_t>& offsets = *packing.offsets;
+  std::vector<Tensor> outputs;
+  for (int64_t i = 0; i < q.size(0); ++i) {
+    const int64_t begin = offsets[static_cast<size_t>(i)];
+    const int64_t count = offsets[static_cast<size_t>(i) + 1] - begin;
+    const auto parts = kv.narrow(0, begin, count).chunk(2, 1);
+    outputs.push_back(
+        attend(q.narrow(0, i, 1), parts[0], parts[1], shape, dropout, rows_of(dropout, i, 1)));
+  }
+  return at::cat(outputs);
+}
+
+Tensor dropout(const Tensor& x, const Dropout& dropout) {
+  if (!drops(dropout)) return x;
+  return (widened(x) * dropout_mask(dropout, x.size(1))).to(x.scalar_type());
+}
+
+Tensor layer_norm(const Tensor& x, const Affine& affine) {
+  const Tensor wide = widened(x);
+  const auto type = wide.scalar_type();
+  return at::layer_norm(wide, {x.size(1)}, affine.gamma.to(type), affine.beta.to(type), affine.eps)
+      .to(x.scalar_type());
+}
+
+Tensor dropout_add_norm(const Tensor& x, const Tensor& residual, const Affine& affine,
+                        const Dropout& dropout) {
+  return plain::layer_norm(widened(residual) + plain::dropout(widened(x), dropout), affine)
+      .to(x.scalar_type());
+}
+
+Tensor gelu(const Tensor& x) {
+  return at::gelu(x);
+}
+
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  const auto type = x.scalar_type();
+  if (!bias.defined()) return at::linear(x, weight.to(type));
+  return at::linear(x, weight.to(type), bias.to(type));
+}
+
+Tensor linear_low_rank(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                       const LowRank& low_rank) {
+  const auto type = x.scalar_type();
+  const Tensor y = plain::linear(x, weight, bias);
+  const Tensor low =
+      at::linear(plain::dropout(x, low_rank.dropout), low_rank.a.to(type));  // [tokens, R]
+  Tensor change = at::zeros_like(y);
+  for (const LowRank::Part& part : low_rank.parts) {
+    const Tensor product =
+        at::linear(low.narrow(1, part.r_begin, part.r_end - part.r_begin), part.b.to(type));
+    const int64_t after = y.size(1) - part.out_end;
+    change = change + at::constant_pad_nd(product, {part.out_begin, after});
+  }
+  return y + change;
+}
+
+}  // namespace plain
+}  // namespace mtlora::backend

@@ -1,0 +1,83 @@
+// Architecture: LibTorch's unstable names and our kernels are checked against the plain path before
+// they are trusted.
+#include <torch/csrc/autograd/autograd.h>
+
+#include "lib/backend/kernel_call.h"
+#include "lib/backend/plain.h"
+#include "lib/core/log.h"
+
+namespace mtlora::backend {
+namespace {
+
+/// Fixed numbers in [-1, 1]; no generator is touched.
+Tensor numbers(at::IntArrayRef sizes, double seed) {
+  int64_t count = 1;
+  for (const int64_t size : sizes) count *= size;
+  return at::sin(at::arange(count, at::kFloat).mul_(1.7).add_(seed)).reshape(sizes);
+}
+
+struct Case {
+  Tensor x;       // [tokens, 96]
+  Tensor weight;  // [96, 32]
+  LowRank low_rank;
+  Affine affine;
+  Packing packing;
+  Dropout dropout;
+};
+
+Case small_case(at::ScalarType type) {
+  const int64_t tokens = 21;
+  const Dropout dropout{0.1, 7, at::arange(tokens)};
+  LowRank low_rank{numbers({4, 96}, 3), {{0, 16, 0, 4, numbers({16, 4}, 4)}}, dropout};
+  return {numbers({tokens, 96}, 1).to(type),
+          numbers({32, 96}, 2).mul(0.2).to(type),
+          low_rank,
+          {numbers({32}, 5), numbers({32}, 6), 1e-12},
+          {std::make_shared<std::vector<int32_t>>(std::vector<int32_t>{0, 1, 19}), 18},
+          dropout};
+}
+
+/// The output of a chain of all operations and the gradient of its input.
+std::vector<Tensor> results(const Case& c) {
+  at::AutoGradMode graph(true);
+  const Tensor x = c.x.detach().clone().requires_grad_();
+  const Tensor a = self_attention(x, c.packing, {2, 0.25}, c.dropout);  // [tokens, 32]
+  const Tensor b =
+      backend::gelu(linear_low_rank(x, c.weight, c.affine.beta, c.low_rank));  // [tokens, 32]
+  const Tensor y = dropout_add_norm(a, b, c.affine, c.dropout);
+  const Tensor pooled =
+      pooled_attention(y.narrow(0, 0, 2), x.narrow(1, 0, 64), c.packing, {2, 0.25}, c.dropout);
+  const Tensor target = numbers({2, 32}, 8).to(y.scalar_type());
+  const Tensor loss =
+      (pooled * target).sum() + (y * numbers({21, 32}, 9).to(y.scalar_type())).sum();
+  return {y.detach(), torch::autograd::grad({loss}, {x})[0]};
+}
+
+bool agree(at::ScalarType type, double tolerance) {
+  const Case c = small_case(type);
+  const Path before = path();
+  const auto fast_results = results(c);
+  use_path(Path::plain);
+  const auto plain_results = results(c);
+  use_path(before);
+  for (size_t i = 0; i < fast_results.size(); ++i) {
+    const Tensor want = plain_results[i].to(at::kFloat);
+    const double error = (fast_results[i].to(at::kFloat) - want).abs().max().item<double>();
+    if (!(error <= tolerance * want.abs().max().item<double>())) return false;  // also when NaN
+  }
+  return true;
+}
+
+}  // namespace
+
+bool self_test() {
+  if (path() != Path::avx512) return true;
+  if (agree(at::kFloat, 1e-4) && agree(at::kBFloat16, 5e-2)) return true;
+  log::warn(
+      "the avx512 kernels disagree with the plain operations on this machine; "
+      "continuing on the plain path, which is slower");
+  use_path(Path::plain);
+  return false;
+}
+
+}  // namespace mtlora::backend

@@ -1,0 +1,123 @@
+#include <atomic>
+#include <stdexcept>
+#include <thread>
+
+#include "lib/backend/optimizer_ops.h"
+#include "lib/backend/shards.h"
+#include "lib/core/error.h"
+#include "tests/backend/compare.h"
+
+using namespace mtlora;
+using namespace mtlora::test;
+
+TEST_CASE("the kernels pass their self-test", "[backend]") {
+  const Path before = backend::path();
+  CHECK(backend::self_test());
+  CHECK(backend::path() == before);
+}
+
+TEST_CASE("the avx512 path is refused where the CPU lacks it", "[backend]") {
+  if (backend::has_avx512()) {
+    CHECK_NOTHROW(PathGuard(Path::avx512));
+  } else {
+    CHECK_THROWS_AS(backend::use_path(Path::avx512), Error);
+  }
+}
+
+TEST_CASE("every shard runs once, in threads of its own, with the caller's grad mode",
+          "[backend]") {
+  backend::ShardPool pool(3);
+  CHECK(pool.threads() == 3);
+  const int before = at::get_num_threads();
+  for (const bool graph : {true, false, true}) {
+    at::AutoGradMode mode(graph);
+    std::vector<int> calls(3), threads(3), modes(3);
+    std::vector<std::thread::id> ids(3);
+    pool.run([&](int shard) {
+      const auto i = static_cast<size_t>(shard);
+      ++calls[i];
+      threads[i] = at::get_num_threads();
+      modes[i] = at::GradMode::is_enabled();
+      ids[i] = std::this_thread::get_id();
+    });
+    CHECK(calls == std::vector<int>{1, 1, 1});
+    CHECK(threads == std::vector<int>{1, 1, 1});
+    CHECK(modes == std::vector<int>(3, graph));
+    CHECK(ids[0] == std::this_thread::get_id());
+    CHECK((ids[1] != ids[0] && ids[2] != ids[0] && ids[1] != ids[2]));
+  }
+  CHECK(at::get_num_threads() == before);
+}
+
+TEST_CASE("the exception of the lowest shard reaches the caller", "[backend]") {
+  backend::ShardPool pool(3);
+  const auto run = [&] {
+    pool.run([](int shard) {
+      if (shard > 0) throw std::runtime_error("shard " + std::to_string(shard));
+    });
+  };
+  CHECK_THROWS_WITH(run(), "shard 1");
+  std::atomic<int> calls = 0;
+  pool.run([&](int) { ++calls; });
+  CHECK(calls == 3);
+}
+
+TEST_CASE("shards in parallel compute what they compute alone", "[backend]") {
+  const Tensor weight = normal({96, 32}, 1) * 0.2, bias = normal({96}, 2);
+  const backend::PackedWeight packed(weight);
+  const auto shard_results = [&](int shard) {
+    const Tensor x = normal({40 + shard, 32}, static_cast<uint64_t>(shard)).requires_grad_();
+    const backend::Dropout dropout{0.1, 3, identities(40 + shard, shard)};
+    return output_and_gradients({x}, [&](const std::vector<Tensor>& in) {
+      const Tensor qkv = backend::linear(in[0], packed, bias);
+      const Tensor y = backend::self_attention(qkv, packing_of({17, 23}), {2, 0.25}, dropout);
+      return backend::gelu(backend::dropout(y, dropout));
+    });
+  };
+  backend::ShardPool pool(2);
+  std::vector<std::vector<Tensor>> together(2);
+  pool.run([&](int shard) {
+    for (int round = 0; round < 20; ++round)
+      together[static_cast<size_t>(shard)] = shard_results(shard);
+  });
+  for (int shard = 0; shard < 2; ++shard) {
+    const auto alone = shard_results(shard);
+    for (size_t i = 0; i < alone.size(); ++i)
+      CHECK(at::equal(alone[i], together[static_cast<size_t>(shard)][i]));
+  }
+}
+
+TEST_CASE("fused AdamW follows its equations", "[backend]") {
+  const backend::AdamW rule{0.01, 0.9, 0.99, 1e-8, 0.1};
+  const auto zeros = [] { return std::vector<Tensor>{at::zeros({5}), at::zeros({2, 3})}; };
+  backend::AdamWState state{{normal({5}, 1), normal({2, 3}, 2)},
+                            zeros(),
+                            zeros(),
+                            zeros(),
+                            {at::zeros({}), at::zeros({})}};
+  std::vector<Tensor> want, m(2), v(2);
+  for (const Tensor& x : state.params) want.push_back(x.to(at::kDouble));
+  for (size_t i = 0; i < 2; ++i) m[i] = v[i] = at::zeros_like(want[i]);
+  for (int step = 1; step <= 3; ++step) {
+    for (size_t i = 0; i < 2; ++i) {
+      state.grads[i] = normal(want[i].sizes(), static_cast<uint64_t>(10 * step) + i);
+      const Tensor g = state.grads[i].to(at::kDouble);
+      m[i] = 0.9 * m[i] + 0.1 * g;
+      v[i] = 0.99 * v[i] + 0.01 * g * g;
+      const Tensor first = m[i] / (1 - std::pow(0.9, step));
+      const Tensor second = v[i] / (1 - std::pow(0.99, step));
+      want[i] = want[i] * (1 - 0.01 * 0.1) - 0.01 * first / (second.sqrt() + 1e-8);
+    }
+    backend::fused_adamw(state, rule);
+  }
+  for (size_t i = 0; i < 2; ++i) CHECK(relative_error(state.params[i], want[i]) <= 1e-6);
+  CHECK(state.steps[0].item<float>() == 3);
+}
+
+TEST_CASE("the gradient norm is that of all gradients together", "[backend]") {
+  const std::vector<Tensor> grads{at::full({3}, 2.0), at::full({1}, 2.0)};
+  CHECK(backend::gradient_norm(grads) == Approx(4));
+  backend::scale_(grads, 0.5);
+  CHECK(backend::gradient_norm(grads) == Approx(2));
+  CHECK(backend::gradient_norm({}) == 0);
+}

@@ -33,3 +33,9 @@ if(NOT MTLORA_BASE_ONLY)
     target_precompile_headers(mtlora_tests PRIVATE <torch/torch.h>)
   endif()
 endif()
+
+# The table of who may include whom, and that the check of it finds what it is made to find.
+add_test(NAME layers COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/scripts/check_layers)
+add_test(NAME layers_finds_faults
+         COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/scripts/check_layers ${CMAKE_CURRENT_SOURCE_DIR}/tests/cases/layers)
+set_tests_properties(layers_finds_faults PROPERTIES PASS_REGULAR_EXPRESSION "layers: 11 includes in 5 files, 6 faults")

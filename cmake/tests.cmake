@@ -1,6 +1,6 @@
 # One test program without LibTorch, one with; one ctest entry a folder, selected by its tag.
 find_package(Catch2 2 REQUIRED)
-set(runner_flags -w NoAssertions -w NoTests)
+set(runner_flags -w NoAssertions) # Catch2 2 takes one -w; that no test has the tag is seen in what it prints
 set(test_environment "MTLORA_SOURCE=${CMAKE_CURRENT_SOURCE_DIR}")
 
 function(mtlora_test_program name)
@@ -22,7 +22,8 @@ function(mtlora_test_program name)
   mtlora_warnings(${name})
   foreach(tag ${tags})
     add_test(NAME ${tag} COMMAND ${name} "[${tag}]" ${runner_flags})
-    set_tests_properties(${tag} PROPERTIES ENVIRONMENT "${test_environment}" TIMEOUT 900)
+    set_tests_properties(${tag} PROPERTIES ENVIRONMENT "${test_environment}" TIMEOUT 900
+                         FAIL_REGULAR_EXPRESSION "No test cases matched")
   endforeach()
 endfunction()
 
@@ -33,3 +34,9 @@ if(NOT MTLORA_BASE_ONLY)
     target_precompile_headers(mtlora_tests PRIVATE <torch/torch.h>)
   endif()
 endif()
+
+# The table of who may include whom, and that the check of it finds what it is made to find.
+add_test(NAME layers COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/scripts/check_layers)
+add_test(NAME layers_finds_faults
+         COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/scripts/check_layers ${CMAKE_CURRENT_SOURCE_DIR}/tests/cases/layers)
+set_tests_properties(layers_finds_faults PROPERTIES PASS_REGULAR_EXPRESSION "layers: 12 includes in 5 files, 6 faults")

@@ -1,0 +1,4 @@
+// Text sees no LibTorch, and includes are written from the root: two faults.
+#include <torch/torch.h>
+
+#include "wordpiece.h"

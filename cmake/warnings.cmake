@@ -1,7 +1,7 @@
 # The warnings of every target of ours; -Werror and sanitizers where asked for.
 function(mtlora_warnings target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor
-                         -Wno-restrict)  # g++ 12 sees overlaps in std::string + that are not there (GCC bug 105651)
+                         -Wno-restrict -Wno-stringop-overflow)  # g++ 12 sees overlaps in std::string that are not there (GCC bug 105651)
   if(MTLORA_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
   endif()

@@ -92,10 +92,10 @@ Tensor BertLayerImpl::forward_first(const Tensor& x, const Batch& batch, const P
 
 Tensor BertLayerImpl::after_attention(const Tensor& context, const Tensor& residual,
                                       const Pass& pass) {
-  const Tensor attended = attention_norm_(attention_output_(context, pass), residual,
-                                          attention_output_dropout_->at(pass));
+  const Tensor attended = attention_norm_->after_residual(
+      attention_output_(context, pass), residual, attention_output_dropout_->at(pass));
   const Tensor inner = backend::gelu(intermediate_(attended, pass));
-  return output_norm_(output_(inner, pass), attended, output_dropout_->at(pass));
+  return output_norm_->after_residual(output_(inner, pass), attended, output_dropout_->at(pass));
 }
 
 BertEncoderImpl::BertEncoderImpl(const BertConfig& config)

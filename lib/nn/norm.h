@@ -17,7 +17,7 @@ class LayerNormImpl : public torch::nn::Module {
   /// LayerNorm(x), x [tokens, width]
   Tensor forward(const Tensor& x) { return backend::layer_norm(x, {weight, bias, epsilon_}); }
   /// LayerNorm(residual + dropout(x))
-  Tensor forward(const Tensor& x, const Tensor& residual, const backend::Dropout& dropout) {
+  Tensor after_residual(const Tensor& x, const Tensor& residual, const backend::Dropout& dropout) {
     return backend::dropout_add_norm(x, residual, {weight, bias, epsilon_}, dropout);
   }
 

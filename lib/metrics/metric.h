@@ -36,6 +36,10 @@ const std::vector<Metric>& metrics();
 /// The metric of that name. Throws Error with the nearest known name.
 const Metric& metric(std::string_view name);
 
+/// Throws Error naming the first of `names` that is not known or cannot score a classifier of
+/// `classes` classes (0: a regressor).
+void check_metrics(const std::vector<std::string>& names, size_t classes);
+
 namespace metrics_list {
 #define METRIC(name) Metric name();
 #include "lib/metrics/metrics.def"

@@ -83,3 +83,14 @@ TEST_CASE("a correlation of huge or tiny values neither overflows nor vanishes",
 TEST_CASE("a metric that is not known is named with the nearest one", "[metrics]") {
   CHECK_THROWS_WITH(metric("acuracy"), "unknown metric \"acuracy\"; did you mean \"accuracy\"?");
 }
+
+TEST_CASE("a metric that does not fit the task is an error", "[metrics]") {
+  CHECK_NOTHROW(check_metrics({"accuracy", "f1", "matthews"}, 2));
+  CHECK_NOTHROW(check_metrics({"pearson"}, 0));
+  CHECK_THROWS_WITH(check_metrics({"accuracy", "f1"}, 3),
+                    "the metric \"f1\" does not score a classification of 3 classes; these do: "
+                    "accuracy, matthews");
+  CHECK_THROWS_WITH(check_metrics({"accuracy"}, 0),
+                    "the metric \"accuracy\" does not score a regression; these do: pearson, "
+                    "pearson_spearman, spearman");
+}

@@ -1,0 +1,104 @@
+#include "lib/data/table.h"
+
+#include <algorithm>
+#include <cstdint>
+
+namespace mtlora {
+namespace {
+
+constexpr size_t npos = std::string_view::npos;
+
+std::string_view without_cr(std::string_view line) {
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return line;
+}
+
+// Reads one cell at `at` and leaves `at` behind it; returns what is wrong with it, or nullptr.
+const char* read_cell(std::string_view content, char separator, size_t& at, std::string& cell) {
+  const char ends[] = {separator, '\n', '\0'};
+  if (at >= content.size() || content[at] != '"') {
+    const size_t end = std::min(content.find_first_of(ends, at), content.size());
+    cell = content.substr(at, end - at);
+    if ((end == content.size() || content[end] == '\n') && cell.ends_with('\r')) cell.pop_back();
+    at = end;
+    return nullptr;
+  }
+  for (;;) {
+    const size_t quote = content.find('"', at + 1);
+    if (quote == npos) return "a quote is opened and never closed";
+    cell += content.substr(at + 1, quote - at - 1);
+    at = quote + 1;
+    if (at >= content.size() || content[at] != '"') break;
+    cell += '"';
+  }
+  if (content.substr(at).starts_with("\r\n")) ++at;
+  const bool ended = at == content.size() || content[at] == separator || content[at] == '\n';
+  return ended ? nullptr : "text stands behind a closing quote";
+}
+
+}  // namespace
+
+std::string_view without_last_line_ends(std::string_view content) {
+  const size_t last = content.find_last_not_of("\r\n");
+  return content.substr(0, last == npos ? 0 : last + 1);
+}
+
+std::string first_line(std::string_view content) {
+  return std::string(without_cr(content.substr(0, content.find('\n'))));
+}
+
+TableReader::TableReader(std::string_view content, char separator, Quoting quoting)
+    : content_(without_last_line_ends(content)),
+      separator_(separator),
+      quoting_(quoting),
+      more_(!content_.empty()) {}
+
+bool TableReader::next(Row& row) {
+  if (!more_) return false;
+  row.line = line_;
+  row.cells.clear();
+  row.problem.clear();
+  if (quoting_ == Quoting::csv)
+    read_quoted(row);
+  else
+    split_line(row);
+  return true;
+}
+
+std::string_view TableReader::take_line() {
+  const size_t end = content_.find('\n', at_);
+  const std::string_view line = content_.substr(at_, end == npos ? npos : end - at_);
+  more_ = end != npos;
+  at_ = end + 1;
+  ++line_;
+  return without_cr(line);
+}
+
+void TableReader::split_line(Row& row) {
+  const std::string_view line = take_line();
+  for (size_t begin = 0, end = 0; end != npos; begin = end + 1) {
+    end = line.find(separator_, begin);
+    row.cells.emplace_back(line.substr(begin, end == npos ? npos : end - begin));
+  }
+}
+
+void TableReader::read_quoted(Row& row) {
+  size_t at = at_;
+  for (;;) {
+    const char* problem = read_cell(content_, separator_, at, row.cells.emplace_back());
+    if (problem) {
+      row.problem = problem;
+      row.cells.clear();
+      take_line();
+      return;
+    }
+    if (at == content_.size() || content_[at] == '\n') break;
+    ++at;  // behind the separator
+  }
+  const std::string_view read = content_.substr(at_, at - at_);
+  line_ += 1 + static_cast<size_t>(std::count(read.begin(), read.end(), '\n'));
+  more_ = at < content_.size();
+  at_ = at + 1;
+}
+
+}  // namespace mtlora

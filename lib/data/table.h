@@ -1,0 +1,47 @@
+// Tables in text: CSV as RFC 4180 has it (a cell may stand in quotes, a quote in it is doubled, and
+// it may hold separators and line ends), or rows that are split at every separator.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mtlora {
+
+enum class Quoting { csv, none };
+
+struct Row {
+  size_t line = 0;  ///< of the row's begin, counted from 1
+  std::vector<std::string> cells;
+  std::string problem;  ///< why the row cannot be split; empty when it can
+};
+
+/// Reads a table row by row. Lines end with LF or CRLF; blank lines at the end do not count.
+class TableReader {
+ public:
+  TableReader(std::string_view content, char separator, Quoting quoting);
+
+  /// Reads the next row into `row`; false at the end. After a row with a problem, reading goes on
+  /// at the next line: a quote that was never meant as one costs its own row only.
+  bool next(Row& row);
+
+ private:
+  std::string_view take_line();
+  void split_line(Row& row);
+  void read_quoted(Row& row);
+
+  std::string_view content_;
+  char separator_;
+  Quoting quoting_;
+  size_t at_ = 0, line_ = 1;
+  bool more_;
+};
+
+/// `content` without the line ends, and so without the blank lines, at its end.
+std::string_view without_last_line_ends(std::string_view content);
+
+/// The first line, without its end.
+std::string first_line(std::string_view content);
+
+}  // namespace mtlora

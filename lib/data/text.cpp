@@ -1,0 +1,211 @@
+// A task of one's own: classification or regression of single texts or pairs, in CSV, TSV or JSON
+// lines.
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+#include <utility>
+
+#include "lib/core/error.h"
+#include "lib/core/files.h"
+#include "lib/data/collect.h"
+#include "lib/data/split_files.h"
+#include "lib/data/utf8.h"
+
+namespace mtlora {
+namespace {
+
+struct TextOptions {
+  std::string data, format = "auto", text = "text", label = "label", kind = "classification";
+  std::optional<std::string> train, dev, test, text_pair, main_metric;
+  std::vector<std::string> labels, metrics;
+  std::optional<double> low, high;
+  int64_t max_malformed = 0;
+
+  void fields(Fields& f) {
+    f("data", data, "Folder of the files.");
+    f("train", train, "File of the training split; null: train.csv, train.tsv or train.jsonl.");
+    f("dev", dev, "File of the dev split, likewise.");
+    f("test", test, "File of the test split, likewise; it may be without labels.");
+    f("format", format,
+      "Format of the files; tsv is quoted like CSV, tsv_raw is not; auto: by extension, .tsv as "
+      "tsv.",
+      one_of({"auto", "csv", "tsv", "tsv_raw", "jsonl"}));
+    f("text", text, "Column or JSON key of the text.", not_empty());
+    f("text_pair", text_pair, "Column or JSON key of the second text, for pairs.", not_empty());
+    f("label", label, "Column or JSON key of the label.", not_empty());
+    f("kind", kind, "What the label is: a class or a number.",
+      one_of({"classification", "regression"}));
+    f("labels", labels,
+      "The classes, by index; empty: those of the training split, numbers in numeric order, others "
+      "in byte order.");
+    f("low", low, "Least label of a regression; less is malformed.");
+    f("high", high, "Largest label of a regression; more is malformed.");
+    f("metrics", metrics,
+      "Metrics to report; empty: accuracy, or pearson_spearman, pearson and spearman.");
+    f("main_metric", main_metric,
+      "Metric that decides which checkpoint is best; null: the first of metrics.");
+    f("max_malformed", max_malformed,
+      "Malformed rows of a file that may be left out; more are an error.", at_least(0));
+  }
+};
+
+std::string format_of(const TextOptions& options, const std::filesystem::path& file) {
+  if (options.format != "auto") return options.format;
+  const std::string extension = file.extension().string();
+  if (extension == ".csv" || extension == ".tsv" || extension == ".jsonl")
+    return extension.substr(1);
+  fail("{}: does not end in .csv, .tsv or .jsonl; name its format with task.format", file.string());
+}
+
+// Calls `each` for every record of a file in memory.
+void read_records(const TextOptions& options, const MappedFile& bytes, const Columns& columns,
+                  const EachRecord& each) {
+  const std::string origin = bytes.path().string();
+  const std::string_view content = without_bom(bytes.bytes(), origin);
+  const std::string format = format_of(options, bytes.path());
+  if (without_last_line_ends(content).empty()) fail("{}: is empty", origin);
+  if (format == "jsonl") return read_json_lines(content, columns, each);
+  TableShape shape{.separator = format == "csv" ? ',' : '\t',
+                   .quoting = format == "tsv_raw" ? Quoting::none : Quoting::csv,
+                   .columns = {}};
+  Row header;
+  TableReader(content, shape.separator, shape.quoting).next(header);
+  if (!header.problem.empty()) fail("{}:1: {}", origin, header.problem);
+  shape.columns = header.cells;
+  read_table(content, shape, columns, origin, each);
+}
+
+SplitFiles::Where where(const TextOptions& options) {
+  std::vector<std::string> extensions = {".csv", ".tsv", ".jsonl"};
+  if (options.format == "tsv_raw")
+    extensions = {".tsv"};
+  else if (options.format != "auto")
+    extensions = {"." + options.format};
+  return {options.data, extensions, "Name the folder of the files with task.data."};
+}
+
+std::vector<Split> splits_of(const TextOptions& options) {
+  return {{"train", "", {"train"}, "train", options.train},
+          {"dev", "", {"dev"}, "dev", options.dev},
+          {"test", "", {"test"}, "test", options.test}};
+}
+
+// Orders whole numbers by value, and before all else.
+struct LabelOrder {
+  static std::optional<int64_t> number(const std::string& label) {
+    int64_t value = 0;
+    const char* end = label.data() + label.size();
+    const auto [stopped, error] = std::from_chars(label.data(), end, value);
+    return error == std::errc() && stopped == end ? std::optional(value) : std::nullopt;
+  }
+  bool operator()(const std::string& a, const std::string& b) const {
+    const auto x = number(a), y = number(b);
+    if (x && y && *x != *y) return *x < *y;
+    return x.has_value() != y.has_value() ? x.has_value() : a < b;
+  }
+};
+
+class Text final : public Task {
+ public:
+  explicit Text(TextOptions options)
+      : options_(std::move(options)), files_(splits_of(options_), where(options_)) {
+    if (options_.data.empty()) fail("/task/data: name the folder of the train, dev and test files");
+    info_ = {
+        .name = "text",
+        .kind = options_.kind == "regression" ? TaskKind::regression : TaskKind::classification,
+        .labels = options_.labels,
+        .has_pair = options_.text_pair.has_value(),
+        .metrics = options_.metrics,
+        .main_metric = ""};
+    set_metrics();
+    set_range();
+    set_labels();
+  }
+
+  const TaskInfo& info() const override { return info_; }
+  std::vector<std::string> splits() const override { return files_.present(); }
+
+  Dataset load(std::string_view name) const override {
+    const Split& split = files_.split(name);
+    const MappedFile bytes(files_.file(split));
+    const bool is_test = split.name == "test";
+    LabelRule labels{
+        .kind = info_.kind, .low = info_.low, .high = info_.high, .required = !is_test};
+    labels.add_classes(info_.labels);
+    Collector collector(bytes.path(), bytes.bytes(), labels);
+    Columns columns{options_.text, options_.text_pair, options_.label, is_test};
+    read_records(options_, bytes, columns,
+                 [&](Record&& record) { collector.add(std::move(record)); });
+    return collector.finish(split.name, options_.max_malformed);
+  }
+
+ private:
+  void set_metrics() {
+    if (info_.metrics.empty() && info_.kind == TaskKind::classification)
+      info_.metrics = {"accuracy"};
+    else if (info_.metrics.empty())
+      info_.metrics = {"pearson_spearman", "pearson", "spearman"};
+    info_.main_metric = options_.main_metric.value_or(info_.metrics.front());
+    if (std::find(info_.metrics.begin(), info_.metrics.end(), info_.main_metric) ==
+        info_.metrics.end())
+      fail("/task/main_metric: \"{}\" is not among task.metrics: {}", info_.main_metric,
+           fmt::join(info_.metrics, ", "));
+  }
+
+  void set_range() {
+    info_.low = options_.low.value_or(info_.low);
+    info_.high = options_.high.value_or(info_.high);
+    if (info_.low >= info_.high)
+      fail("/task/low: {} is not below task.high, {}", info_.low, info_.high);
+    if (info_.kind == TaskKind::classification && (options_.low || options_.high))
+      fail("/task: low and high are a regression's, not a classification's");
+  }
+
+  void set_labels() {
+    if (info_.kind == TaskKind::regression) {
+      if (!info_.labels.empty()) fail("/task/labels: a regression has no classes");
+      return;
+    }
+    const bool named = !info_.labels.empty();
+    if (!named) info_.labels = labels_of_training();
+    const std::set<std::string> distinct(info_.labels.begin(), info_.labels.end());
+    if (distinct.size() != info_.labels.size())
+      fail("/task/labels: a label stands twice: {}", fmt::join(info_.labels, ", "));
+    if (info_.labels.size() < 2)
+      fail("{}: a classification needs two labels or more; there is: {}",
+           named ? "/task/labels" : files_.file(files_.split("train")).string(),
+           fmt::join(info_.labels, ", "));
+  }
+
+  // Malformed rows do not count here: load() reports them.
+  std::vector<std::string> labels_of_training() const {
+    const Split& train = files_.split("train");
+    if (std::filesystem::is_directory(options_.data) && !files_.find(train))
+      fail(
+          "/task/labels: empty, and without a training file in {} the classes are not known; name "
+          "them in the order that the model was trained with",
+          options_.data);
+    const MappedFile bytes(files_.file(train));
+    std::set<std::string, LabelOrder> labels;
+    const Columns columns{options_.text, options_.text_pair, options_.label};
+    read_records(options_, bytes, columns, [&](Record&& record) {
+      if (record.problem.empty() && !record.label.value_or("").empty())
+        labels.insert(*record.label);
+    });
+    return {labels.begin(), labels.end()};
+  }
+
+  TextOptions options_;
+  SplitFiles files_;
+  TaskInfo info_;
+};
+
+}  // namespace
+
+TaskEntry tasks_list::text() {
+  return {{"text", "Data of one's own: CSV, TSV or JSON lines.", default_visit<TextOptions>()},
+          [](const Json& in) { return std::make_unique<Text>(parse<TextOptions>(in, "/task")); }};
+}
+
+}  // namespace mtlora

@@ -1,0 +1,45 @@
+// What the tests of tasks share.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "lib/core/error.h"
+#include "lib/core/files.h"
+#include "lib/data/task.h"
+#include "tests/support/paths.h"
+
+namespace mtlora::test {
+
+inline std::filesystem::path samples(const std::string& folder) {
+  return source_root() / "data" / "samples" / folder;
+}
+
+/// The task of that name over the files of `folder`, with further options.
+inline std::unique_ptr<Task> task_over(const std::string& name, const std::filesystem::path& folder,
+                                       Json options = Json::object()) {
+  options["data"] = folder.string();
+  return start_task({name, options});
+}
+
+/// How often each label occurs.
+inline std::map<double, int> label_counts(const Dataset& data) {
+  std::map<double, int> counts;
+  for (const Example& example : data.examples) ++counts[example.label];
+  return counts;
+}
+
+/// The message of the Error that `act` throws, or "" when it throws none.
+inline std::string error_of(const std::function<void()>& act) {
+  try {
+    act();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+}  // namespace mtlora::test

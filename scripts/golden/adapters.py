@@ -94,7 +94,8 @@ def compute(built, tokens):
     result = values | {"logits": out.logits, "loss": out.loss}
     result |= {f"grad/{n}": p.grad.clone() for n, p in named.items()}
     result |= recipe.ten_steps(model, tokens)
-    result |= {f"final/{n}": p for n, p in named.items() if p.numel() <= 256}
+    result |= {f"final/{n}": p for n, p in named.items()
+               if p.numel() <= 256 and not n.endswith(recipe.ROUNDING_ONLY)}
     return {n: t.detach().clone() for n, t in result.items()}
 
 
@@ -104,6 +105,19 @@ def golden(name, variant, build):
     exact = compute(build(name, torch.float64), tokens)
     recipe.save(f"{name}/{variant}.safetensors", exact)
     recipe.check(variant, exact, compute(build(name, torch.float32), tokens))
+
+
+def peft_folder(name):
+    """The folder PEFT saves for the LoRA golden, without what differs from run to run and machine to machine."""
+    folder = recipe.GOLDEN / name / "peft-lora"
+    peft_lora(name, torch.float32)[0].save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)
+    (folder / "adapter_model.safetensors").chmod(0o644)
+    config = json.loads((folder / "adapter_config.json").read_text())
+    config["base_model_name_or_path"] = name
+    for key in ("target_modules", "modules_to_save"):
+        config[key] = sorted(config[key])
+    (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
 VARIANTS = {"lora": peft_lora, "rslora": lambda n, d: peft_lora(n, d, rslora=True), "bitfit": bitfit}
@@ -150,9 +164,7 @@ if __name__ == "__main__":
     for model_name in ("bert-tiny-wide", "roberta-tiny"):
         for variant_name, builder in VARIANTS.items():
             golden(model_name, variant_name, builder)
-    saved, _ = peft_lora("bert-tiny-wide", torch.float32)
-    saved.save_pretrained(recipe.GOLDEN / "bert-tiny-wide" / "peft-lora")
-    (recipe.GOLDEN / "bert-tiny-wide" / "peft-lora" / "README.md").unlink(missing_ok=True)
+    peft_folder("bert-tiny-wide")
     minilm()
     recipe.record("scripts/golden/adapters.py", {
         "versions": found, "seed": SEED, "rank": RANK, "alpha": ALPHA, "variants": list(VARIANTS), "dropout": "off",

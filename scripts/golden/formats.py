@@ -67,7 +67,8 @@ if __name__ == "__main__":
     torch.save(collections.OrderedDict(tensors), FOLDER / "ordered.bin")
     torch.save({n: torch.nn.Parameter(t) if t.is_floating_point() else t for n, t in tensors.items()}, FOLDER / "parameters.bin")
     torch.save(tensors, FOLDER / "protocol4.bin", pickle_protocol=4)
-    torch.save(tensors, FOLDER / "old.bin", _use_new_zipfile_serialization=False)
+    # How torch.save's files began before version 1.6; the rest of one holds memory addresses, other in each run.
+    (FOLDER / "old.bin").write_bytes(b"".join(pickle.dumps(n, protocol=2) for n in (0x1950a86a20f9469cfc6c, 1001)))
     torch.save({"state_dict": {"f32": tensors["f32"]}, "epoch": 3}, FOLDER / "nested.bin")
     module = torch.nn.Linear(2, 2)
     with torch.no_grad():

@@ -86,16 +86,35 @@ void write_file_in_place(const fs::path& file, std::string_view content) {
 }
 
 void write_file(const fs::path& file, std::string_view content) {
-  const fs::path beside = file.string() + ".partial";
-  try {
-    write_file_in_place(beside, content);
-    rename_or_fail(beside, file);
-  } catch (...) {
-    std::error_code ignored;
-    fs::remove(beside, ignored);
-    throw;
-  }
-  sync_folder(file.parent_path());
+  FileWriter out(file);
+  out.write(content);
+  out.finish();
+}
+
+struct FileWriter::Open {
+  explicit Open(const fs::path& file)
+      : beside(file.string() + ".partial"), out(beside, O_WRONLY | O_CREAT | O_TRUNC) {}
+  fs::path beside;
+  Descriptor out;
+};
+
+FileWriter::FileWriter(const fs::path& file) : file_(file), open_(std::make_unique<Open>(file)) {}
+
+FileWriter::~FileWriter() {
+  if (!open_) return;
+  std::error_code ignored;
+  fs::remove(open_->beside, ignored);
+}
+
+void FileWriter::write(std::string_view piece) {
+  open_->out.write_all(piece);
+}
+
+void FileWriter::finish() {
+  open_->out.sync();
+  rename_or_fail(open_->beside, file_);
+  open_.reset();
+  sync_folder(file_.parent_path());
 }
 
 void replace_folder(const fs::path& from, const fs::path& to) {

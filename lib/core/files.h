@@ -16,6 +16,25 @@ std::string read_file(const std::filesystem::path& file);
 /// Error.
 void write_file(const std::filesystem::path& file, std::string_view content);
 
+/// Writes a file piece by piece as write_file() does at once: where finish() is never reached,
+/// `file` is as it was. Throws Error naming it when the disk is full, say.
+class FileWriter {
+ public:
+  explicit FileWriter(const std::filesystem::path& file);
+  ~FileWriter();
+  FileWriter(const FileWriter&) = delete;
+  FileWriter& operator=(const FileWriter&) = delete;
+
+  void write(std::string_view piece);
+  /// fsyncs and renames; nothing is written after it.
+  void finish();
+
+ private:
+  struct Open;
+  std::filesystem::path file_;
+  std::unique_ptr<Open> open_;
+};
+
 /// Writes `content` at once to a new or emptied file and fsyncs it; for files of a folder that is
 /// renamed as a whole.
 void write_file_in_place(const std::filesystem::path& file, std::string_view content);

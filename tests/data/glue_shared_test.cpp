@@ -52,6 +52,21 @@ TEST_CASE("real files have the known counts of rows and labels", "[data]") {
   }
 }
 
+TEST_CASE("MRPC's own test file has the texts of GLUE's, and labels", "[data]") {
+  if (!available(shared("data/mrpc"))) return;
+  const auto glue = task_over("mrpc", shared("data/mrpc"));
+  const auto source = task_over("mrpc", shared("data/mrpc"), {{"test", "msr_paraphrase_test.txt"}});
+  const Dataset a = glue->load("test"), b = source->load("test");
+  REQUIRE(a.examples.size() == 1725);
+  REQUIRE(b.examples.size() == 1725);
+  size_t different = 0;
+  for (size_t i = 0; i < a.examples.size(); ++i)
+    different += a.examples[i].text != b.examples[i].text ||
+                 a.examples[i].text_pair != b.examples[i].text_pair;
+  CHECK(different == 0);
+  CHECK(b.labelled());
+}
+
 TEST_CASE("real scores of STS-B have the known counts and means", "[data]") {
   if (!available(shared("data/stsb"))) return;
   const auto stsb = task_over("stsb", shared("data/stsb"));

@@ -113,9 +113,10 @@ class Glue final : public Task {
 
  private:
   GlueLayout layout_of(const std::filesystem::path& file, std::string_view content) const {
-    const std::string extension = file.extension().string();
+    std::string extension = file.extension().string();
+    if (extension == ".txt") extension = ".tsv";  // as MRPC's sources are named
     if (extension != ".tsv" && extension != ".csv" && extension != ".jsonl")
-      fail("{}: GLUE files end in .tsv, .csv or .jsonl", file.string());
+      fail("{}: GLUE files end in .tsv (or .txt), .csv or .jsonl", file.string());
     const std::string_view text = without_last_line_ends(content);
     if (text.empty()) fail("{}: is empty", file.string());
     return glue_layout(task_, extension, first_line(text), file.string());

@@ -108,6 +108,20 @@ TEST_CASE("dev is short for MNLI's matched dev set", "[data]") {
   CHECK(mnli->load("dev").hash != mnli->load("dev_mismatched").hash);
 }
 
+TEST_CASE("every task has a sample of its training and dev split", "[data]") {
+  int checked = 0;
+  for (const TaskEntry& entry : tasks()) {
+    INFO(entry.name);
+    const auto task =
+        task_over(entry.name, samples(entry.name == "text" ? "text_csv" : entry.name));
+    const Dataset train = task->load("train"), dev = task->load("dev");
+    CHECK((train.labelled() && dev.labelled()));
+    CHECK(label_counts(train).size() >= task->info().labels.size());
+    ++checked;
+  }
+  CHECK(checked == 10);
+}
+
 TEST_CASE("every task names metrics that exist and fit it", "[data]") {
   CHECK(tasks().size() == 10);
   CHECK(task_kind().names().size() == 10);

@@ -78,16 +78,16 @@ inline void store(Bf16* p, __m512 x, __mmask16 mask) {
   _mm256_mask_storeu_epi16(p, mask, to_bf16(x));
 }
 
-/// exp(x) for x <= 88, relative error below 2e-7; e⁻⁸⁷ below -87; a NaN stays one.
+/// exp(x) for x <= 88, relative error below 2e-7; 0 below -87; a NaN stays one.
 inline __m512 exponential(__m512 x) {
-  x = _mm512_max_ps(_mm512_set1_ps(-87.0F), x);  // of two operands, the second survives a NaN
+  const __mmask16 counts = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-87.0F), _CMP_NLT_UQ);
   const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504F)), 0);
   __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693145752F), x);
   r = _mm512_fnmadd_ps(n, _mm512_set1_ps(1.42860677e-6F), r);
   __m512 p = _mm512_set1_ps(1.0F / 720);
   for (float c : {1.0F / 120, 1.0F / 24, 1.0F / 6, 0.5F, 1.0F, 1.0F})
     p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(c));
-  return _mm512_scalef_ps(p, n);
+  return _mm512_maskz_scalef_ps(counts, p, n);
 }
 
 /// Which of the channels channel .. channel + 15 of a row are kept.

@@ -7,6 +7,7 @@
 
 #include "lib/core/error.h"
 #include "lib/core/log.h"
+#include "lib/data/sampler.h"
 #include "lib/run/environment.h"
 #include "lib/run/session.h"
 

@@ -29,9 +29,9 @@ endfunction()
 
 mtlora_test_program(mtlora_base_tests FOLDERS core text data metrics LIBRARIES mtlora_base)
 if(NOT MTLORA_BASE_ONLY)
-  mtlora_test_program(mtlora_tests FOLDERS weights backend nn models adapters optim train run laws LIBRARIES mtlora_core)
+  mtlora_test_program(mtlora_tests FOLDERS weights backend nn models adapters optim generate train run laws LIBRARIES mtlora_core)
   if(TARGET mtlora_tests)
-    target_precompile_headers(mtlora_tests PRIVATE <torch/torch.h>)
+    target_precompile_headers(mtlora_tests REUSE_FROM mtlora_core)
   endif()
 endif()
 

@@ -11,6 +11,26 @@
 namespace mtlora::backend {
 namespace {
 
+/// Whether LibTorch's product with the weight (oneDNN) beats ours: where it uses matrix tiles. It
+/// prepares itself for every new number of rows, so callers round that up to a multiple of 32.
+bool library_is_faster(at::ScalarType type) {
+  return type == at::kBFloat16 && has_amx_bf16();
+}
+
+/// x Wᵀ + bias
+Tensor product(const Tensor& x, const Weight& weight, const Tensor& bias) {
+  const auto type = x.scalar_type();
+  return library_is_faster(type) ? plain::linear(x, weight.tensor().detach(), bias)
+                                 : gemm(x, weight.forward(type), bias);
+}
+
+/// dy W
+Tensor product_back(const Tensor& dy, const Weight& weight) {
+  const auto type = dy.scalar_type();
+  return library_is_faster(type) ? at::mm(dy, weight.tensor().detach().to(type))
+                                 : gemm(dy, weight.backward(type));
+}
+
 Tensor weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& weight) {
   return gemm_float(dy.t(), pack(x, x.scalar_type())).to(weight.scalar_type());
 }
@@ -24,7 +44,7 @@ struct LinearBackward {
   std::vector<Tensor> operator()(const Tensor& dy, const std::vector<Tensor>& saved,
                                  const Needs& needs) const {
     Tensor dx, dweight, dbias;
-    if (needs[0]) dx = gemm(dy, weight.backward(dy.scalar_type()));
+    if (needs[0]) dx = product_back(dy, weight);
     if (needs[1]) dweight = weight_gradient(dy, saved[0], weight.tensor());
     if (needs[2]) dbias = bias_gradient(dy);
     return {dx, dweight, dbias};
@@ -66,7 +86,7 @@ struct LowRankBackward {
   }
 
   Tensor input_gradient(const Tensor& dy, const Tensor& dlow) const {
-    const Tensor dx = gemm(dy, weight.backward(dy.scalar_type()));
+    const Tensor dx = product_back(dy, weight);
     const PackedMatrix a = pack(low_rank.a, dy.scalar_type());
     if (active(low_rank.dropout))
       add_dropped(dx, gemm(dlow, a), low_rank.dropout);
@@ -110,7 +130,7 @@ Tensor detached(const Tensor& x) {
 Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias) {
   if (!fast(x)) return plain::linear(x, weight.tensor(), bias);
   const Tensor in = row_major(x.detach());
-  const Tensor y = gemm(in, weight.forward(x.scalar_type()), detached(bias));
+  const Tensor y = product(in, weight, detached(bias));
   const std::vector<Tensor> inputs{x, weight.tensor(), bias};
   if (!wants_gradient(inputs)) return y;
   std::vector<Tensor> saved;
@@ -124,7 +144,7 @@ Tensor linear_low_rank(const Tensor& x, const Weight& weight, const Tensor& bias
   const auto type = x.scalar_type();
   const Tensor in = row_major(x.detach());
   const LowRank change = detached(low_rank);
-  const Tensor y = gemm(in, weight.forward(type), detached(bias));
+  const Tensor y = product(in, weight, detached(bias));
   const Tensor low = gemm(dropped(in, change.dropout), pack(change.a.t(), type));  // [tokens, R]
   for (const LowRank::Part& part : change.parts)
     gemm_add(of_rank(low, part), pack(part.b.t(), type), of_out(y, part));

@@ -46,8 +46,8 @@ std::vector<Tensor> results(const Case& c) {
       backend::gelu(linear_low_rank(x, c.weight, c.affine.beta, c.low_rank));  // [tokens, 32]
   const Tensor y = dropout_add_norm(a, b, c.affine, c.dropout);
   const Dropout of_queries{c.dropout.p, c.dropout.key, c.dropout.rows.narrow(0, 0, 2)};
-  const Tensor pooled = pooled_attention(y.narrow(0, 0, 2), x.narrow(1, 0, 64), c.packing,
-                                         {2, 0.25}, of_queries);
+  const Tensor pooled =
+      pooled_attention(y.narrow(0, 0, 2), x.narrow(1, 0, 64), c.packing, {2, 0.25}, of_queries);
   const Tensor target = numbers({2, 32}, 8).to(y.scalar_type());
   const Tensor loss =
       (pooled * target).sum() + (y * numbers({21, 32}, 9).to(y.scalar_type())).sum();

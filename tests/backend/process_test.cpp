@@ -2,6 +2,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "lib/backend/cpu/kernels.h"
 #include "lib/backend/optimizer_ops.h"
 #include "lib/backend/shards.h"
 #include "lib/core/error.h"
@@ -21,6 +22,30 @@ TEST_CASE("the avx512 path is refused where the CPU lacks it", "[backend]") {
     CHECK_NOTHROW(PathGuard(Path::avx512));
   } else {
     CHECK_THROWS_AS(backend::use_path(Path::avx512), Error);
+  }
+}
+
+TEST_CASE("emulated bf16 rounds and multiplies like the instructions", "[backend]") {
+  if (!backend::has_avx512_bf16()) {
+    SUCCEED("skipped: this CPU has no AVX512_BF16");
+    return;
+  }
+  namespace cpu = backend::cpu;
+  const auto data = [](const Tensor& x) { return static_cast<cpu::Bf16*>(x.data_ptr()); };
+  const Tensor x = (normal({13, 100}, 1) * 3).to(at::kBFloat16), y = at::empty_like(x);
+  const Tensor want = at::empty_like(x);
+  cpu::bf16_avx512.gelu_forward(data(x), data(y), x.numel());
+  cpu::bf16_avx512bf16.gelu_forward(data(x), data(want), x.numel());
+  CHECK(at::equal(y, want));
+  const Tensor b = normal({37, 100}, 2).to(at::kBFloat16);
+  const Tensor packed = at::empty({cpu::packed_size(100, 37)}, b.options());
+  const Tensor c = at::empty({13, 37}),
+               exact = at::matmul(x.to(at::kDouble), b.to(at::kDouble).t());
+  for (const auto* kernels : {&cpu::bf16_avx512, &cpu::bf16_avx512bf16}) {
+    kernels->pack({data(b), 1, 100, 100, 37, data(packed)});
+    kernels->gemm_float(
+        {data(x), 100, 1, data(packed), {c.data_ptr<float>(), 37}, 13, 37, 100, nullptr, false});
+    CHECK(relative_error(c, exact) <= 1e-5);
   }
 }
 

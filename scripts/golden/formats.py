@@ -40,6 +40,13 @@ class Asks:
         return self.call
 
 
+def deflated(name, source):
+    """The same archive, compressed, as zip tools make one."""
+    with zipfile.ZipFile(FOLDER / source) as old, zipfile.ZipFile(FOLDER / name, "w", zipfile.ZIP_DEFLATED) as new:
+        for entry in old.namelist():
+            new.writestr(zipfile.ZipInfo(entry), old.read(entry), zipfile.ZIP_DEFLATED)
+
+
 def archive(name, data, **entries):
     """A zip like torch.save's around a pickle of our own."""
     with zipfile.ZipFile(FOLDER / name, "w", zipfile.ZIP_STORED) as out:
@@ -65,6 +72,7 @@ if __name__ == "__main__":
     tensors = values()
     save_file({n: t.contiguous().clone() for n, t in tensors.items()}, FOLDER / "plain.safetensors", {"format": "pt"})
     torch.save(collections.OrderedDict(tensors), FOLDER / "ordered.bin")
+    deflated("deflated.bin", "ordered.bin")
     torch.save({n: torch.nn.Parameter(t) if t.is_floating_point() else t for n, t in tensors.items()}, FOLDER / "parameters.bin")
     torch.save(tensors, FOLDER / "protocol4.bin", pickle_protocol=4)
     # How torch.save's files began before version 1.6; the rest of one holds memory addresses, other in each run.

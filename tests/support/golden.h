@@ -3,9 +3,11 @@
 #pragma once
 
 #include "tests/support/test.h"
-// The order matters: LibTorch before Catch2.
+// LibTorch comes before Catch2: hence the order of these.
+#include <cmath>
 #include <map>
 #include <optional>
+#include <sstream>
 #include <string>
 
 #include "lib/weights/weight_file.h"

@@ -1,0 +1,71 @@
+// Byte-level BPE of GPT-2 and RoBERTa: Sennrich et al. 2016, arXiv:1508.07909, over bytes (Radford
+// et al. 2019). Words come from GPT-2's pattern; within a word the pair of the lowest rank is
+// merged, the leftmost first, until none is left.
+#pragma once
+
+#include <array>
+
+#include "lib/text/tokenizer.h"
+#include "lib/text/vocabulary.h"
+
+namespace mtlora {
+
+struct ByteBpeOptions {
+  bool add_prefix_space = false;  ///< a text that does not begin with a space gets one
+  bool use_pattern = true;        ///< Hugging Face's use_regex: without, a text is one word
+  std::string unknown;            ///< for bytes without a token; "" where there is none
+};
+
+/// A pair of tokens as the vocabulary spells them, the highest priority first.
+using Merges = std::vector<std::pair<std::string, std::string>>;
+
+/// From (left id, right id) to the rank of their merge and the id that it gives.
+class MergeTable {
+ public:
+  struct Merge {
+    int32_t rank = -1, id = -1;
+  };
+  MergeTable() = default;
+  /// Throws Error for a merge of tokens, or to a token, that the vocabulary does not have.
+  MergeTable(const Merges& merges, const Vocabulary& vocabulary);
+  /// The merge of a pair; null where it has none.
+  const Merge* find(int32_t left, int32_t right) const;
+
+ private:
+  struct Slot {
+    uint64_t pair;
+    Merge merge;
+  };
+  size_t slot(uint64_t pair) const;
+  std::vector<Slot> slots_;  // open addressing, at most half full; a power of two
+};
+
+class ByteBpeTokenizer final : public Tokenizer {
+ public:
+  ByteBpeTokenizer(Vocabulary vocabulary, const Merges& merges, ByteBpeOptions options,
+                   TokenizerParts parts);
+  std::string decode(std::span<const int32_t> ids) const override;
+
+ protected:
+  std::string_view normalized(std::string_view text, std::string&) const override { return text; }
+  void tokenize_plain(std::string_view text, std::vector<int32_t>& ids) const override;
+  int32_t model_size() const override { return vocabulary_.size(); }
+  int32_t model_id(std::string_view token) const override { return vocabulary_.find(token); }
+  const std::string* model_token(int32_t id) const override;
+
+ private:
+  void append_word(std::string_view word, std::vector<int32_t>& ids) const;
+  /// Merges `ids` from `begin` to the end.
+  void merge(size_t begin, std::vector<int32_t>& ids) const;
+
+  Vocabulary vocabulary_;
+  MergeTable merges_;
+  ByteBpeOptions options_;
+  std::array<int32_t, 256> byte_ids_{};
+};
+
+/// The code point that stands for a byte in the vocabulary: itself where it is printable, else the
+/// next free one from U+0100.
+char32_t byte_symbol(unsigned char byte);
+
+}  // namespace mtlora

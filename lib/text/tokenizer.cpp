@@ -1,0 +1,70 @@
+#include "lib/text/tokenizer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/core/error.h"
+#include "lib/text/unicode.h"
+
+namespace mtlora {
+
+void Tokenizer::set_added_tokens() {
+  std::vector<AddedTokens::Entry> raw, after;
+  for (const AddedToken& token : parts_.added) {
+    std::string buffer;
+    if (token.normalized) {
+      after.push_back({std::string(normalized(token.content, buffer)), token});
+    } else {
+      raw.push_back({token.content, token});
+    }
+  }
+  raw_ = AddedTokens(std::move(raw));
+  after_normalizing_ = AddedTokens(std::move(after));
+}
+
+void Tokenizer::tokenize(std::string_view text, std::vector<int32_t>& ids) const {
+  if (const auto bad = invalid_utf8(text))
+    fail("the text is not UTF-8: its byte {} is wrong", *bad);
+  const auto add = [&](int32_t id) { ids.push_back(id); };
+  const auto plain = [&](std::string_view piece) { tokenize_plain(piece, ids); };
+  std::string buffer;
+  raw_.split(
+      text,
+      [&](std::string_view piece) {
+        buffer.clear();
+        after_normalizing_.split(normalized(piece, buffer), plain, add);
+      },
+      add);
+}
+
+const AddedToken* Tokenizer::added(int32_t id) const {
+  const auto at = std::find_if(parts_.added.begin(), parts_.added.end(),
+                               [&](const AddedToken& token) { return token.id == id; });
+  return at == parts_.added.end() ? nullptr : &*at;
+}
+
+int32_t Tokenizer::vocab_size() const {
+  int32_t size = model_size();
+  for (const AddedToken& token : parts_.added) size = std::max(size, token.id + 1);
+  return size;
+}
+
+const std::string& Tokenizer::token(int32_t id) const {
+  if (const AddedToken* token = added(id)) return token->content;
+  const std::string* token = model_token(id);
+  if (!token) fail("no token has the id {} (the vocabulary has ids below {})", id, vocab_size());
+  return *token;
+}
+
+int32_t Tokenizer::id(std::string_view token) const {
+  for (const AddedToken& one : parts_.added)
+    if (one.content == token) return one.id;
+  return model_id(token);
+}
+
+bool Tokenizer::is_special(int32_t id) const {
+  const AddedToken* token = added(id);
+  return token && token->special;
+}
+
+}  // namespace mtlora

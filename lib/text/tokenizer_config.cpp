@@ -1,0 +1,163 @@
+#include "lib/text/tokenizer_config.h"
+
+#include <algorithm>
+#include <set>
+
+#include "lib/core/error.h"
+#include "lib/text/added_token_json.h"
+
+namespace mtlora {
+namespace {
+
+void read_options(const ForeignJson& json, TokenizerConfig& config) {
+  const auto option = [&](const char* key, std::optional<bool>& into) {
+    if (json.contains(key) && !json[key].is_null()) into = json[key].get<bool>();
+  };
+  option("do_lower_case", config.do_lower_case);
+  option("strip_accents", config.strip_accents);
+  option("tokenize_chinese_chars", config.tokenize_chinese_chars);
+  option("add_prefix_space", config.add_prefix_space);
+  config.tokenizer_class = value_or<std::string>(json, "tokenizer_class", "");
+  for (const char* key : {"add_bos_token", "add_eos_token"})
+    if (value_or(json, key, false)) fail("\"{}\": true is not implemented", key);
+  if (!value_or(json, "do_basic_tokenize", true))
+    fail("\"do_basic_tokenize\": false is not implemented");
+  const auto decoder = value_or(json, "added_tokens_decoder", ForeignJson::object());
+  for (const auto& [id, token] : decoder.items()) {
+    config.added.push_back(added_token(token));
+    config.added.back().id = std::stoi(id);
+  }
+}
+
+void read_tokens(const ForeignJson& json, TokenizerConfig& config) {
+  for (const char* role : {"cls_token", "sep_token", "bos_token", "eos_token", "pad_token",
+                           "unk_token", "mask_token"}) {
+    if (json.contains(role) && !json[role].is_null())
+      config.named.emplace(role, special_token(json[role]));
+  }
+  for (const char* key : {"additional_special_tokens", "extra_special_tokens"})
+    for (const auto further = value_or(json, key, ForeignJson::array());
+         const ForeignJson& token : further)
+      config.further.push_back(special_token(token));
+}
+
+// The token of a role, and whether the config named it.
+std::pair<std::string, bool> token_of(const std::string& role, const RoleNames& family,
+                                      const TokenizerConfig& config) {
+  if (const auto named = config.named.find(role); named != config.named.end())
+    return {named->second.content, true};
+  const auto own = family.find(role);
+  return {own == family.end() ? "" : own->second, false};
+}
+
+int32_t id_of(const std::string& role, const RoleNames& family, const TokenizerConfig& config,
+              const FindToken& find) {
+  const auto [token, is_named] = token_of(role, family, config);
+  const int32_t id = token.empty() ? -1 : find(token);
+  if (id < 0 && is_named) fail("the {} \"{}\" is not in the vocabulary", role, token);
+  return id;
+}
+
+}  // namespace
+
+TokenizerConfig read_tokenizer_config(const std::filesystem::path& model_folder) {
+  TokenizerConfig config;
+  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
+    const auto file = model_folder / name;
+    if (!std::filesystem::exists(file)) continue;
+    try {
+      const ForeignJson json = read_foreign_json(file);
+      if (config.files.empty() && name == std::string_view("tokenizer_config.json"))
+        read_options(json, config);
+      read_tokens(json, config);
+    } catch (const std::exception& e) {
+      const std::string_view what = e.what();
+      if (what.starts_with(file.string())) throw;
+      fail("{}: {}", file.string(), what);
+    }
+    config.files.push_back(file);
+  }
+  return config;
+}
+
+const RoleNames& bert_roles() {
+  static const RoleNames roles = {{"cls_token", "[CLS]"},
+                                  {"sep_token", "[SEP]"},
+                                  {"pad_token", "[PAD]"},
+                                  {"unk_token", "[UNK]"},
+                                  {"mask_token", "[MASK]"}};
+  return roles;
+}
+
+const RoleNames& roberta_roles() {
+  static const RoleNames roles = {{"cls_token", "<s>"},    {"sep_token", "</s>"},
+                                  {"bos_token", "<s>"},    {"eos_token", "</s>"},
+                                  {"pad_token", "<pad>"},  {"unk_token", "<unk>"},
+                                  {"mask_token", "<mask>"}};
+  return roles;
+}
+
+const RoleNames& gpt2_roles() {
+  static const RoleNames roles = {{"bos_token", "<|endoftext|>"},
+                                  {"eos_token", "<|endoftext|>"},
+                                  {"unk_token", "<|endoftext|>"}};
+  return roles;
+}
+
+SpecialIds special_ids(const RoleNames& family, const TokenizerConfig& config,
+                       const FindToken& find) {
+  const auto id = [&](const char* role) { return id_of(role, family, config, find); };
+  const auto either = [&](const char* role, const char* other) {
+    const int32_t found = id(role);
+    return found >= 0 ? found : id(other);
+  };
+  return {.cls = either("cls_token", "bos_token"),
+          .sep = either("sep_token", "eos_token"),
+          .pad = id("pad_token"),
+          .unk = id("unk_token"),
+          .mask = id("mask_token")};
+}
+
+std::vector<AddedToken> role_tokens(const RoleNames& family, const TokenizerConfig& config,
+                                    const FindToken& find) {
+  std::vector<AddedToken> tokens = config.added;
+  std::set<std::string> known;
+  for (const AddedToken& token : tokens) {
+    const int32_t own = find(token.content);
+    if (own >= 0 && own != token.id)
+      fail("\"added_tokens_decoder\" gives \"{}\" the id {}, the vocabulary {}", token.content,
+           token.id, own);
+    known.insert(token.content);
+  }
+  const auto add = [&](AddedToken token, const std::string& role, bool is_named) {
+    if (token.content.empty() || !known.insert(token.content).second) return;
+    token.id = find(token.content);
+    if (token.id < 0 && is_named)
+      fail("the {} \"{}\" is not in the vocabulary", role, token.content);
+    if (token.id >= 0) tokens.push_back(std::move(token));
+  };
+  for (const auto& [role, token] : config.named) add(token, role, true);
+  for (const AddedToken& token : config.further) add(token, "additional special token", true);
+  for (const auto& [role, content] : family)
+    if (!config.named.contains(role)) add({.content = content, .special = true}, role, false);
+  return tokens;
+}
+
+Template bert_template(int32_t cls, int32_t sep) {
+  constexpr int32_t first = Template::kFirst, second = Template::kSecond;
+  return {.single = {{cls, 0}, {first, 0}, {sep, 0}},
+          .pair = {{cls, 0}, {first, 0}, {sep, 0}, {second, 1}, {sep, 1}}};
+}
+
+Template roberta_template(int32_t cls, int32_t sep) {
+  constexpr int32_t first = Template::kFirst, second = Template::kSecond;
+  return {.single = {{cls, 0}, {first, 0}, {sep, 0}},
+          .pair = {{cls, 0}, {first, 0}, {sep, 0}, {sep, 0}, {second, 0}, {sep, 0}}};
+}
+
+Template plain_template() {
+  return {.single = {{Template::kFirst, 0}},
+          .pair = {{Template::kFirst, 0}, {Template::kSecond, 1}}};
+}
+
+}  // namespace mtlora

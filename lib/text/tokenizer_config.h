@@ -1,0 +1,52 @@
+// What stands beside a vocabulary: tokenizer_config.json and special_tokens_map.json, and the
+// special tokens of the families.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/text/tokenizer.h"
+
+namespace mtlora {
+
+struct TokenizerConfig {
+  std::optional<bool> do_lower_case, strip_accents, tokenize_chinese_chars, add_prefix_space;
+  std::string tokenizer_class;               ///< "" where it is not said
+  std::map<std::string, AddedToken> named;   ///< by role: "cls_token", …; without ids
+  std::vector<AddedToken> further;           ///< "additional_special_tokens"; without ids
+  std::vector<AddedToken> added;             ///< "added_tokens_decoder"
+  std::vector<std::filesystem::path> files;  ///< those that were read
+};
+
+/// Reads both files as far as they are there. Throws Error for what is not implemented.
+TokenizerConfig read_tokenizer_config(const std::filesystem::path& model_folder);
+
+/// The role names of a family with the tokens that stand for them where nothing else is said.
+using RoleNames = std::map<std::string, std::string>;
+const RoleNames& bert_roles();
+const RoleNames& roberta_roles();
+const RoleNames& gpt2_roles();
+
+/// From a token's text to its id, -1 where there is none.
+using FindToken = std::function<int32_t(const std::string&)>;
+
+/// The ids of the roles: what the config names must be there, the family's own names may be absent.
+SpecialIds special_ids(const RoleNames& family, const TokenizerConfig& config,
+                       const FindToken& find);
+
+/// The added tokens of a folder without tokenizer.json: those of the config, then the roles'.
+std::vector<AddedToken> role_tokens(const RoleNames& family, const TokenizerConfig& config,
+                                    const FindToken& find);
+
+/// [CLS] a [SEP], [CLS] a [SEP] b [SEP].
+Template bert_template(int32_t cls, int32_t sep);
+/// <s> a </s>, <s> a </s></s> b </s>, one segment.
+Template roberta_template(int32_t cls, int32_t sep);
+/// The texts alone; the second of a pair has segment 1, which GPT-2 does not read.
+Template plain_template();
+
+}  // namespace mtlora

@@ -1,0 +1,176 @@
+#include "lib/text/tokenizer_json.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/core/error.h"
+#include "lib/text/added_token_json.h"
+#include "lib/text/byte_bpe.h"
+#include "lib/text/wordpiece.h"
+
+namespace mtlora {
+namespace {
+
+std::string type_of(const ForeignJson& json, const char* section) {
+  const auto found = json.find(section);
+  return found == json.end() || found->is_null() ? "null"
+                                                 : value_or<std::string>(*found, "type", "null");
+}
+
+// The type of `section` must be one of `known`.
+std::string require(const ForeignJson& json, const char* section,
+                    const std::vector<std::string>& known) {
+  const std::string type = type_of(json, section);
+  if (std::find(known.begin(), known.end(), type) == known.end())
+    fail("the {} \"{}\" is not implemented here (only {})", section, type, fmt::join(known, ", "));
+  return type;
+}
+
+// Options that must be off.
+void refuse(const ForeignJson& model, std::initializer_list<const char*> keys) {
+  for (const char* key : keys) {
+    const auto found = model.find(key);
+    const bool off = found == model.end() || found->is_null() || *found == false || *found == "" ||
+                     *found == 0.0;
+    if (!off) fail("model: \"{}\": {} is not implemented", key, found->dump());
+  }
+}
+
+Vocabulary read_vocabulary(const ForeignJson& model) {
+  std::vector<std::pair<std::string, int32_t>> tokens;
+  for (const auto& [token, id] : model.at("vocab").items())
+    tokens.emplace_back(token, id.get<int32_t>());
+  return Vocabulary(tokens);
+}
+
+std::vector<Template::Piece> template_pieces(const ForeignJson& pieces,
+                                             const ForeignJson& special) {
+  std::vector<Template::Piece> result;
+  for (const ForeignJson& piece : pieces) {
+    if (const auto text = piece.find("Sequence"); text != piece.end()) {
+      const bool is_first = text->at("id") == "A";
+      result.push_back({is_first ? Template::kFirst : Template::kSecond, text->at("type_id")});
+      continue;
+    }
+    const ForeignJson& token = piece.at("SpecialToken");
+    for (const ForeignJson& id : special.at(token.at("id").get<std::string>()).at("ids"))
+      result.push_back({id.get<int32_t>(), token.at("type_id")});
+  }
+  return result;
+}
+
+Template read_template(const ForeignJson& json) {
+  const std::string type =
+      require(json, "post_processor",
+              {"TemplateProcessing", "BertProcessing", "RobertaProcessing", "ByteLevel", "null"});
+  if (type == "ByteLevel" || type == "null") return plain_template();
+  const ForeignJson& post = json.at("post_processor");
+  if (type == "TemplateProcessing") {
+    const ForeignJson& special = post.at("special_tokens");
+    return {.single = template_pieces(post.at("single"), special),
+            .pair = template_pieces(post.at("pair"), special)};
+  }
+  const int32_t cls = post.at("cls").at(1), sep = post.at("sep").at(1);
+  return type == "BertProcessing" ? bert_template(cls, sep) : roberta_template(cls, sep);
+}
+
+TokenizerParts read_parts(const ForeignJson& json, const Vocabulary& vocabulary,
+                          const TokenizerConfig& config, const RoleNames& family) {
+  TokenizerParts parts;
+  for (const auto added = value_or(json, "added_tokens", ForeignJson::array());
+       const ForeignJson& token : added) {
+    parts.added.push_back(added_token(token));
+    if (parts.added.back().id < 0) fail("an added token has no \"id\": {}", token.dump());
+  }
+  parts.special = special_ids(family, config, [&](const std::string& token) {
+    for (const AddedToken& added : parts.added)
+      if (added.content == token) return added.id;
+    return vocabulary.find(token);
+  });
+  parts.frame = read_template(json);
+  return parts;
+}
+
+std::unique_ptr<Tokenizer> read_wordpiece(const ForeignJson& json, const TokenizerConfig& config,
+                                          std::vector<std::filesystem::path> files) {
+  require(json, "normalizer", {"BertNormalizer"});
+  require(json, "pre_tokenizer", {"BertPreTokenizer"});
+  require(json, "decoder", {"WordPiece", "null"});
+  const ForeignJson& model = json.at("model");
+  const ForeignJson& normalizer = json.at("normalizer");
+  WordPieceOptions options{
+      .lowercase = config.do_lower_case.value_or(value_or(normalizer, "lowercase", true)),
+      .strip_accents = config.strip_accents,
+      .clean_text = value_or(normalizer, "clean_text", true),
+      .separate_ideographs = config.tokenize_chinese_chars.value_or(
+          value_or(normalizer, "handle_chinese_chars", true)),
+      .unknown = value_or<std::string>(model, "unk_token", "[UNK]"),
+      .continuing_prefix = value_or<std::string>(model, "continuing_subword_prefix", "##"),
+      .longest_word = value_or<size_t>(model, "max_input_chars_per_word", 100)};
+  if (!options.strip_accents && normalizer.contains("strip_accents") &&
+      !normalizer["strip_accents"].is_null())
+    options.strip_accents = normalizer["strip_accents"].get<bool>();
+  Vocabulary vocabulary = read_vocabulary(model);
+  TokenizerParts parts = read_parts(json, vocabulary, config, bert_roles());
+  parts.files = std::move(files);
+  return std::make_unique<WordPieceTokenizer>(std::move(vocabulary), std::move(options),
+                                              std::move(parts));
+}
+
+Merges read_merges(const ForeignJson& merges) {
+  Merges result;
+  result.reserve(merges.size());
+  for (const ForeignJson& merge : merges) {
+    if (merge.is_array() && merge.size() == 2) {
+      result.emplace_back(merge[0].get<std::string>(), merge[1].get<std::string>());
+      continue;
+    }
+    const std::string text = merge.get<std::string>();
+    const size_t space = text.find(' ');
+    if (space == std::string::npos || text.find(' ', space + 1) != std::string::npos)
+      fail("model: the merge \"{}\" is not two tokens with a space between", text);
+    result.emplace_back(text.substr(0, space), text.substr(space + 1));
+  }
+  return result;
+}
+
+std::unique_ptr<Tokenizer> read_byte_bpe(const ForeignJson& json, const TokenizerConfig& config,
+                                         std::vector<std::filesystem::path> files) {
+  require(json, "normalizer", {"null"});
+  require(json, "pre_tokenizer", {"ByteLevel"});
+  require(json, "decoder", {"ByteLevel", "null"});
+  const ForeignJson& model = json.at("model");
+  refuse(model, {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
+                 "byte_fallback", "ignore_merges"});
+  const ForeignJson& pre = json.at("pre_tokenizer");
+  const ByteBpeOptions options{
+      .add_prefix_space = config.add_prefix_space.value_or(value_or(pre, "add_prefix_space", true)),
+      .use_pattern = value_or(pre, "use_regex", true),
+      .unknown = value_or<std::string>(model, "unk_token", "")};
+  Vocabulary vocabulary = read_vocabulary(model);
+  const bool is_roberta = vocabulary.find("<s>") >= 0;
+  TokenizerParts parts =
+      read_parts(json, vocabulary, config, is_roberta ? roberta_roles() : gpt2_roles());
+  parts.files = std::move(files);
+  return std::make_unique<ByteBpeTokenizer>(std::move(vocabulary), read_merges(model.at("merges")),
+                                            options, std::move(parts));
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> read_tokenizer_json(const std::filesystem::path& file,
+                                               const TokenizerConfig& config) {
+  const ForeignJson json = read_foreign_json(file);
+  std::vector<std::filesystem::path> files = {file};
+  files.insert(files.end(), config.files.begin(), config.files.end());
+  try {
+    std::string type = require(json, "model", {"WordPiece", "BPE", "null"});
+    if (type == "null") type = json.at("model").contains("merges") ? "BPE" : "WordPiece";
+    return type == "BPE" ? read_byte_bpe(json, config, std::move(files))
+                         : read_wordpiece(json, config, std::move(files));
+  } catch (const std::exception& e) {
+    fail("{}: {}", file.string(), e.what());
+  }
+}
+
+}  // namespace mtlora

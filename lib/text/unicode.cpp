@@ -1,0 +1,178 @@
+#include "lib/text/unicode.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+#include "lib/text/unicode_tables.h"
+
+namespace mtlora {
+namespace {
+
+bool within(char32_t c, std::span<const CodePointRange> ranges) {
+  const auto after =
+      std::upper_bound(ranges.begin(), ranges.end(), c,
+                       [](char32_t x, const CodePointRange& range) { return x < range.first; });
+  return after != ranges.begin() && c <= std::prev(after)->last;
+}
+
+utf8proc_category_t category(char32_t c) {
+  return utf8proc_category(static_cast<utf8proc_int32_t>(c));
+}
+
+int combining_class(char32_t c) {
+  if (c < 0x300 || within(c, kNotCombining)) return 0;
+  return utf8proc_get_property(static_cast<utf8proc_int32_t>(c))->combining_class;
+}
+
+bool is_continuation(unsigned char byte) {
+  return (byte & 0xC0) == 0x80;
+}
+
+// The bytes of the UTF-8 sequence that begins `text`, 0 when none does.
+size_t sequence_length(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = byte(0);
+  if (lead < 0x80) return 1;
+  const size_t length = lead >= 0xC2 && lead < 0xE0   ? 2
+                        : lead >= 0xE0 && lead < 0xF0 ? 3
+                        : lead >= 0xF0 && lead < 0xF5 ? 4
+                                                      : 0;
+  if (length == 0 || text.size() < length) return 0;
+  for (size_t i = 1; i < length; ++i)
+    if (!is_continuation(byte(i))) return 0;
+  const bool overlong = (lead == 0xE0 && byte(1) < 0xA0) || (lead == 0xF0 && byte(1) < 0x90);
+  const bool surrogate = lead == 0xED && byte(1) >= 0xA0;
+  const bool beyond = lead == 0xF4 && byte(1) >= 0x90;
+  return overlong || surrogate || beyond ? 0 : length;
+}
+
+}  // namespace
+
+std::optional<size_t> invalid_utf8(std::string_view text) {
+  for (size_t at = 0; at < text.size();) {
+    uint64_t eight;
+    if (at + sizeof(eight) <= text.size()) {
+      std::memcpy(&eight, text.data() + at, sizeof(eight));
+      if ((eight & 0x8080808080808080ULL) == 0) {
+        at += sizeof(eight);
+        continue;
+      }
+    }
+    const size_t length = sequence_length(text.substr(at));
+    if (length == 0) return at;
+    at += length;
+  }
+  return std::nullopt;
+}
+
+char32_t next_code_point(std::string_view text, size_t& at) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[at + i]); };
+  const char32_t lead = byte(0);
+  if (lead < 0x80) return ++at, lead;
+  const size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+  char32_t c = lead & (0x7Fu >> length);
+  for (size_t i = 1; i < length; ++i) c = (c << 6) | (byte(i) & 0x3Fu);
+  at += length;
+  return c;
+}
+
+void append_utf8(char32_t c, std::string& out) {
+  std::array<utf8proc_uint8_t, 4> bytes;
+  const auto length = utf8proc_encode_char(static_cast<utf8proc_int32_t>(c), bytes.data());
+  out.append(reinterpret_cast<const char*>(bytes.data()), static_cast<size_t>(length));
+}
+
+bool is_dropped(char32_t c) {
+  if (c == 0 || c == 0xFFFD) return true;
+  if (c == '\t' || c == '\n' || c == '\r') return false;
+  const auto kind = category(c);
+  const bool other =
+      kind == UTF8PROC_CATEGORY_CC || kind == UTF8PROC_CATEGORY_CF || kind == UTF8PROC_CATEGORY_CO;
+  return other && !within(c, kNotFormat);
+}
+
+bool is_whitespace(char32_t c) {
+  return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
+         c == 0x3000;
+}
+
+bool is_ideograph(char32_t c) {
+  return c >= 0x3400 && within(c, kIdeographs);
+}
+
+bool is_punctuation(char32_t c) {
+  if (c < 0x80) {
+    return (c >= 0x21 && c <= 0x2F) || (c >= 0x3A && c <= 0x40) || (c >= 0x5B && c <= 0x60) ||
+           (c >= 0x7B && c <= 0x7E);
+  }
+  if (within(c, kOncePunctuation)) return true;
+  const auto kind = category(c);
+  return kind >= UTF8PROC_CATEGORY_PC && kind <= UTF8PROC_CATEGORY_PO &&
+         !within(c, kNotPunctuation);
+}
+
+bool is_nonspacing_mark(char32_t c) {
+  if (within(c, kOnceMarks)) return true;
+  return category(c) == UTF8PROC_CATEGORY_MN && !within(c, kNotMarks);
+}
+
+bool is_letter(char32_t c) {
+  const auto kind = category(c);
+  return (kind >= UTF8PROC_CATEGORY_LU && kind <= UTF8PROC_CATEGORY_LO) || within(c, kNewLetters);
+}
+
+bool is_number(char32_t c) {
+  const auto kind = category(c);
+  return (kind >= UTF8PROC_CATEGORY_ND && kind <= UTF8PROC_CATEGORY_NO) || within(c, kNewNumbers);
+}
+
+std::vector<char32_t> decompose(std::u32string_view text) {
+  std::vector<char32_t> result;
+  result.reserve(text.size());
+  std::array<utf8proc_int32_t, 8> parts;
+  for (const char32_t c : text) {
+    if (c < 0xC0 || within(c, kNotDecomposed)) {
+      result.push_back(c);
+      continue;
+    }
+    int boundary = 0;
+    const auto count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c), parts.data(),
+                                               parts.size(), UTF8PROC_DECOMPOSE, &boundary);
+    for (long i = 0; i < count; ++i)
+      result.push_back(static_cast<char32_t>(parts[static_cast<size_t>(i)]));
+  }
+  // Canonical order: marks that follow one another are sorted by their combining class.
+  for (auto at = result.begin(); at != result.end();) {
+    if (combining_class(*at) == 0) {
+      ++at;
+      continue;
+    }
+    const auto end = std::find_if(at, result.end(), [](char32_t c) { return !combining_class(c); });
+    std::stable_sort(
+        at, end, [](char32_t a, char32_t b) { return combining_class(a) < combining_class(b); });
+    at = end;
+  }
+  return result;
+}
+
+void append_lower(char32_t c, std::string& out) {
+  if (c == 0x130) {
+    out += "i\u0307";
+    return;
+  }
+  for (const LowerRange& range : kNewLower) {
+    if (c >= range.first && c <= range.last) {
+      append_utf8(c - range.first + range.lower, out);
+      return;
+    }
+  }
+  append_utf8(static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))), out);
+}
+
+}  // namespace mtlora

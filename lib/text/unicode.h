@@ -1,0 +1,45 @@
+// Code points as Hugging Face `tokenizers` sees them: UTF-8, and the character classes of its
+// BertNormalizer, BertPreTokenizer and ByteLevel pattern. utf8proc gives categories and
+// decompositions; where its Unicode version and the three that `tokenizers` carries (8 for
+// categories, 10 for combining classes, 16 and newer for letters and lower case) part, the tables
+// of unicode_tables.h decide as `tokenizers` 0.23.3 does.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mtlora {
+
+/// Offset in bytes of the first byte that is not UTF-8 (overlong forms and surrogates count as
+/// such), or nothing.
+std::optional<size_t> invalid_utf8(std::string_view text);
+
+/// The code point at `at`, which moves behind it. `text` is valid UTF-8.
+char32_t next_code_point(std::string_view text, size_t& at);
+void append_utf8(char32_t c, std::string& out);
+
+/// BertNormalizer's `clean_text` drops these: NUL, U+FFFD, controls, formats and private use.
+/// Unassigned ones stay.
+bool is_dropped(char32_t c);
+/// White_Space of Unicode, as Rust's `char::is_whitespace` and `\s` have it.
+bool is_whitespace(char32_t c);
+/// An ideograph that BERT sets between spaces.
+bool is_ideograph(char32_t c);
+/// ASCII punctuation (symbols included) or category P of Unicode 8.
+bool is_punctuation(char32_t c);
+/// Category Mn of Unicode 8: what "strip accents" takes away.
+bool is_nonspacing_mark(char32_t c);
+/// \p{L} and \p{N} of the ByteLevel pattern.
+bool is_letter(char32_t c);
+bool is_number(char32_t c);
+
+/// Canonical decomposition (NFD) of the whole text.
+std::vector<char32_t> decompose(std::u32string_view text);
+
+/// Appends the lower case of one code point, without context (U+0130 becomes two).
+void append_lower(char32_t c, std::string& out);
+
+}  // namespace mtlora

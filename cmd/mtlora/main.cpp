@@ -177,7 +177,9 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "error: out of memory; a smaller train.batch_size needs less\n");
   } catch (const std::exception& e) {
-    fmt::print(stderr, "error: something went wrong inside the program: {}\n", e.what());
+    const std::string what = e.what();  // LibTorch's go on with a stack trace
+    fmt::print(stderr, "error: something went wrong inside the program: {}\n",
+               what.substr(0, what.find("\nException raised from")));
   }
   return 1;
 }

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "lib/core/random.h"
-#include "lib/data/utf8.h"
+#include "lib/text/unicode.h"
 
 namespace mtlora {
 namespace {
@@ -43,14 +43,14 @@ double LabelRule::read(const std::optional<std::string>& written) const {
 
 Collector::Collector(const std::filesystem::path& file, std::string_view bytes,
                      const LabelRule& labels)
-    : labels_(labels), valid_utf8_(invalid_utf8_at(bytes) == std::string_view::npos) {
+    : labels_(labels), valid_utf8_(!invalid_utf8(bytes)) {
   data_.files = {file};
   data_.hash = fmt::format("{:016x}", name_key(bytes));
 }
 
 void Collector::check_text(std::string_view name, const std::string& text) const {
-  const size_t at = invalid_utf8_at(text);
-  if (at != std::string::npos) fail("the {} is not UTF-8 from its byte {} on", name, at + 1);
+  const std::optional<size_t> at = invalid_utf8(text);
+  if (at) fail("the {} is not UTF-8 from its byte {} on", name, *at + 1);
 }
 
 void Collector::add(Record&& record) {

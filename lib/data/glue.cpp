@@ -5,10 +5,10 @@
 
 #include "lib/core/error.h"
 #include "lib/core/files.h"
+#include "lib/data/byte_order_mark.h"
 #include "lib/data/collect.h"
 #include "lib/data/glue_tasks.h"
 #include "lib/data/split_files.h"
-#include "lib/data/utf8.h"
 
 namespace mtlora {
 namespace {

@@ -8,9 +8,9 @@
 
 #include "lib/core/error.h"
 #include "lib/core/files.h"
+#include "lib/data/byte_order_mark.h"
 #include "lib/data/collect.h"
 #include "lib/data/split_files.h"
-#include "lib/data/utf8.h"
 
 namespace mtlora {
 namespace {

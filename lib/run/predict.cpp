@@ -6,8 +6,8 @@
 #include <iostream>
 
 #include "lib/core/error.h"
-#include "lib/data/utf8.h"
 #include "lib/run/open_source.h"
+#include "lib/text/unicode.h"
 
 namespace mtlora {
 namespace {
@@ -78,7 +78,7 @@ void predict(const PredictRequest& request) {
   for (std::string line; std::getline(in, line);) {
     const std::string where = fmt::format("{}:{}", name, ++number);
     if (line.ends_with('\r')) line.pop_back();
-    if (invalid_utf8_at(line) != std::string::npos) fail("{}: is not valid UTF-8", where);
+    if (invalid_utf8(line)) fail("{}: is not valid UTF-8", where);
     data.examples.push_back(is_json ? from_json(line, where, has_pair)
                                     : from_line(line, where, has_pair));
     if (data.examples.size() == kLinesAtOnce) flush();

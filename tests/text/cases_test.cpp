@@ -17,7 +17,8 @@ std::string repeated(const Json& text) {
 // Checks every case with the given tokenizers; returns how many comparisons that were.
 int check_all(const test::Tokenizers& tokenizers) {
   const auto folder = test::source_root() / "tests/cases/tokenizers";
-  const Json texts = read_json(folder / "texts.json"), expected = read_json(folder / "expected.json")["ids"];
+  const Json texts = read_json(folder / "texts.json"),
+             expected = read_json(folder / "expected.json")["ids"];
   REQUIRE(texts.size() == expected.size());
   int compared = 0;
   for (size_t i = 0; i < texts.size(); ++i) {

@@ -51,7 +51,8 @@ Texts read_texts(const std::filesystem::path& file) {
   return result;
 }
 
-std::string hashes(const Tokenizer& tokenizer, const std::vector<std::string>& texts, size_t at_once) {
+std::string hashes(const Tokenizer& tokenizer, const std::vector<std::string>& texts,
+                   size_t at_once) {
   std::string all;
   for (size_t begin = 0; begin < texts.size(); begin += at_once) {
     test::Crc32 crc;
@@ -66,12 +67,15 @@ std::string hashes(const Tokenizer& tokenizer, const std::vector<std::string>& t
   return all;
 }
 
-Json golden() { return read_json(test::source_root() / "tests/golden/tokenizers/glue.json"); }
+Json golden() {
+  return read_json(test::source_root() / "tests/golden/tokenizers/glue.json");
+}
 
 }  // namespace
 
 TEST_CASE("all texts of the GLUE files get Hugging Face's ids", "[text]") {
-  if (!test::available(test::shared("data")) || !test::available(test::shared("tokenizers"))) return;
+  if (!test::available(test::shared("data")) || !test::available(test::shared("tokenizers")))
+    return;
   const Json wanted = golden();
   const auto tokenizers = test::shared_tokenizers();
   const auto at_once = wanted["texts_per_hash"].get<size_t>();
@@ -99,7 +103,8 @@ TEST_CASE("all texts of the GLUE files get Hugging Face's ids", "[text]") {
 }
 
 TEST_CASE("pairs are framed and truncated as Hugging Face does", "[text]") {
-  if (!test::available(test::shared("data")) || !test::available(test::shared("tokenizers"))) return;
+  if (!test::available(test::shared("data")) || !test::available(test::shared("tokenizers")))
+    return;
   const auto tokenizers = test::shared_tokenizers();
   size_t compared = 0, truncated = 0;
   for (const Json& entry : golden()["pairs"]) {
@@ -122,7 +127,8 @@ TEST_CASE("pairs are framed and truncated as Hugging Face does", "[text]") {
     }
     INFO(file << " in " << max_length);
     CHECK(crcs.size() == 4);
-    for (const auto& [name, crc] : crcs) CHECK((name + " " + crc.hex()) == (name + " " + entry[name].get<std::string>()));
+    for (const auto& [name, crc] : crcs)
+      CHECK((name + " " + crc.hex()) == (name + " " + entry[name].get<std::string>()));
   }
   CHECK(compared == 180288);
   CHECK(truncated > 0);

@@ -19,8 +19,8 @@ std::string utf8(char32_t c) {
 
 // The classes of a code point, a bit each, as scripts/golden/tokenizers.py asks Hugging Face.
 std::string classes(char32_t c) {
-  const bool flags[] = {is_dropped(c), is_whitespace(c), is_ideograph(c), is_punctuation(c),
-                        is_nonspacing_mark(c), is_letter(c), is_number(c)};
+  const bool flags[] = {is_dropped(c),         is_whitespace(c), is_ideograph(c), is_punctuation(c),
+                        is_nonspacing_mark(c), is_letter(c),     is_number(c)};
   unsigned bits = 0;
   for (size_t i = 0; i < std::size(flags); ++i) bits |= static_cast<unsigned>(flags[i]) << i;
   return std::string(1, static_cast<char>(bits));
@@ -77,13 +77,13 @@ TEST_CASE("bytes that are not UTF-8 are found where they stand", "[text]") {
   const std::pair<std::string, size_t> cases[] = {
       {"\x80", 0},
       {"abc\xff", 3},
-      {"abcdefgh\xc3", 8},                 // cut off
-      {"\xc0\xaf", 0},                      // overlong '/'
-      {"\xe0\x80\xaf", 0},                  // overlong in three bytes
-      {"\xf0\x80\x80\xaf", 0},              // overlong in four
-      {"caf\xc3\xa9 \xed\xa0\x80", 6},      // a surrogate
-      {"\xed\xbf\xbf", 0},                  // the last surrogate
-      {"\xf4\x90\x80\x80", 0},              // beyond U+10FFFF
+      {"abcdefgh\xc3", 8},              // cut off
+      {"\xc0\xaf", 0},                  // overlong '/'
+      {"\xe0\x80\xaf", 0},              // overlong in three bytes
+      {"\xf0\x80\x80\xaf", 0},          // overlong in four
+      {"caf\xc3\xa9 \xed\xa0\x80", 6},  // a surrogate
+      {"\xed\xbf\xbf", 0},              // the last surrogate
+      {"\xf4\x90\x80\x80", 0},          // beyond U+10FFFF
       {"\xf5\x80\x80\x80", 0},
       {"\xe2\x82 x", 0},
       {std::string(100, 'a') + "\xe9t\xe9", 100},  // Latin-1
@@ -93,7 +93,8 @@ TEST_CASE("bytes that are not UTF-8 are found where they stand", "[text]") {
     REQUIRE(invalid_utf8(bytes));
     CHECK(*invalid_utf8(bytes) == at);
   }
-  for (const char* good : {"", "plain ASCII of some length", "\xed\x9f\xbf\xee\x80\x80", "\xf4\x8f\xbf\xbf"})
+  for (const char* good :
+       {"", "plain ASCII of some length", "\xed\x9f\xbf\xee\x80\x80", "\xf4\x8f\xbf\xbf"})
     CHECK(!invalid_utf8(good));
 }
 

@@ -1,0 +1,13 @@
+#include "lib/data/byte_order_mark.h"
+
+#include <catch2/catch.hpp>
+
+#include "lib/core/error.h"
+
+using namespace mtlora;
+
+TEST_CASE("a byte-order mark is no text", "[data]") {
+  CHECK(without_bom("\xEF\xBB\xBFx", "f") == "x");
+  CHECK(without_bom("x\xEF\xBB\xBF", "f") == "x\xEF\xBB\xBF");
+  CHECK_THROWS_WITH(without_bom("\xFF\xFEx", "f"), "f: is UTF-16; save it as UTF-8");
+}

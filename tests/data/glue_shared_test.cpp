@@ -129,5 +129,7 @@ TEST_CASE("the training set of SST-2 is read in well under 0.2 s", "[data]") {
     best_seconds = std::min(best_seconds, took.count());
   }
   INFO(best_seconds << " s");
+#ifdef NDEBUG  // an unoptimised or instrumented build says nothing about speed
   CHECK(best_seconds < 0.2);
+#endif
 }

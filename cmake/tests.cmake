@@ -40,3 +40,8 @@ add_test(NAME layers COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/scripts/check_layers)
 add_test(NAME layers_finds_faults
          COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/scripts/check_layers ${CMAKE_CURRENT_SOURCE_DIR}/tests/cases/layers)
 set_tests_properties(layers_finds_faults PROPERTIES PASS_REGULAR_EXPRESSION "layers: 12 includes in 5 files, 6 faults")
+
+# The README's configuration reference is what the program says.
+if(TARGET mtlora)
+  add_test(NAME readme_reference COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/scripts/readme_reference --check $<TARGET_FILE:mtlora>)
+endif()

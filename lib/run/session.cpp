@@ -7,6 +7,7 @@
 #include "lib/core/error.h"
 #include "lib/core/log.h"
 #include "lib/data/task.h"
+#include "lib/metrics/metric.h"
 #include "lib/nn/names.h"
 #include "lib/train/checkpoint.h"
 
@@ -68,6 +69,7 @@ Session open_with(const Json& config, bool own_head) {
   s.dtype = compute_type(s.options.train);
   s.task = start_task(s.options.task);
   const TaskInfo& info = s.task->info();
+  check_metrics(info.metrics, info.kind == TaskKind::classification ? info.labels.size() : 0);
   s.tokenizer = load_tokenizer(s.options.model.path);
   const auto seed = static_cast<uint64_t>(s.options.train.seed);
   LoadOptions load{std::nullopt, s.options.model.dropout, seed};

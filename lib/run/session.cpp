@@ -49,10 +49,14 @@ void log_loaded(const LoadedClassifier& loaded) {
 // absolute.
 Json resolve(const RunOptions& options, const TaskInfo& info) {
   Json resolved = dump(options);
-  resolved["model"]["path"] = fs::absolute(options.model.path).lexically_normal().string();
+  const auto absolute = [](const std::string& path) {
+    return fs::absolute(path).lexically_normal().string();
+  };
+  resolved["model"]["path"] = absolute(options.model.path);
+  if (const auto& from = options.adapter.start_from)
+    resolved["adapter"]["start_from"] = absolute(*from);
   Json& task = resolved["task"];
-  if (task.contains("data"))
-    task["data"] = fs::absolute(task["data"].get<std::string>()).lexically_normal().string();
+  if (task.contains("data")) task["data"] = absolute(task["data"].get<std::string>());
   if (task.contains("labels")) task["labels"] = info.labels;
   return resolved;
 }
@@ -130,13 +134,17 @@ Session open_checkpoint_session(const fs::path& folder, const ConfigSource& requ
   Json config = gather_config(request, read_json(folder / "config.json"));
   config["adapter"]["start_from"] = nullptr;  // all it gave is in the checkpoint
   Session s = open_with(config, false);
-  const Json state = read_json(folder / "state.json");
-  if (state.value("fingerprint", "") != s.loaded.fingerprint)
-    fail("{}: was trained on other base weights than those of {}", folder.string(),
-         s.options.model.path);
+  require_same_base(folder, s);
   restore_tensors(folder / "adapter.safetensors", checkpoint_tensors(s.trained.tensors));
   settle(s.model());
   return s;
+}
+
+void require_same_base(const fs::path& checkpoint, const Session& session) {
+  const Json state = read_json(checkpoint / "state.json");
+  if (!state.is_object() || state.value("fingerprint", "") != session.loaded.fingerprint)
+    fail("{}: was trained on other base weights than those of {}", checkpoint.string(),
+         session.options.model.path);
 }
 
 Session open_model_session(const fs::path& folder, const ConfigSource& request) {

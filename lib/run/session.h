@@ -40,6 +40,9 @@ Session open_session(const Json& config);
 /// options.
 Session open_checkpoint_session(const std::filesystem::path& folder, const ConfigSource& request);
 
+/// Throws Error unless the checkpoint was trained on the base weights of this session.
+void require_same_base(const std::filesystem::path& checkpoint, const Session& session);
+
 /// A Hugging Face folder as it is, its own head included, on the task of `request`.
 Session open_model_session(const std::filesystem::path& folder, const ConfigSource& request);
 

@@ -87,6 +87,7 @@ void start_from(Session& s) {
   const auto& from = s.options.adapter.start_from;
   if (!from) return;
   require_checkpoint(*from);
+  require_same_base(*from, s);
   NamedTensors wanted;
   std::vector<std::string> ignored = s.loaded.family->head;
   for (const NamedTensor& t : s.trained.tensors)
@@ -156,11 +157,22 @@ int train(const TrainRequest& request) {
   const RunLength length = run_length(options, s.task->info(), sampler.steps_per_epoch());
   const Schedule schedule(s.options.schedule, length.total_steps);
 
+  start_from(s);
+
+  // Whatever could be wrong with the request has shown by now: only here something is written.
   check_folder(folder, request.resume);
-  if (request.resume)
+  if (request.resume) {
     check_same_config(folder, s.resolved);
-  else
+    if (fs::exists(folder / "result.json")) {
+      log::info(
+          fmt::format("the run in {} is finished: there is nothing to resume", folder.string()));
+      return 0;
+    }
+    for (const char* left_over : {"best.partial", "last.partial"})  // of a save that was killed
+      fs::remove_all(folder / left_over);
+  } else {
     write_file(folder / "config.json", s.resolved.dump(2) + "\n");
+  }
   log::also_to(folder / "log.txt");
   log::info(parameters_text(s.model()));
   log::info(fmt::format("{} examples, {} tokens; {} steps of {}; {} threads, {}", train_set.size(),
@@ -168,7 +180,6 @@ int train(const TrainRequest& request) {
                         options.batch_size * options.accumulate, s.pool->threads(),
                         s.dtype == torch::kFloat ? "fp32" : "bf16"));
 
-  start_from(s);
   const auto optimizer = make_optimizer(s.options.optimizer, parameters_of(s.trained));
   TrainStep step(s.model(), train_set, parameters_of(s.trained), *s.pool,
                  {s.collate(), options.label_smoothing, options.clip, seed, true});

@@ -156,15 +156,11 @@ void WordPieceTokenizer::append_word(std::string_view word, std::vector<int32_t>
 
 std::string WordPieceTokenizer::decode(std::span<const int32_t> ids) const {
   std::string text;
-  for (const int32_t id : ids) {
-    std::string_view piece = token(id);
-    if (&id != ids.data()) {
-      if (piece.starts_with(options_.continuing_prefix)) {
-        piece.remove_prefix(options_.continuing_prefix.size());
-      } else {
-        text += ' ';
-      }
-    }
+  for (size_t i = 0; i < ids.size(); ++i) {
+    std::string_view piece = token(ids[i]);
+    const bool continues_word = piece.starts_with(options_.continuing_prefix);
+    if (i > 0 && continues_word) piece.remove_prefix(options_.continuing_prefix.size());
+    if (i > 0 && !continues_word) text += ' ';
     text += piece;
   }
   return text;

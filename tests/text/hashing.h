@@ -1,13 +1,13 @@
 // CRC-32 as zlib has it, for comparing with the goldens of scripts/golden/.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <array>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
-
-#include <fmt/format.h>
 
 namespace mtlora::test {
 
@@ -35,7 +35,8 @@ class Crc32 {
       std::array<uint32_t, 256> rows;
       for (uint32_t i = 0; i < 256; ++i) {
         rows[i] = i;
-        for (int bit = 0; bit < 8; ++bit) rows[i] = (rows[i] >> 1) ^ (rows[i] & 1 ? 0xEDB88320u : 0);
+        for (int bit = 0; bit < 8; ++bit)
+          rows[i] = (rows[i] >> 1) ^ (rows[i] & 1 ? 0xEDB88320u : 0);
       }
       return rows;
     }();

@@ -41,7 +41,8 @@ inline Tokenizers shared_tokenizers() {
   const auto folder = shared("tokenizers");
   if (!available(folder)) return all;
   all.emplace("bert_uncased", load_tokenizer(folder / "bert-base-uncased"));
-  all.emplace("bert_cased", with_config(folder / "bert-base-uncased", R"({"do_lower_case": false})"));
+  all.emplace("bert_cased",
+              with_config(folder / "bert-base-uncased", R"({"do_lower_case": false})"));
   all.emplace("roberta", load_tokenizer(folder / "roberta_DERIVED"));
   all.emplace("gpt2", load_tokenizer(folder / "gpt2"));
   return all;

@@ -56,14 +56,15 @@ void fill_slots(torch::nn::Module& model, const AdapterOptions& options, Adapter
   const std::vector<bool> matched = matches(options.targets, paths, "/adapter/targets");
   for (size_t i = 0; i < slots.size();) {
     LinearImpl* linear = slots[i].linear;
-    AdaptedLayer layer{"", linear->shape(), {}, 0};
+    // Of the whole layer's path: a part starts the same whichever parts are adapted beside it.
+    const uint64_t key = combine(seed, name_key(slots[i].path));
+    AdaptedLayer layer{"", linear->shape(), {}, key};
     for (; i < slots.size() && slots[i].linear == linear; ++i) {
       if (!matched[i]) continue;
       if (layer.path.empty()) layer.path = slots[i].path;
       layer.parts.push_back(linear->parts()[slots[i].part]);
     }
     if (layer.parts.empty()) continue;
-    layer.key = combine(seed, name_key(layer.path));
     linear->attach(set.make(layer));
   }
 }

@@ -58,7 +58,7 @@ Tensor LowRankAdapter::forward(const Tensor& x, const LinearMap& base, const Par
   update.a = downs.size() == 1 ? downs[0] : torch::cat(downs);
   Tensor y = backend::linear_low_rank(x, base.weight, base.bias, update);
   if (!settings_.has_bias) return y;
-  Tensor change = torch::zeros({range.size()}, torch::kFloat);
+  Tensor change = torch::zeros({range.size()}, pairs_[0].bias.options());
   for (const Pair& pair : pairs_)
     if (pair.part.begin >= range.begin && pair.part.end <= range.end)
       change = change.slice_scatter(pair.bias, 0, pair.part.begin - range.begin,

@@ -17,7 +17,7 @@ struct AdaptedLayer {
   std::string path;  ///< of the layer (of its first adapted part, where it is a fused one)
   LinearShape shape;
   std::vector<Part> parts;  ///< the adapted ones; the only part of a plain layer has no name
-  uint64_t key;             ///< of its initial values: the run's seed and the path
+  uint64_t key;             ///< of its initial values: the run's seed and the layer's place
 };
 
 /// One method at work on one model: it makes the adapters and owns what they share.

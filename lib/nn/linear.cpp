@@ -50,7 +50,8 @@ void LinearImpl::merge() {
   if (!adapter_) return;
   is_settled_ = false;
   const torch::NoGradGuard no_grad;
-  const Affine base{weight.to(torch::kFloat), bias.defined() ? bias.to(torch::kFloat) : Tensor()};
+  const auto type = weight.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat;
+  const Affine base{weight.to(type), bias.defined() ? bias.to(type) : Tensor()};
   const Affine merged = adapter_->merged(base);
   weight.copy_(merged.weight);
   if (bias.defined()) bias.copy_(merged.bias);

@@ -68,7 +68,7 @@ class LinearImpl : public torch::nn::Module {
 
   /// Puts an adapter into the slot. The base is frozen or not by the caller.
   void attach(std::shared_ptr<Adapter> adapter);
-  /// Folds the adapter into the weights, in fp32, and empties the slot.
+  /// Folds the adapter into the weights, in fp32 (or double), and empties the slot.
   void merge();
   /// Says that a frozen weight will not change any more, so that it may be rearranged once for all
   /// products to come.

@@ -1,5 +1,7 @@
 #include "lib/train/encoded.h"
 
+#include <c10/util/Exception.h>
+
 #include <algorithm>
 #include <exception>
 #include <thread>
@@ -33,6 +35,16 @@ void encode_share(std::span<const Example> examples, bool has_pair, const Tokeni
 }
 
 }  // namespace
+
+EncodedSet::EncodedSet(const std::vector<EncodedExample>& examples) {
+  for (const EncodedExample& example : examples) {
+    TORCH_INTERNAL_ASSERT(example.ids.size() == example.segments.size(), "a segment for each id");
+    ids_.insert(ids_.end(), example.ids.begin(), example.ids.end());
+    segments_.insert(segments_.end(), example.segments.begin(), example.segments.end());
+    begin_.push_back(static_cast<int64_t>(ids_.size()));
+    labels_.push_back(example.label);
+  }
+}
 
 EncodedSet::EncodedSet(const Dataset& data, bool has_pair, const Tokenizer& tokenizer,
                        const EncodeOptions& options) {

@@ -15,8 +15,15 @@ struct EncodeOptions {
   int threads = 1;
 };
 
+/// An example that is token ids already.
+struct EncodedExample {
+  std::vector<int32_t> ids, segments;
+  double label;
+};
+
 class EncodedSet {
  public:
+  explicit EncodedSet(const std::vector<EncodedExample>& examples);
   EncodedSet(const Dataset& data, bool has_pair, const Tokenizer& tokenizer,
              const EncodeOptions& options);
 

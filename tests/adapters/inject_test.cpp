@@ -1,0 +1,199 @@
+// Targets fill slots, patterns choose what is trained, and what was meant is never guessed.
+
+#include <nlohmann/json.hpp>
+
+#include "lib/core/error.h"
+#include "tests/models/golden_model.h"
+
+using namespace mtlora;
+using namespace mtlora::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+AdapterOptions adapter(const char* method, const Json& options = Json::object()) {
+  AdapterOptions a;
+  a.method = {method, options};
+  return a;
+}
+
+/// The trained tensors' names, without the head's.
+std::vector<std::string> trained_names(const GoldenModel& model) {
+  std::vector<std::string> names;
+  for (const NamedTensor& t : model.trained().tensors)
+    if (!t.name.starts_with("classifier")) names.push_back(t.name);
+  return names;
+}
+
+std::string error_of(const AdapterOptions& options) {
+  try {
+    GoldenModel model("bert-tiny", options);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+/// RoBERTa-base without its vocabulary, which no adapter is on; its weights have no values.
+std::shared_ptr<Classifier> roberta_base() {
+  const ModelConfig config(Json{{"model_type", "roberta"},
+                                {"vocab_size", 10},
+                                {"hidden_size", 768},
+                                {"num_hidden_layers", 12},
+                                {"num_attention_heads", 12},
+                                {"intermediate_size", 3072},
+                                {"max_position_embeddings", 514},
+                                {"type_vocab_size", 1},
+                                {"pad_token_id", 1},
+                                {"hidden_dropout_prob", 0.1},
+                                {"attention_probs_dropout_prob", 0.1},
+                                {"layer_norm_eps", 1e-5},
+                                {"hidden_act", "gelu"}},
+                           "RoBERTa-base");
+  return family_of(config).make(config, {});
+}
+
+/// Numbers that get gradients, the head's not counted.
+int64_t trained_numbers(const AdapterOptions& options) {
+  const auto model = roberta_base();
+  const Trained trained = inject(*model, options, 1, {"classifier.**"});
+  int64_t of_parameters = 0, of_head = 0;
+  for (const auto& p : model->named_parameters()) {
+    if (!p.value().requires_grad()) continue;
+    (p.key().starts_with("classifier") ? of_head : of_parameters) += p.value().numel();
+  }
+  CHECK(of_head == 768 * 768 + 768 + 768 * 2 + 2);
+  CHECK(trained.count() == of_parameters + of_head);
+  return of_parameters;
+}
+
+}  // namespace
+
+TEST_CASE("RoBERTa-base has the parameters of the paper's tables", "[adapters]") {
+  AdapterOptions options = adapter("lora", {{"rank", 8}});
+  options.targets = {"query", "value", "*.encoder.layer.*.intermediate.dense",
+                     "*.encoder.layer.*.output.dense"};
+  CHECK(trained_numbers(options) == 1'032'192);
+  for (const auto& [structure, count] : {std::pair{"shim", 1'035'264},
+                                         {"icfm", 1'035'264},
+                                         {"ctcm", 1'038'336},
+                                         {"dtsm", 1'038'336}}) {
+    CAPTURE(structure);
+    options.method = {"mtlora", {{"structure", structure}, {"rank", 8}}};
+    CHECK(trained_numbers(options) == count);
+  }
+}
+
+TEST_CASE("a name adapts that part of every layer", "[adapters]") {
+  const GoldenModel model("bert-tiny", adapter("lora"));
+  const std::string at = "bert.encoder.layer.";
+  CHECK(trained_names(model) ==
+        std::vector<std::string>{
+            at + "0.attention.self.query.lora_A", at + "0.attention.self.query.lora_B",
+            at + "0.attention.self.value.lora_A", at + "0.attention.self.value.lora_B",
+            at + "1.attention.self.query.lora_A", at + "1.attention.self.query.lora_B",
+            at + "1.attention.self.value.lora_A", at + "1.attention.self.value.lora_B"});
+}
+
+TEST_CASE("a pattern with dots is for the whole path", "[adapters]") {
+  AdapterOptions options = adapter("lora");
+  options.targets = {"bert.encoder.layer.1.output.dense", "**.0.attention.*.dense"};
+  const GoldenModel model("bert-tiny", options);
+  CHECK(trained_names(model) ==
+        std::vector<std::string>{"bert.encoder.layer.0.attention.output.dense.lora_A",
+                                 "bert.encoder.layer.0.attention.output.dense.lora_B",
+                                 "bert.encoder.layer.1.output.dense.lora_A",
+                                 "bert.encoder.layer.1.output.dense.lora_B"});
+}
+
+TEST_CASE("all parts of a fused layer have matrices of their own", "[adapters]") {
+  AdapterOptions options = adapter("lora");
+  options.targets = {"bert.encoder.layer.0.attention.self.*"};
+  const GoldenModel model("bert-tiny", options);
+  CHECK(trained_names(model).size() == 6);
+}
+
+TEST_CASE("a target that matches nothing is an error that lists the candidates", "[adapters]") {
+  AdapterOptions options = adapter("lora");
+  options.targets = {"query", "querry", "encoder.layer.*.output.dense"};
+  const std::string message = error_of(options);
+  CHECK_THAT(message, Contains("/adapter/targets: \"querry\" matches nothing in this model"));
+  CHECK_THAT(message, Contains("\"encoder.layer.*.output.dense\" matches nothing"));
+  CHECK_THAT(message, !Contains("\"query\" matches nothing"));
+  CHECK_THAT(message, Contains("bert.encoder.layer.*.attention.self.query"));
+  CHECK_THAT(message, Contains("bert.encoder.layer.*.output.dense"));
+}
+
+TEST_CASE("no targets is an error where the method needs some", "[adapters]") {
+  AdapterOptions options = adapter("mtlora");
+  options.targets = {};
+  CHECK_THAT(error_of(options), Contains("needs at least one target"));
+  options = adapter("bitfit");
+  options.targets = {};
+  CHECK(error_of(options) == "no error");
+}
+
+TEST_CASE("a part of a fused parameter cannot be trained alone", "[adapters]") {
+  AdapterOptions options = adapter("lora");
+  options.trainable = {"**.query.weight"};
+  CHECK_THAT(error_of(options), Contains("can only be trained together with"));
+  options.trainable = {"**.attention.self.*.weight"};
+  const GoldenModel model("bert-tiny", options);
+  const std::vector<std::string> names = trained_names(model);
+  for (const char* part : {"query", "key", "value"})
+    CHECK(std::count(names.begin(), names.end(),
+                     std::string("bert.encoder.layer.0.attention.self.") + part + ".weight") == 1);
+}
+
+TEST_CASE("further tensors are trained beside the adapter", "[adapters]") {
+  AdapterOptions options = adapter("lora");
+  options.trainable = {"bert.pooler.dense.*"};
+  const GoldenModel model("bert-tiny", options);
+  const std::vector<std::string> names = trained_names(model);
+  CHECK(names.size() == 10);
+  CHECK(std::count(names.begin(), names.end(), "bert.pooler.dense.weight") == 1);
+  options.trainable = {"pooler.dense.*"};
+  CHECK_THAT(error_of(options), Contains("/adapter/trainable: \"pooler.dense.*\""));
+}
+
+TEST_CASE("lora_only trains the biases of the adapted parts, all those of the model",
+          "[adapters]") {
+  const auto biases = [](const char* which) {
+    const GoldenModel model("bert-tiny", adapter("lora", {{"bias", which}}));
+    std::vector<std::string> names = trained_names(model);
+    std::erase_if(names, [](const std::string& n) { return n.find("bias") == std::string::npos; });
+    return names;
+  };
+  CHECK(biases("none").empty());
+  CHECK(biases("lora_only") ==
+        std::vector<std::string>{"bert.encoder.layer.0.attention.self.query.bias_change",
+                                 "bert.encoder.layer.0.attention.self.value.bias_change",
+                                 "bert.encoder.layer.1.attention.self.query.bias_change",
+                                 "bert.encoder.layer.1.attention.self.value.bias_change"});
+  // 2 layers of 6 linears and 2 norms, the embeddings' norm, the pooler
+  CHECK(biases("all").size() == 2 * 8 + 2);
+}
+
+TEST_CASE("an unknown method names the nearest", "[adapters]") {
+  CHECK_THAT(error_of(adapter("lroa")), Contains("did you mean \"lora\""));
+}
+
+TEST_CASE("starting values depend on seed and path alone", "[adapters]") {
+  const auto model = [](uint64_t seed, std::vector<std::string> targets) {
+    const LoadedClassifier loaded = load_classifier(golden_path("bert-tiny"), {});
+    AdapterOptions options = adapter("lora", {{"rank", 4}});
+    options.targets = std::move(targets);
+    Tensors values;
+    for (const NamedTensor& t : inject(*loaded.model, options, seed, {}).tensors)
+      values[t.name] = t.tensor;
+    return values;
+  };
+  const std::string name = "bert.encoder.layer.1.output.dense.lora_A";
+  const std::string target = "bert.encoder.layer.*.output.dense";
+  const Tensor a = model(1, {target}).at(name);
+  CHECK(torch::equal(a, model(1, {"query", target}).at(name)));
+  CHECK(!torch::equal(a, model(2, {target}).at(name)));
+  CHECK(!torch::equal(a, model(1, {target}).at("bert.encoder.layer.0.output.dense.lora_A")));
+  CHECK(a.abs().max().item<float>() <= 1 / std::sqrt(64.0F));
+  CHECK(a.std().item<float>() == Approx(1 / std::sqrt(3 * 64.0)).epsilon(0.15));
+}

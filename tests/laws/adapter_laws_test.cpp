@@ -1,0 +1,248 @@
+// What every adapter method of the registry keeps, in double precision.
+
+#include <cmath>
+#include <set>
+
+#include "lib/train/checkpoint.h"
+#include "tests/laws/toy.h"
+
+using namespace mtlora;
+using namespace mtlora::test;
+
+namespace {
+
+constexpr double rounding = 1e-12;
+
+/// The largest difference of two tensors.
+double distance(const Tensor& a, const Tensor& b) {
+  return (a - b).abs().max().item<double>();
+}
+
+/// A number that depends on every output.
+Tensor objective(Adapted& adapted, const Tensor& x) {
+  const Tensor y = adapted.toy->forward(x);
+  return (y * Toy::values(y, 31).to(y.scalar_type())).sum();
+}
+
+/// d objective / d tensor[i] by central differences.
+double numeric_gradient(Adapted& adapted, const Tensor& x, const Tensor& tensor, int64_t i) {
+  const torch::NoGradGuard no_grad;
+  constexpr double step = 1e-5;
+  double* value = tensor.data_ptr<double>() + i;
+  const double before = *value;
+  const auto at = [&](double moved) {
+    *value = moved;
+    return objective(adapted, x).item<double>();
+  };
+  const double slope = (at(before + step) - at(before - step)) / (2 * step);
+  *value = before;
+  return slope;
+}
+
+std::set<std::string> own_names() {
+  const Toy toy;
+  std::set<std::string> names;
+  for (const NamedTensor& t : named_tensors(toy)) names.insert(t.name);
+  return names;
+}
+
+Case a_case() {
+  return GENERATE(from_range(all_cases()));
+}
+
+}  // namespace
+
+TEST_CASE("the laws visit every method", "[laws]") {
+  std::vector<std::string> names;
+  for (const AdapterMethod& method : adapter_methods()) names.push_back(method.name);
+  CHECK(names == std::vector<std::string>{"lora", "mtlora", "bitfit", "full"});
+  std::set<std::string> visited;
+  for (const Case& c : all_cases()) visited.insert(c.method->name);
+  CHECK(visited == std::set<std::string>(names.begin(), names.end()));
+  CHECK(all_cases().size() == 5 + 9 + 1 + 1);
+}
+
+TEST_CASE("attaching changes no output", "[laws]") {
+  const Case c = a_case();
+  CAPTURE(c);
+  for (const auto type : {torch::kDouble, torch::kFloat}) {
+    const Tensor x = toy_input(type);
+    CHECK(torch::equal(Toy(type).forward(x), Adapted(c, type).toy->forward(x)));
+  }
+}
+
+TEST_CASE("the merged map is the forward in evaluation", "[laws]") {
+  const Case c = a_case();
+  CAPTURE(c);
+  const PlainPath plain;
+  const torch::NoGradGuard no_grad;
+  Adapted adapted(c);
+  adapted.shake();
+  const Tensor x = toy_input();
+  const Tensor before = adapted.toy->forward(x);
+  CHECK(distance(before, Toy().forward(x)) > 1e-3);  // there is a change to merge
+  merge_adapters(*adapted.toy);
+  for (const Linear& layer : adapted.layers()) CHECK(!layer->adapter());
+  CHECK(distance(before, adapted.toy->forward(x)) < rounding);
+}
+
+TEST_CASE("subtracting the merged change gives the weights back", "[laws]") {
+  const Case c = a_case();
+  CAPTURE(c);
+  const torch::NoGradGuard no_grad;
+  Adapted adapted(c);
+  adapted.shake();
+  size_t filled = 0;
+  for (const Linear& layer : adapted.layers()) {
+    if (!layer->adapter()) continue;
+    ++filled;
+    const Tensor none = layer->bias.defined() ? at::zeros_like(layer->bias) : Tensor();
+    const Affine merged = layer->adapter()->merged({layer->weight, layer->bias});
+    const Affine change = layer->adapter()->merged({at::zeros_like(layer->weight), none});
+    CHECK(distance(merged.weight, layer->weight) > 1e-3);
+    CHECK(distance(merged.weight - change.weight, layer->weight) < rounding);
+    CHECK(merged.bias.defined() == layer->bias.defined());
+    if (none.defined()) CHECK(distance(merged.bias - change.bias, layer->bias) < rounding);
+  }
+  CHECK(filled == (c.method->start(c.options)->fills_slots() ? 3 : 0));
+}
+
+TEST_CASE("the trained tensors, and only they, get gradients", "[laws]") {
+  const Case c = a_case();
+  CAPTURE(c);
+  const PlainPath plain;
+  Adapted adapted(c);
+  adapted.shake();
+  objective(adapted, toy_input()).backward();
+  std::set<std::string> trained;
+  for (const auto& [name, tensor] : adapted.trained.parameters) trained.insert(name);
+  CHECK(!trained.empty());
+  for (const auto& p : adapted.toy->named_parameters()) {
+    INFO(p.key());
+    REQUIRE(p.value().requires_grad() == (trained.count(p.key()) == 1));
+    REQUIRE(p.value().grad().defined() == p.value().requires_grad());
+    if (p.value().grad().defined()) CHECK(p.value().grad().abs().max().item<double>() > 0);
+  }
+}
+
+TEST_CASE("gradients are the slopes of the forward", "[laws]") {
+  const Case c = a_case();
+  CAPTURE(c);
+  const PlainPath plain;
+  Adapted adapted(c);
+  adapted.shake();
+  const Tensor x = toy_input();
+  objective(adapted, x).backward();
+  for (const auto& [name, tensor] : adapted.trained.parameters) {
+    INFO(name);
+    double worst = 0;
+    for (int64_t i = 0; i < tensor.numel(); ++i) {
+      const double want = numeric_gradient(adapted, x, tensor, i);
+      const double got = tensor.grad().flatten()[i].item<double>();
+      worst = std::max(worst, std::abs(got - want) / (1 + std::abs(want)));
+    }
+    CHECK(worst < 1e-8);
+  }
+}
+
+TEST_CASE("saving and loading is the identity", "[laws]") {
+  const Case c = a_case();
+  CAPTURE(c);
+  const TempDir folder;
+  Adapted saved(c, torch::kFloat);
+  saved.shake();
+  save_checkpoint(folder / "one", {.trained = checkpoint_tensors(saved.trained.tensors)});
+  Adapted loaded(c, torch::kFloat, /*seed=*/6);
+  restore_tensors(folder / "one" / "adapter.safetensors",
+                  checkpoint_tensors(loaded.trained.tensors));
+  for (size_t i = 0; i < saved.trained.tensors.size(); ++i)
+    CHECK(torch::equal(saved.trained.tensors[i].tensor, loaded.trained.tensors[i].tensor));
+  const Tensor x = toy_input(torch::kFloat);
+  CHECK(torch::equal(saved.toy->forward(x), loaded.toy->forward(x)));
+}
+
+TEST_CASE("a checkpoint of other tensors is refused by name", "[laws]") {
+  const TempDir folder;
+  const auto options = [](const char* structure) {
+    return Case{&adapter_method("mtlora"), {{"structure", structure}, {"rank", 2}}};
+  };
+  const Adapted shim(options("shim")), ctcm(options("ctcm"));
+  save_checkpoint(folder / "one", {.trained = checkpoint_tensors(shim.trained.tensors)});
+  const auto file = folder / "one" / "adapter.safetensors";
+  CHECK_THROWS_WITH(restore_tensors(file, checkpoint_tensors(ctcm.trained.tensors)),
+                    Catch::Matchers::Contains("self.query.D: missing") &&
+                        Catch::Matchers::Contains("no_bias.D: missing"));
+  save_checkpoint(folder / "one", {.trained = checkpoint_tensors(ctcm.trained.tensors)});
+  CHECK_THROWS_WITH(restore_tensors(file, checkpoint_tensors(shim.trained.tensors)),
+                    Catch::Matchers::Contains("self.value.D: not expected"));
+}
+
+TEST_CASE("as many numbers are trained as the method says", "[laws]") {
+  const Case c = a_case();
+  CAPTURE(c);
+  const Adapted adapted(c);
+  const std::set<std::string> own = own_names();
+  const bool fills_slots = c.method->start(c.options)->fills_slots();
+  int64_t count = 0;
+  for (const NamedTensor& t : adapted.trained.tensors)
+    if (!fills_slots || !own.contains(t.name)) count += t.tensor.numel();
+  int64_t formula = 0;
+  for (const Linear& layer : adapted.layers())
+    for (const Part& part : layer->parts()) {
+      if (fills_slots && part.name == "key") continue;  // not a target
+      int64_t of_part = c.method->parameters(c.options, layer->shape().in, part.size());
+      // The formulas are for layers that have a bias.
+      const bool counts_bias = !fills_slots || c.options.value("bias", "none") == "lora_only";
+      if (!layer->bias.defined() && counts_bias) of_part -= part.size();
+      formula += of_part;
+    }
+  CHECK(count == formula);
+}
+
+TEST_CASE("a range of parts is that range of the whole", "[laws]") {
+  const Case c = a_case();
+  CAPTURE(c);
+  const PlainPath plain;
+  const torch::NoGradGuard no_grad;
+  Adapted adapted(c);
+  adapted.shake();
+  const Tensor x = toy_input();
+  const Tensor whole = adapted.toy->qkv->forward(x, {});
+  for (size_t first = 0; first < 3; ++first)
+    for (size_t last = first + 1; last <= 3; ++last) {
+      CAPTURE(first, last);
+      const auto begin = static_cast<int64_t>(first) * Toy::part;
+      const auto end = static_cast<int64_t>(last) * Toy::part;
+      CHECK(distance(adapted.toy->qkv->forward_parts(x, first, last, {}),
+                     whole.narrow(1, begin, end - begin)) < rounding);
+    }
+}
+
+TEST_CASE("settled layers give what unsettled ones do", "[laws]") {
+  const Case c = a_case();
+  CAPTURE(c);
+  Adapted adapted(c, torch::kFloat);
+  adapted.shake();
+  const Tensor x = toy_input(torch::kFloat);
+  const torch::NoGradGuard no_grad;
+  const Tensor before = adapted.toy->forward(x);
+  for (const Linear& layer : adapted.layers()) layer->settle();
+  CHECK(torch::equal(before, adapted.toy->forward(x)));
+  merge_adapters(*adapted.toy);
+  CHECK(distance(before, adapted.toy->forward(x)) < 1e-5);
+}
+
+TEST_CASE("the adapter's dropout touches the adapter's path alone", "[laws]") {
+  const char* name = GENERATE("lora", "mtlora");
+  CAPTURE(name);
+  const PlainPath plain;
+  const torch::NoGradGuard no_grad;
+  Adapted adapted({&adapter_method(name), {{"dropout", 0.5}}});
+  const Tensor x = toy_input();
+  const Pass pass{true, 3, at::arange(x.size(0))};
+  // B starts at zero: whatever is dropped before it, the layer's own map is whole.
+  CHECK(torch::equal(adapted.toy->forward(x, pass), Toy().forward(x)));
+  adapted.shake();
+  CHECK(distance(adapted.toy->forward(x, pass), adapted.toy->forward(x)) > 1e-3);
+  CHECK(torch::equal(adapted.toy->forward(x, pass), adapted.toy->forward(x, pass)));
+}

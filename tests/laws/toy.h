@@ -1,0 +1,124 @@
+// A model of one fused and two plain linear layers, and every adapter method with its variants:
+// what the laws run over.
+#pragma once
+
+#include <ATen/CPUGeneratorImpl.h>
+
+#include "tests/support/golden.h"
+// The order matters: LibTorch before Catch2.
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lib/adapters/inject.h"
+#include "lib/backend/cpu/features.h"
+
+namespace mtlora::test {
+
+using Tensors = std::map<std::string, Tensor>;
+
+/// y = no_bias(tanh(dense(tanh(qkv(x))))); x [tokens, 6] -> [tokens, 5]
+class Toy : public torch::nn::Module {
+ public:
+  static constexpr int64_t in = 6, part = 4, inner = 7, out = 5;
+
+  /// Weights are the same for every Toy.
+  explicit Toy(torch::ScalarType type = torch::kDouble) {
+    name_group(*this, "self").register_module("qkv", qkv);
+    register_module("dense", dense);
+    register_module("no_bias", no_bias);
+    uint64_t seed = 1;
+    for (const NamedTensor& t : named_tensors(*this)) t.tensor.copy_(values(t.tensor, seed++));
+    to(type);
+  }
+  Tensor forward(const Tensor& x, const Pass& pass = {}) {
+    return no_bias(torch::tanh(dense(torch::tanh(qkv(x, pass)), pass)), pass);
+  }
+
+  /// Numbers of mean 0 and deviation 0.5.
+  static Tensor values(const Tensor& like, uint64_t seed) {
+    auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+    return at::randn(like.sizes(), generator) * 0.5;
+  }
+
+  Linear qkv{LinearShape{in, 3 * part}, std::vector<std::string>{"query", "key", "value"}};
+  Linear dense{LinearShape{3 * part, inner}};
+  Linear no_bias{LinearShape{inner, out, /*has_bias=*/false}};
+};
+
+inline Tensor toy_input(torch::ScalarType type = torch::kDouble, int64_t tokens = 9) {
+  return Toy::values(at::empty({tokens, Toy::in}), 77).to(type);
+}
+
+struct Case {
+  const AdapterMethod* method;
+  Json options;
+};
+inline std::ostream& operator<<(std::ostream& out, const Case& c) {
+  return out << c.method->name << " " << c.options.dump();
+}
+
+/// Options that a method is tested with beside its defaults.
+inline std::vector<Json> variants_of(const std::string& method) {
+  std::vector<Json> all{Json::object()};
+  if (method == "lora") {
+    for (const char* bias : {"lora_only", "all"}) all.push_back({{"bias", bias}, {"rank", 2}});
+    all.push_back({{"rslora", true}, {"rank", 3}});
+    all.push_back({{"init", "gaussian"}, {"rank", 1}});
+  }
+  if (method == "mtlora")
+    for (const char* structure : {"shim", "icfm", "ctcm", "dtsm"})
+      for (const char* init : {"repo", "identity"})
+        all.push_back({{"structure", structure}, {"init", init}, {"rank", 3}, {"alpha", 5.0}});
+  return all;
+}
+
+/// Every method of the registry, with every variant.
+inline std::vector<Case> all_cases() {
+  std::vector<Case> cases;
+  for (const AdapterMethod& method : adapter_methods())
+    for (const Json& options : variants_of(method.name)) cases.push_back({&method, options});
+  return cases;
+}
+
+inline AdapterOptions options_of(const Case& c) {
+  AdapterOptions options;
+  options.targets = {"query", "value", "dense", "no_bias"};
+  options.method = {c.method->name, c.options};
+  return options;
+}
+
+/// A Toy with the case's adapters, as they start or at some other values.
+struct Adapted {
+  explicit Adapted(const Case& c, torch::ScalarType type = torch::kDouble, uint64_t seed = 5)
+      : trained(inject(*toy, options_of(c), seed, {})) {
+    toy->to(type);
+  }
+  /// Moves every trained tensor to some values.
+  Adapted& shake() {
+    const torch::NoGradGuard no_grad;
+    uint64_t seed = 100;
+    for (const auto& [name, tensor] : trained.parameters)
+      Tensor(tensor).add_(Toy::values(tensor, seed++).to(tensor.scalar_type()));
+    return *this;
+  }
+  /// The linear layers.
+  std::vector<Linear> layers() const { return {toy->qkv, toy->dense, toy->no_bias}; }
+
+  std::shared_ptr<Toy> toy = std::make_shared<Toy>(torch::kFloat);
+  Trained trained;
+};
+
+/// Restores the path that was in use.
+class PlainPath {
+ public:
+  PlainPath() { backend::use_path(backend::Path::plain); }
+  ~PlainPath() { backend::use_path(before_); }
+  PlainPath(const PlainPath&) = delete;
+  PlainPath& operator=(const PlainPath&) = delete;
+
+ private:
+  backend::Path before_ = backend::path();
+};
+
+}  // namespace mtlora::test

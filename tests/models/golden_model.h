@@ -1,0 +1,204 @@
+// A golden model, ready to be trained on the golden's batch, and its comparison with what Hugging
+// Face and PEFT computed: outputs, gradients, ten steps. See tests/golden/README.md.
+#pragma once
+
+#include "tests/support/golden.h"
+// The order matters: LibTorch before Catch2.
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "lib/adapters/inject.h"
+#include "lib/backend/cpu/features.h"
+#include "lib/models/load.h"
+#include "lib/nn/loss.h"
+#include "lib/optim/schedule.h"
+#include "lib/train/step.h"
+
+namespace mtlora::test {
+
+using Tensors = std::map<std::string, Tensor>;
+
+/// Of the golden manifest: of a tensor's largest value.
+constexpr double output_tolerance = 1e-5, training_tolerance = 1e-4;
+
+/// Restores the path that was in use.
+class OnPath {
+ public:
+  explicit OnPath(backend::Path path) { backend::use_path(path); }
+  ~OnPath() { backend::use_path(before_); }
+  OnPath(const OnPath&) = delete;
+  OnPath& operator=(const OnPath&) = delete;
+
+ private:
+  backend::Path before_ = backend::path();
+};
+
+/// The implementations that this CPU can run.
+inline std::vector<backend::Path> all_paths() {
+  std::vector<backend::Path> paths{backend::Path::plain};
+  if (backend::has_avx512())
+    paths.push_back(backend::Path::avx512);
+  else
+    std::cerr << "skipped: the kernels' path, this CPU has no AVX-512\n";
+  return paths;
+}
+
+inline const char* name_of(backend::Path path) {
+  return path == backend::Path::plain ? "plain" : "avx512";
+}
+
+/// Items 0 … count-1, at their own places.
+inline std::vector<Item> items_until(int64_t count, int64_t first = 0) {
+  std::vector<Item> items;
+  for (int64_t i = first; i < count; ++i) items.push_back({i, i});
+  return items;
+}
+
+inline std::vector<Parameter> parameters_of(const Trained& trained) {
+  std::vector<Parameter> parameters;
+  for (const auto& [name, tensor] : trained.parameters)
+    parameters.push_back({name, tensor, decays(name)});
+  return parameters;
+}
+
+/// The examples of a golden's flat batch.
+inline EncodedSet golden_set(const Tensors& golden) {
+  const auto flat = [&](const char* name) { return golden.at(name).to(at::kInt); };
+  const Tensor ids = flat("ids"), segments = flat("segments");
+  const Tensor labels = golden.at("labels").to(at::kDouble);
+  std::vector<EncodedExample> examples;
+  int64_t begin = 0;
+  for (int64_t i = 0; i < labels.size(0); ++i) {
+    const int64_t length = golden.at("lengths")[i].item<int64_t>();
+    const auto part = [&](const Tensor& all) {
+      const int32_t* at = all.data_ptr<int32_t>() + begin;
+      return std::vector<int32_t>(at, at + length);
+    };
+    examples.push_back({part(ids), part(segments), labels[i].item<double>()});
+    begin += length;
+  }
+  return EncodedSet(examples);
+}
+
+/// One value for each checkpoint tensor out of one for each parameter: the rows of fused ones.
+inline Tensors by_name(const Trained& trained, const std::vector<Tensor>& of_parameters) {
+  Tensors named;
+  for (const NamedTensor& t : trained.tensors)
+    for (size_t i = 0; i < trained.parameters.size(); ++i) {
+      if (!trained.parameters[i].second.is_same(t.parameter)) continue;
+      const int64_t offset = t.tensor.storage_offset() - t.parameter.storage_offset();
+      named[t.name] =
+          t.tensor.dim() == 0
+              ? of_parameters[i]
+              : of_parameters[i].narrow(0, offset / t.parameter.stride(0), t.tensor.size(0));
+    }
+  return named;
+}
+
+class GoldenModel {
+ public:
+  explicit GoldenModel(const std::string& name, const AdapterOptions& adapter = full())
+      : golden_(golden(name + "/golden.safetensors")),
+        loaded_(load_classifier(golden_path(name), {})),
+        set_(golden_set(golden_)),
+        trained_(inject(*loaded_.model, adapter, 1, loaded_.family->head)) {
+    // Of five sequences and 44 tokens; a golden of other size is not the one these tests are for.
+    REQUIRE(set_.size() == 5);
+    REQUIRE(set_.tokens() == 44);
+  }
+
+  static AdapterOptions full() {
+    AdapterOptions options;
+    options.method = {"full", Json::object()};
+    return options;
+  }
+
+  const Tensors& batch_golden() const { return golden_; }
+  Classifier& model() { return *loaded_.model; }
+  const LoadedClassifier& loaded() const { return loaded_; }
+  const Trained& trained() const { return trained_; }
+  CollateOptions collate_options() const { return {.is_regression = is_regression()}; }
+  bool is_regression() const { return golden_.at("labels").is_floating_point(); }
+  Batch batch() const { return collate(set_, items_until(set_.size()), collate_options()); }
+
+  /// Compares logits, loss, gradients and ten steps with `want`, whose names map through `rename`.
+  void check_training(const Tensors& want,
+                      const std::function<std::string(std::string)>& rename = {}) {
+    check_outputs(want);
+    backend::ShardPool pool(1);
+    TrainStep step(model(), set_, parameters_of(trained_), pool,
+                   {.collate = collate_options(), .clip = 1.0, .training = false});
+    check_gradients(step, want, rename);
+    check_steps(step, want, rename);
+  }
+
+  void check_outputs(const Tensors& want) {
+    const torch::NoGradGuard no_grad;
+    const Batch whole = batch();
+    const Tensor logits = model().logits(whole, {});
+    check_close("logits", logits, want.at("logits"), output_tolerance);
+    const Tensor loss = is_regression() ? regression_loss(logits, whole.labels)
+                                        : classification_loss(logits, whole.labels, 0);
+    check_close("loss", loss / static_cast<double>(set_.size()), want.at("loss"), output_tolerance);
+  }
+
+ private:
+  using Rename = std::function<std::string(std::string)>;
+
+  void check_gradients(TrainStep& step, const Tensors& want, const Rename& rename) {
+    std::vector<Tensor> gradients;
+    const StepReport report = step.gradients(0, {items_until(set_.size())}, gradients);
+    check_close("the step's loss", at::tensor(report.loss), want.at("loss"), output_tolerance);
+    const Tensors got = by_name(trained_, gradients);
+    double largest = 0;
+    for (const auto& [name, gradient] : got)
+      largest = std::max(largest, gradient.abs().max().item<double>());
+    for (const auto& [name, gradient] : got) {
+      const std::string golden_name = "grad/" + (rename ? rename(name) : name);
+      INFO(golden_name);
+      REQUIRE(want.count(golden_name) == 1);
+      // True value 0 (softmax does not feel a constant): rounding, so of the model's own size.
+      const bool is_rounding = name.ends_with("attention.self.key.bias");
+      check_close(golden_name, gradient, want.at(golden_name), output_tolerance,
+                  is_rounding ? std::optional(largest) : std::nullopt);
+    }
+    const auto count = std::count_if(want.begin(), want.end(),
+                                     [](const auto& t) { return t.first.starts_with("grad/"); });
+    CHECK(static_cast<int64_t>(got.size()) == count);
+  }
+
+  void check_steps(TrainStep& step, const Tensors& want, const Rename& rename) {
+    const auto optimizer = make_optimizer({"adamw", Json{{"lr", 1e-3}, {"weight_decay", 0.1}}},
+                                          parameters_of(trained_));
+    const int64_t count = want.at("train.losses").size(0);
+    REQUIRE(count == 10);
+    const Schedule schedule({.name = "linear", .warmup_steps = 1}, count);
+    std::vector<double> losses, norms, rates;
+    for (int64_t i = 0; i < count; ++i) {
+      const double factor = schedule.factor(i);
+      const StepReport report = step.run(i, {items_until(set_.size())}, *optimizer, factor);
+      losses.push_back(report.loss);
+      norms.push_back(report.gradient_norm);
+      rates.push_back(optimizer->lr() * factor);
+    }
+    check_close("train.rates", at::tensor(rates), want.at("train.rates"), 1e-6);
+    check_close("train.losses", at::tensor(losses), want.at("train.losses"), training_tolerance);
+    check_close("train.norms", at::tensor(norms), want.at("train.norms"), training_tolerance);
+    size_t compared = 0;
+    for (const NamedTensor& t : trained_.tensors) {
+      const auto found = want.find("final/" + (rename ? rename(t.name) : t.name));
+      if (found == want.end()) continue;
+      check_close(found->first, t.tensor, found->second, training_tolerance);
+      ++compared;
+    }
+    CHECK(compared >= 4);
+  }
+
+  Tensors golden_;
+  LoadedClassifier loaded_;
+  EncodedSet set_;
+  Trained trained_;
+};
+
+}  // namespace mtlora::test

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <functional>
 #include <new>
@@ -171,15 +173,19 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    return mtlora::run(argc, argv);
+    const int code = mtlora::run(argc, argv);
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+    fmt::print(stderr, "error: stdout: cannot write: {}\n", std::strerror(errno));
   } catch (const mtlora::Error& e) {
     fmt::print(stderr, "error: {}\n", e.what());
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "error: out of memory; a smaller train.batch_size needs less\n");
   } catch (const std::exception& e) {
-    const std::string what = e.what();  // LibTorch's go on with a stack trace
-    fmt::print(stderr, "error: something went wrong inside the program: {}\n",
-               what.substr(0, what.find("\nException raised from")));
+    std::string what = e.what();  // LibTorch's go on with a stack trace
+    what = what.substr(0, what.find("\nException raised from"));
+    const bool is_memory = what.find("allocate memory") != std::string::npos;
+    fmt::print(stderr, "error: {}: {}\n",
+               is_memory ? "out of memory" : "something went wrong inside the program", what);
   }
   return 1;
 }

@@ -23,6 +23,8 @@ Json parse_json(std::string_view text, const std::string& origin) {
   try {
     json = Json::parse(text.begin(), text.end(), watch, /*allow_exceptions=*/true,
                        /*ignore_comments=*/true);
+  } catch (const Json::out_of_range& e) {  // a number like 1e999
+    fail("{}: not valid JSON: {}", origin, e.what());
   } catch (const Json::parse_error& e) {
     const size_t at = std::min(e.byte, text.size());
     const auto line =
@@ -30,8 +32,11 @@ Json parse_json(std::string_view text, const std::string& origin) {
     const std::string what = e.what();
     const size_t colon = what.find("column");
     const size_t detail = colon == std::string::npos ? colon : what.find(": ", colon);
-    fail("{}:{}: not valid JSON: {}", origin, line,
-         detail == std::string::npos ? what : what.substr(detail + 2));
+    const bool of_bytes = what.find("UTF-8") != std::string::npos;  // it would repeat them
+    fail("{}:{}: not valid {}", origin, line,
+         of_bytes                      ? "UTF-8"
+         : detail == std::string::npos ? "JSON: " + what
+                                       : "JSON: " + what.substr(detail + 2));
   }
   if (!twice.empty()) fail("{}: the key \"{}\" stands twice in one object", origin, twice);
   return json;

@@ -181,7 +181,7 @@ class Text final : public Task {
   // Malformed rows do not count here: load() reports them.
   std::vector<std::string> labels_of_training() const {
     const Split& train = files_.split("train");
-    if (std::filesystem::is_directory(options_.data) && !files_.find(train))
+    if (!options_.train && std::filesystem::is_directory(options_.data) && !files_.find(train))
       fail(
           "/task/labels: empty, and without a training file in {} the classes are not known; name "
           "them in the order that the model was trained with",

@@ -98,7 +98,7 @@ LoadedClassifier load_classifier(const std::filesystem::path& folder, const Load
     if (fits) {
       const Tensor value = checkpoint.file->read(found->second.name);
       t.tensor.copy_(value);
-      base.emplace_back(t.name, value);
+      if (!of_head) base.emplace_back(t.name, value);
     } else if (may_be_new && options.outputs && (of_head || found == checkpoint.tensors.end())) {
       draw(t, config.number_or("initializer_range", 0.02), options.seed);
       loaded.initialised.push_back(t.name);

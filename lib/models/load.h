@@ -18,7 +18,7 @@ struct LoadedClassifier {
   ModelConfig config;
   std::vector<std::string> initialised;  ///< tensors that the checkpoint lacks: drawn anew
   std::vector<std::string> unused;  ///< the checkpoint's tensors that the model has no place for
-  std::string fingerprint;          ///< of the checkpoint's tensors
+  std::string fingerprint;  ///< of the base's tensors, the head left out: it is always trained
 };
 
 struct LoadOptions {

@@ -49,7 +49,7 @@ void print(const Json& out) {
   fmt::print("{:<34} {:.0f}\n", "tokens/s", out["tokens_per_second"].get<double>());
   fmt::print("{:<34} {:.1f}\n", "evaluation examples/s",
              out["evaluation_examples_per_second"].get<double>());
-  fmt::print("{:<34} {:.2f} s\n", "start to the end of the first step",
+  fmt::print("{:<34} {:.2f} s\n", "program begun to the first step done",
              out["startup_seconds"].get<double>());
   fmt::print("{:<34} {:.0f} MiB\n", "peak memory",
              out["peak_memory_bytes"].get<double>() / (1 << 20));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 
@@ -61,7 +62,8 @@ void predict(const PredictRequest& request) {
   const bool is_stdin = request.input == "-";
   if (!is_stdin) {
     file.open(request.input);
-    if (!file) fail("--input {}: cannot be opened", request.input);
+    if (!file || std::filesystem::is_directory(request.input))
+      fail("--input {}: is no file that can be read", request.input);
   }
   std::istream& in = is_stdin ? std::cin : file;
   const bool is_json = request.input.ends_with(".jsonl");
@@ -83,6 +85,7 @@ void predict(const PredictRequest& request) {
                                     : from_line(line, where, has_pair));
     if (data.examples.size() == kLinesAtOnce) flush();
   }
+  if (in.bad()) fail("{}: cannot be read", name);
   flush();
 }
 

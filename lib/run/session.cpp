@@ -80,7 +80,6 @@ Session open_with(const Json& config, bool own_head) {
   if (!own_head) load.outputs = static_cast<int64_t>(info.outputs());
   s.loaded = load_classifier(s.options.model.path, load);
   check_lengths(s);
-  log_loaded(s.loaded);
   std::vector<std::string> always = s.loaded.family->head;
   always.insert(always.end(), s.loaded.initialised.begin(), s.loaded.initialised.end());
   if (!own_head) s.trained = inject(s.model(), s.options.adapter, seed, always);
@@ -125,6 +124,7 @@ EncodedSet Session::encoded(const Dataset& data) {
 
 Session open_session(const Json& config) {
   Session s = open_with(config, false);
+  log_loaded(s.loaded);
   settle(s.model());
   return s;
 }
@@ -151,6 +151,7 @@ Session open_model_session(const fs::path& folder, const ConfigSource& request) 
   Json config = gather_config(request);
   config["model"]["path"] = folder.string();
   Session s = open_with(config, true);
+  log_loaded(s.loaded);
   const auto outputs = static_cast<int64_t>(s.task->info().outputs());
   for (const NamedTensor& t : named_tensors(s.model()))
     if (t.name.ends_with("classifier.weight") || t.name.ends_with("out_proj.weight"))

@@ -58,9 +58,11 @@ void check_same_config(const fs::path& folder, const Json& now) {
 }
 
 RunLength run_length(const TrainOptions& t, const TaskInfo& info, int64_t batches_per_epoch) {
-  const int64_t per_epoch = (batches_per_epoch + t.accumulate - 1) / t.accumulate;
+  const int64_t per_epoch = (batches_per_epoch - 1) / t.accumulate + 1;
   RunLength length;
-  length.total_steps = t.max_steps.value_or(t.epochs * per_epoch);
+  if (__builtin_mul_overflow(t.epochs, per_epoch, &length.total_steps) && !t.max_steps)
+    fail("/train/epochs: {} is too many", t.epochs);
+  length.total_steps = t.max_steps.value_or(length.total_steps);
   length.evaluate_every_steps = t.evaluate_every_steps.value_or(per_epoch);
   length.save_every_steps = t.save_every_steps.value_or(length.evaluate_every_steps);
   length.log_every_steps = t.log_every_steps;

@@ -82,16 +82,14 @@ void Trainer::resume() {
 }
 
 StepReport Trainer::one_step() {
-  std::vector<std::vector<Item>> micro_batches(static_cast<size_t>(length_.accumulate));
   const int64_t per_epoch = parts_.sampler.steps_per_epoch();
-  int64_t micro = state_.step * length_.accumulate;
-  if (length_.accumulate > 1) {  // an epoch's last step may have fewer micro-batches
-    const int64_t steps_per_epoch = (per_epoch + length_.accumulate - 1) / length_.accumulate;
-    const int64_t epoch = state_.step / steps_per_epoch, within = state_.step % steps_per_epoch;
-    micro = epoch * per_epoch + within * length_.accumulate;
-    const int64_t left = per_epoch - within * length_.accumulate;
-    micro_batches.resize(static_cast<size_t>(std::min(length_.accumulate, left)));
-  }
+  const int64_t steps_per_epoch = (per_epoch - 1) / length_.accumulate + 1;
+  const int64_t epoch = state_.step / steps_per_epoch, within = state_.step % steps_per_epoch;
+  int64_t micro = epoch * per_epoch + within * length_.accumulate;
+  // an epoch's last step may have fewer micro-batches
+  const int64_t left = per_epoch - within * length_.accumulate;
+  std::vector<std::vector<Item>> micro_batches(
+      static_cast<size_t>(std::min(length_.accumulate, left)));
   for (auto& items : micro_batches)
     for (const Sampler::Draw& draw : parts_.sampler.batch(micro++))
       items.push_back({draw.index, draw.position});

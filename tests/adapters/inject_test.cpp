@@ -192,6 +192,8 @@ TEST_CASE("starting values depend on seed and path alone", "[adapters]") {
   const std::string target = "bert.encoder.layer.*.output.dense";
   const Tensor a = model(1, {target}).at(name);
   CHECK(torch::equal(a, model(1, {"query", target}).at(name)));
+  const std::string value = "bert.encoder.layer.0.attention.self.value.lora_A";
+  CHECK(torch::equal(model(1, {"value"}).at(value), model(1, {"query", "value"}).at(value)));
   CHECK(!torch::equal(a, model(2, {target}).at(name)));
   CHECK(!torch::equal(a, model(1, {target}).at("bert.encoder.layer.0.output.dense.lora_A")));
   CHECK(a.abs().max().item<float>() <= 1 / std::sqrt(64.0F));

@@ -46,6 +46,12 @@ std::set<std::string> own_names() {
   return names;
 }
 
+void save(const std::filesystem::path& folder, const Adapted& adapted) {
+  CheckpointContent content;
+  content.trained = checkpoint_tensors(adapted.trained.tensors);
+  save_checkpoint(folder, content);
+}
+
 Case a_case() {
   return GENERATE(from_range(all_cases()));
 }
@@ -151,7 +157,7 @@ TEST_CASE("saving and loading is the identity", "[laws]") {
   const TempDir folder;
   Adapted saved(c, torch::kFloat);
   saved.shake();
-  save_checkpoint(folder / "one", {.trained = checkpoint_tensors(saved.trained.tensors)});
+  save(folder / "one", saved);
   Adapted loaded(c, torch::kFloat, /*seed=*/6);
   restore_tensors(folder / "one" / "adapter.safetensors",
                   checkpoint_tensors(loaded.trained.tensors));
@@ -167,12 +173,12 @@ TEST_CASE("a checkpoint of other tensors is refused by name", "[laws]") {
     return Case{&adapter_method("mtlora"), {{"structure", structure}, {"rank", 2}}};
   };
   const Adapted shim(options("shim")), ctcm(options("ctcm"));
-  save_checkpoint(folder / "one", {.trained = checkpoint_tensors(shim.trained.tensors)});
+  save(folder / "one", shim);
   const auto file = folder / "one" / "adapter.safetensors";
   CHECK_THROWS_WITH(restore_tensors(file, checkpoint_tensors(ctcm.trained.tensors)),
                     Catch::Matchers::Contains("self.query.D: missing") &&
                         Catch::Matchers::Contains("no_bias.D: missing"));
-  save_checkpoint(folder / "one", {.trained = checkpoint_tensors(ctcm.trained.tensors)});
+  save(folder / "one", ctcm);
   CHECK_THROWS_WITH(restore_tensors(file, checkpoint_tensors(shim.trained.tensors)),
                     Catch::Matchers::Contains("self.value.D: not expected"));
 }
@@ -233,7 +239,7 @@ TEST_CASE("settled layers give what unsettled ones do", "[laws]") {
 }
 
 TEST_CASE("the adapter's dropout touches the adapter's path alone", "[laws]") {
-  const char* name = GENERATE("lora", "mtlora");
+  const auto name = GENERATE(as<std::string>(), "lora", "mtlora");
   CAPTURE(name);
   const PlainPath plain;
   const torch::NoGradGuard no_grad;

@@ -62,7 +62,7 @@ TEST_CASE("all-MiniLM-L6-v2 encodes as in Hugging Face", "[models]") {
   REQUIRE(set.size() == 8);
   const Batch batch = collate(set, items_until(set.size()), {});
 
-  const LoadedClassifier loaded = load_classifier(folder, {.outputs = 2});
+  const LoadedClassifier loaded = load_classifier(folder, {.outputs = 2, .dropout = std::nullopt});
   CHECK(loaded.initialised == std::vector<std::string>{"classifier.weight", "classifier.bias"});
   CHECK(loaded.unused.empty());
   const std::vector<Tensor> states = loaded.model->hidden_states(batch, {});

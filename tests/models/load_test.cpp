@@ -43,6 +43,10 @@ void rename_all(Tensors& tensors, const std::string& from, const std::string& to
   tensors = renamed;
 }
 
+LoadOptions new_head(int64_t outputs, uint64_t seed = 0) {
+  return {outputs, std::nullopt, seed};
+}
+
 std::string error_of(const std::filesystem::path& folder, const LoadOptions& options = {}) {
   try {
     load_classifier(folder, options);
@@ -75,7 +79,7 @@ TEST_CASE("a base tensor is never drawn anew", "[models]") {
   const Changed changed("roberta-tiny", [](Tensors& t) {
     t.erase("roberta.encoder.layer.0.attention.output.dense.bias");
   });
-  CHECK_THAT(error_of(changed.folder(), {.outputs = 2}),
+  CHECK_THAT(error_of(changed.folder(), new_head(2)),
              Contains("roberta.encoder.layer.0.attention.output.dense.bias: missing"));
 }
 
@@ -96,7 +100,7 @@ TEST_CASE("a checkpoint without a head is refused unless a new one is asked for"
     t.erase("classifier.bias");
   });
   CHECK_THAT(error_of(changed.folder()), Contains("classifier.weight: missing"));
-  const LoadedClassifier loaded = load_classifier(changed.folder(), {.outputs = 4, .seed = 3});
+  const LoadedClassifier loaded = load_classifier(changed.folder(), new_head(4, 3));
   CHECK(loaded.initialised == std::vector<std::string>{"classifier.weight", "classifier.bias"});
   const auto parameters = loaded.model->named_parameters();
   CHECK(parameters["classifier.weight"].sizes() == at::IntArrayRef({4, 32}));
@@ -106,7 +110,7 @@ TEST_CASE("a checkpoint without a head is refused unless a new one is asked for"
 
 TEST_CASE("a new head depends on the seed alone", "[models]") {
   const auto head = [](uint64_t seed) {
-    const auto loaded = load_classifier(golden_path("roberta-tiny"), {.outputs = 3, .seed = seed});
+    const auto loaded = load_classifier(golden_path("roberta-tiny"), new_head(3, seed));
     CHECK(loaded.initialised.size() == 2);  // dense has the right shape and stays
     return loaded.model->named_parameters()["classifier.out_proj.weight"];
   };
@@ -135,7 +139,7 @@ TEST_CASE("a bare encoder without prefix loads", "[models]") {
     rename_all(t, "LayerNorm.bias", "LayerNorm.beta");
   });
   GoldenModel as_is("bert-tiny");
-  const LoadedClassifier loaded = load_classifier(changed.folder(), {.outputs = 3});
+  const LoadedClassifier loaded = load_classifier(changed.folder(), new_head(3));
   CHECK(loaded.unused.empty());
   CHECK(loaded.initialised == std::vector<std::string>{"classifier.weight", "classifier.bias"});
   const auto got = loaded.model->hidden_states(as_is.batch(), {});
@@ -152,7 +156,7 @@ TEST_CASE("two tensors of one name are refused", "[models]") {
 
 TEST_CASE("the fingerprint is that of the base", "[models]") {
   const auto fingerprint = [](const std::filesystem::path& folder, std::optional<int64_t> outputs) {
-    return load_classifier(folder, {.outputs = outputs}).fingerprint;
+    return load_classifier(folder, {outputs, std::nullopt}).fingerprint;
   };
   const std::string whole = fingerprint(golden_path("bert-tiny"), std::nullopt);
   CHECK(whole.size() == 32);

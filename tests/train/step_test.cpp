@@ -188,7 +188,7 @@ TEST_CASE("label smoothing is torch's", "[train]") {
   Training training;
   backend::ShardPool pool(2);
   TrainStep step(*training.loaded.model, training.set, parameters_of(training.trained), pool,
-                 {.label_smoothing = 0.1, .training = false});
+                 {.collate = {}, .label_smoothing = 0.1, .training = false});
   std::vector<Tensor> gradients;
   const StepReport report = step.gradients(0, {items_until(8)}, gradients);
   const torch::NoGradGuard no_grad;
@@ -214,7 +214,7 @@ TEST_CASE("the gradients are clipped to the norm asked for", "[train]") {
   Training training;
   backend::ShardPool pool(1);
   TrainStep step(*training.loaded.model, training.set, parameters_of(training.trained), pool,
-                 {.clip = clip});
+                 {.collate = {}, .clip = clip});
   const StepReport report = step.run(0, {items_until(8)}, optimizer, 1.0);
   REQUIRE(report.gradient_norm > 0.01);
   REQUIRE(report.gradient_norm < 1000);
@@ -234,7 +234,8 @@ TEST_CASE("a loss that is no number stops the run before anything moves", "[trai
   const auto optimizer = make_optimizer({"adamw", Json::object()}, parameters);
   backend::ShardPool pool(2);
   TrainStep step(*training.loaded.model, training.set, parameters, pool, {});
-  CHECK_THROWS_WITH(step.run(41, {{{6, 0}, {2, 1}}, {{4, 2}}}, *optimizer, 1.0),
+  const std::vector<std::vector<Item>> micro_batches{{{6, 0}, {2, 1}}, {{4, 2}}};
+  CHECK_THROWS_WITH(step.run(41, micro_batches, *optimizer, 1.0),
                     Catch::Matchers::Contains("step 42") && Catch::Matchers::Contains("2, 4, 6"));
   for (size_t i = 0; i < parameters.size(); ++i)
     CHECK(at::allclose(before[i], parameters[i].tensor, 0, 0, /*equal_nan=*/true));

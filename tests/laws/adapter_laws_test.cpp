@@ -232,7 +232,7 @@ TEST_CASE("settled layers give what unsettled ones do", "[laws]") {
   const Tensor x = toy_input(torch::kFloat);
   const torch::NoGradGuard no_grad;
   const Tensor before = adapted.toy->forward(x);
-  for (const Linear& layer : adapted.layers()) layer->settle();
+  for (Linear layer : adapted.layers()) layer->settle();
   CHECK(torch::equal(before, adapted.toy->forward(x)));
   merge_adapters(*adapted.toy);
   CHECK(distance(before, adapted.toy->forward(x)) < 1e-5);

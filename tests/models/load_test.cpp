@@ -1,5 +1,6 @@
 // Loading accounts for every tensor of the checkpoint and of the model, by name.
 
+#include "lib/core/error.h"
 #include "lib/core/files.h"
 #include "lib/weights/safetensors.h"
 #include "tests/models/golden_model.h"

@@ -45,3 +45,15 @@ set_tests_properties(layers_finds_faults PROPERTIES PASS_REGULAR_EXPRESSION "lay
 if(TARGET mtlora)
   add_test(NAME readme_reference COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/scripts/readme_reference --check $<TARGET_FILE:mtlora>)
 endif()
+
+# The program as a user meets it: Python's standard library runs it on a tiny model.
+if(NOT MTLORA_BASE_ONLY)
+  find_package(Python3 REQUIRED COMPONENTS Interpreter)
+  foreach(topic describe learns samples resume bad_input start_from)
+    add_test(NAME end_to_end_${topic}
+             COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/tests/end_to_end/${topic}_test.py
+                     $<TARGET_FILE:mtlora>)
+    set_tests_properties(end_to_end_${topic} PROPERTIES TIMEOUT 600
+                         ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
+  endforeach()
+endif()

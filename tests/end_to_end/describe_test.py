@@ -1,0 +1,98 @@
+"""What the program says about itself: describe, the schema against the shipped configurations, --help and its speed."""
+
+import json
+import re
+import time
+
+from support import SOURCE, Case, main, mtlora
+
+TOPICS = ["config", "schema", "methods", "tasks", "metrics", "models", "optimizers"]
+COMMANDS = ["train", "eval", "predict", "inspect", "bench", "describe"]
+TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float),
+         "null": type(None)}
+
+
+def faults(schema, value, at=""):
+    """Where `value` departs from `schema`; of JSON Schema just what describe uses."""
+    for key in ("anyOf", "oneOf"):
+        if key in schema:
+            tried = [faults(option, value, at) for option in schema[key]]
+            fitting = sum(not found for found in tried)
+            if fitting == 0:
+                return min(tried, key=len)
+            return [f"{at}: fits {fitting} of oneOf"] if key == "oneOf" and fitting > 1 else []
+    if "const" in schema:
+        return [] if value == schema["const"] else [f"{at}: not {schema['const']}"]
+    wanted = schema.get("type")
+    if wanted and (not isinstance(value, TYPES[wanted]) or isinstance(value, bool) != (wanted == "boolean")):
+        return [f"{at}: not of type {wanted}"]
+    found = []
+    if "enum" in schema and value not in schema["enum"]:
+        found.append(f"{at}: not one of {schema['enum']}")
+    if "minimum" in schema and value < schema["minimum"]:
+        found.append(f"{at}: too small")
+    if wanted == "object":
+        for key in schema.get("required", []):
+            if key not in value:
+                found.append(f"{at}/{key}: missing")
+        for key, inside in value.items():
+            if key in schema.get("properties", {}):
+                found += faults(schema["properties"][key], inside, f"{at}/{key}")
+            elif schema.get("additionalProperties") is False:
+                found.append(f"{at}/{key}: unknown")
+    if wanted == "array":
+        for i, inside in enumerate(value):
+            found += faults(schema.get("items", {}), inside, f"{at}/{i}")
+    return found
+
+
+def without_comments(text):
+    """JSON with // comments → JSON; a // inside a string stays."""
+    return re.sub(r'("(?:[^"\\]|\\.)*")|//[^\n]*', lambda m: m.group(1) or "", text)
+
+
+class Describe(Case):
+    def test_every_topic_is_described(self):
+        for topic in TOPICS:
+            with self.subTest(topic=topic):
+                self.assertGreater(len(self.succeeds("describe", topic).out), 40)
+                self.assertTrue(json.loads(self.succeeds("describe", topic, "--json").out))
+        listed = self.succeeds("describe").out
+        for topic in TOPICS:
+            self.assertIn(topic, listed)
+        self.fails("describe", "metods", names=["metods", "methods"])
+
+    def test_the_schema_takes_the_shipped_configurations_and_no_others(self):
+        schema = json.loads(self.succeeds("describe", "schema").out)
+        files = sorted((SOURCE / "configs").glob("*.json"))
+        self.assertGreaterEqual(len(files), 9)
+        for file in files:
+            value = json.loads(without_comments(file.read_text()))
+            self.assertEqual(faults(schema, value), [], file.name)
+            value["train"]["epoch"] = 3
+            self.assertEqual(faults(schema, value), ["/train/epoch: unknown"])
+
+    def test_the_schema_takes_the_defaults(self):
+        schema = json.loads(self.succeeds("describe", "schema").out)
+        defaults = json.loads(self.succeeds("describe", "config", "--json").out)
+        self.assertEqual(faults(schema, defaults), [])
+
+    def test_help_names_every_command_and_option(self):
+        text = self.succeeds("--help").out
+        for command in COMMANDS:
+            self.assertIn(command, text)
+            one = self.succeeds(command, "--help").out
+            self.assertIn("Example", one)
+        self.assertRegex(self.succeeds("--version").out, r"^\d+\.\d+")
+
+    def test_help_comes_at_once(self):
+        seconds = []
+        for _ in range(5):
+            begin = time.perf_counter()
+            self.assertEqual(mtlora("--help").code, 0)
+            seconds.append(time.perf_counter() - begin)
+        self.assertLess(min(seconds), 0.5)
+
+
+if __name__ == "__main__":
+    main()

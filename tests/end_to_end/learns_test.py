@@ -1,0 +1,212 @@
+"""Training learns, and what it leaves behind is what it says: every method, every kind of task."""
+
+import json
+import random
+
+from support import (Case, SharedCase, bert_model, config, events, main, read_safetensors, roberta_model, sentence,
+                     sentiment, snapshot, write_table)
+
+METHODS = {
+    "lora": {"name": "lora", "rank": 4, "alpha": 8},
+    **{s: {"name": "mtlora", "structure": s, "rank": 4, "alpha": 8} for s in ("shim", "icfm", "ctcm", "dtsm")},
+    "bitfit": {"name": "bitfit"},
+    "full": {"name": "full"},
+}
+CHECKPOINT = {"config.json", "adapter.safetensors", "state.safetensors", "state.json", "vocab.txt"}
+
+
+def full(model, data, task=None):
+    """Trains every tensor: what needs the fewest steps."""
+    return config(model, data, task=task or {}, adapter={"method": {"name": "full"}}, optimizer={"lr": 1e-3})
+
+
+class Learns(Case):
+    def setUp(self):
+        super().setUp()
+        self.model = bert_model(self.place / "model")
+        self.data = sentiment(self.place / "data")
+
+    def test_every_method_learns(self):
+        known = json.loads(self.succeeds("describe", "methods", "--json").out)
+        self.assertEqual({m["name"] for m in known}, {m["name"] for m in METHODS.values()})
+        for name, method in METHODS.items():
+            with self.subTest(method=name):
+                if name == "full":
+                    run = self.train(name, full(self.model, self.data))
+                else:
+                    run = self.train(name, config(self.model, self.data, adapter={"method": method}))
+                result = json.loads((run / "result.json").read_text())
+                # 64 sentences: guessing passes 0.8 once in 600 000 times
+                self.assertGreater(result["metrics"]["accuracy"], 0.8)
+                losses = [e["loss"] for e in events(run, "train")]
+                self.assertLess(losses[-1], 0.8 * losses[0])
+
+    def test_roberta_learns_as_well(self):
+        model = roberta_model(self.place / "roberta")
+        run = self.train("run", config(model, self.data))
+        self.assertGreater(json.loads((run / "result.json").read_text())["metrics"]["accuracy"], 0.8)
+        self.assertTrue((run / "best" / "merges.txt").is_file())
+
+    def test_bf16_learns(self):
+        run = self.train("run", config(self.model, self.data, train={"dtype": "bf16"}))
+        result = json.loads((run / "result.json").read_text())
+        self.assertGreater(result["metrics"]["accuracy"], 0.8)
+        self.assertEqual(result["environment"]["dtype"], "bf16")
+
+    def test_a_pair_task_runs(self):
+        choose = random.Random(5)
+        data = self.place / "pairs"
+        data.mkdir()
+        for split, count in (("train", 96), ("dev", 32)):
+            rows = [(sentence(word, choose), sentence("film", choose), mark)
+                    for mark, word in [(0, "bad"), (1, "good")] * (count // 2)]
+            write_table(data / f"{split}.tsv", ["first", "second", "mark"], rows)
+        task = {"text": "first", "text_pair": "second", "label": "mark"}
+        run = self.train("run", full(self.model, data, task))
+        self.assertEqual(json.loads((run / "config.json").read_text())["task"]["labels"], ["0", "1"])
+        self.assertGreater(json.loads((run / "result.json").read_text())["metrics"]["accuracy"], 0.8)
+        out = self.succeeds("predict", "--checkpoint", run / "best", stdin="good\tfilm\nbad\tfilm\n").out
+        self.assertEqual(len(out.splitlines()), 2)
+        self.fails("predict", "--checkpoint", run / "best", stdin="no tab here\n", names=["stdin:1", "tab"])
+
+    def test_a_regression_runs(self):
+        choose = random.Random(6)
+        data = self.place / "scores"
+        data.mkdir()
+        for split, count in (("train", 128), ("dev", 48)):
+            rows = [{"text": sentence(word, choose), "label": score}
+                    for score, word in [(-1.0, "bad"), (1.0, "good")] * (count // 2)]
+            (data / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        run = self.train("run", full(self.model, data, {"kind": "regression"}))
+        result = json.loads((run / "result.json").read_text())
+        self.assertGreater(result["metrics"]["pearson"], 0.6)
+        self.assertEqual(set(result["metrics"]), {"pearson_spearman", "pearson", "spearman", "loss"})
+        line = json.loads(self.succeeds("predict", "--checkpoint", run / "best", stdin="good film\n").out)
+        self.assertEqual(list(line), ["value"])
+
+
+class Run(SharedCase):
+    """One run, looked at from all sides."""
+
+    def setUp(self):
+        super().setUp()
+        self.model, self.data, self.run_folder = (self.place / name for name in ("model", "data", "run"))
+
+    def prepare(self):
+        bert_model(self.place / "model")
+        sentiment(self.place / "data")
+        (self.place / "elsewhere").mkdir()
+        # relative paths, as a user writes them
+        self.train("run", config("model", "data"), cwd=self.place)
+
+    def test_the_folder_holds_what_is_documented(self):
+        run = self.run_folder
+        self.assertEqual({p.name for p in run.iterdir()},
+                         {"config.json", "metrics.jsonl", "result.json", "log.txt", "best", "last"})
+        for name in ("best", "last"):
+            self.assertEqual({p.name for p in (run / name).iterdir()}, CHECKPOINT)
+        resolved = json.loads((run / "config.json").read_text())
+        self.assertEqual(resolved["task"]["labels"], ["bad", "good"])
+        self.assertEqual(resolved["train"]["accumulate"], 1)
+        self.assertEqual(resolved["model"]["path"], str(self.model))
+        self.assertEqual({e["event"] for e in events(run)}, {"train", "eval", "checkpoint"})
+        result = json.loads((run / "result.json").read_text())
+        for key in ("metrics", "best", "last", "seconds", "steps", "examples_per_second", "environment", "data",
+                    "trained_parameters"):
+            self.assertIn(key, result)
+        tensors, _ = read_safetensors(run / "best" / "adapter.safetensors")
+        self.assertTrue(all(dtype == "F32" for dtype, _, _ in tensors.values()))
+        count = sum(len(content) // 4 for _, _, content in tensors.values())
+        self.assertEqual(count, result["trained_parameters"])
+        self.assertIn("classifier.weight", tensors)
+
+    def test_eval_prints_the_numbers_of_the_run(self):
+        result = json.loads((self.run_folder / "result.json").read_text())
+        evaluations = events(self.run_folder, "eval")
+        for kind, step in (("best", result["best"]["step"]), ("last", result["steps"])):
+            wanted = next(e for e in evaluations if e["step"] == step)
+            out = self.succeeds("eval", "--checkpoint", self.run_folder / kind, "--json",
+                                cwd=self.place / "elsewhere").out
+            self.assertEqual(json.loads(out), {k: wanted[k] for k in ("metrics", "loss", "examples")})
+            self.assertEqual(len(out.splitlines()), 1)
+        self.assertEqual(result["best"]["metrics"]["accuracy"], max(e["metrics"]["accuracy"] for e in evaluations))
+        people = self.succeeds("eval", "--checkpoint", "best", cwd=self.run_folder).out
+        self.assertIn("accuracy", people)
+
+    def test_predict_answers_a_line_for_a_line(self):
+        choose = random.Random(9)
+        words = [choose.choice(["good", "bad"]) for _ in range(600)]
+        text = "".join(sentence(word, choose) + "\n" for word in words)
+        best = self.run_folder / "best"
+        out = self.succeeds("predict", "--checkpoint", best, stdin=text, cwd=self.place / "elsewhere").out
+        answers = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual(len(answers), 600)
+        for answer in answers:
+            self.assertEqual(set(answer), {"label", "probabilities"})
+            self.assertAlmostEqual(sum(answer["probabilities"]), 1.0, places=12)
+        right = sum(answer["label"] == word for answer, word in zip(answers, words))
+        self.assertGreater(right, 480)
+        # the same texts as JSON lines, from a file; alone, in other company; the last line without its end
+        lines = text.splitlines()
+        file = self.place / "texts.jsonl"
+        file.write_text("\n".join(json.dumps({"text": line}) for line in lines))
+        self.assertEqual(self.succeeds("predict", "--checkpoint", best, "--input", file).out, out)
+        alone = json.loads(self.succeeds("predict", "--checkpoint", best, stdin=lines[0]).out)
+        for a, b in zip(alone["probabilities"], answers[0]["probabilities"]):
+            self.assertAlmostEqual(a, b, places=5)
+        self.assertEqual(self.succeeds("predict", "--checkpoint", best, stdin="").out, "")
+        odd = self.succeeds("predict", "--checkpoint", best, stdin="\n\n \ngood film\r\n").out
+        self.assertEqual(len(odd.splitlines()), 4)
+
+    def test_dev_predictions_give_the_accuracy(self):
+        rows = [line.split("\t") for line in (self.data / "dev.tsv").read_text().splitlines()[1:]]
+        best = self.run_folder / "best"
+        out = self.succeeds("predict", "--checkpoint", best, stdin="".join(text + "\n" for text, _ in rows)).out
+        right = sum(json.loads(line)["label"] == label for line, (_, label) in zip(out.splitlines(), rows))
+        accuracy = json.loads(self.succeeds("eval", "--checkpoint", best, "--json").out)["metrics"]["accuracy"]
+        self.assertEqual(right / len(rows), accuracy)
+
+    def test_reading_a_run_changes_nothing_in_it(self):
+        before = snapshot(self.run_folder)
+        for command in (["eval", "--checkpoint", "best"], ["inspect", "."], ["inspect", "last", "--json"]):
+            self.succeeds(*command, cwd=self.run_folder)
+        self.assertEqual(snapshot(self.run_folder), before)
+
+    def test_the_same_run_again_gives_the_same_bytes(self):
+        again = self.train("again", config("model", "data"), cwd=self.place)
+        for name in ("metrics.jsonl", "best/adapter.safetensors", "last/state.safetensors"):
+            self.assertEqual((again / name).read_bytes(), (self.run_folder / name).read_bytes(), name)
+
+    def test_without_out_the_folder_is_named_after_the_config(self):
+        (self.place / "mine.json").write_text(json.dumps(config("model", "data", train={"max_steps": 1})))
+        out = self.succeeds("train", "--config", "mine.json", cwd=self.place).out
+        self.assertTrue((self.place / "runs" / "mine" / "result.json").is_file())
+        self.assertIn("runs/mine", out)
+
+    def test_inspect_shows_all_four_kinds(self):
+        kinds = {"run": self.run_folder, "checkpoint": self.run_folder / "best", "model": self.model,
+                 "weights": self.model / "model.safetensors"}
+        for kind, path in kinds.items():
+            with self.subTest(kind=kind):
+                shown = json.loads(self.succeeds("inspect", path, "--json").out)
+                self.assertEqual(shown["kind"], kind)
+                self.assertIn(kind, self.succeeds("inspect", path).out)
+        shown = json.loads(self.succeeds("inspect", self.run_folder / "best", "--json").out)
+        tensors, _ = read_safetensors(self.run_folder / "best" / "adapter.safetensors")
+        self.assertEqual({t["name"]: t["shape"] for t in shown["tensors"]},
+                         {name: shape for name, (_, shape, _) in tensors.items()})
+        self.assertEqual(shown["parameters"], sum(len(content) // 4 for _, _, content in tensors.values()))
+
+    def test_a_plain_model_folder_is_evaluated_with_its_own_head(self):
+        # the golden's head has three outputs; this task's third label is never right
+        task = {"labels": ["bad", "good", "other"]}
+        file = self.place / "plain.json"
+        file.write_text(json.dumps({k: v for k, v in config("model", "data", task=task).items() if k != "adapter"}))
+        out = self.succeeds("eval", "--model", self.model, "--config", file, "--json", cwd=self.place).out
+        self.assertEqual(json.loads(out)["examples"], 64)
+        self.fails("eval", "--model", self.model, "--config", file, "--set", 'task.labels=["bad", "good"]',
+                   cwd=self.place, names=["3 outputs", "2"])
+
+
+if __name__ == "__main__":
+    main()

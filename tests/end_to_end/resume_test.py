@@ -1,0 +1,173 @@
+"""A run that is killed or stopped and resumed ends in the very bytes of one that was never disturbed."""
+
+import json
+import os
+import random
+import signal
+import time
+
+from support import Case, bert_model, config, events, main, mtlora, sentiment, snapshot, start, write_json
+
+SAME = ("best/adapter.safetensors", "last/adapter.safetensors", "last/state.safetensors", "metrics.jsonl")
+
+
+class Resume(Case):
+    def setUp(self):
+        super().setUp()
+        seed = int(os.environ.get("MTLORA_TEST_SEED", random.randrange(10**6)))
+        self.random = random.Random(seed)
+        self.told = f"MTLORA_TEST_SEED={seed} chooses the same moments again"
+        print(self.told, flush=True)
+        self.model = bert_model(self.place / "model")
+        self.data = sentiment(self.place / "data", train=200)  # 12.5 batches an epoch, 7 steps of two
+
+    def configuration(self, **train):
+        method = {"name": "mtlora", "structure": "dtsm", "rank": 4, "dropout": 0.1}
+        return config(self.model, self.data, model={"dropout": 0.1}, adapter={"method": method},
+                      train={"accumulate": 2, "batch_size": 16, "epochs": 8, "save_every_steps": 3,
+                             "evaluate_every_steps": 5, "log_every_steps": 2, **train})
+
+    def assert_same(self, a, b):
+        for name in SAME:
+            self.assertTrue((a / name).read_bytes() == (b / name).read_bytes(), f"{name} differs; {self.told}")
+
+    def interrupted(self, out, arguments, signals, whole):
+        """Starts, disturbs and resumes until the run ends by itself; the exit codes of the disturbed starts."""
+        codes = []
+        size = (whole / "metrics.jsonl").stat().st_size
+        for share in sorted(self.random.uniform(0, 0.9) for _ in signals):
+            resume = ["--resume"] if (out / "config.json").exists() else []
+            process = start(*arguments, *resume)
+            # waits until so much is written as belongs to that share of the run, and then a moment of any length
+            while process.poll() is None and not self.has_written(out, share * size):
+                time.sleep(0.001)
+            time.sleep(self.random.uniform(0, 0.02))
+            process.send_signal(signals[len(codes)])
+            codes.append(process.wait(60))
+        self.succeeds(*arguments, "--resume")
+        return codes
+
+    @staticmethod
+    def has_written(out, size):
+        metrics = out / "metrics.jsonl"
+        return metrics.exists() and metrics.stat().st_size >= size
+
+    def arguments(self, name, configuration):
+        file = write_json(self.place / f"{name}.json", configuration)
+        return ["train", "--config", file, "--out", self.place / name]
+
+    def check_kills(self, **train):
+        whole = self.train("whole", self.configuration(**train))
+        self.assertEqual(json.loads((whole / "result.json").read_text())["steps"], 56)
+        broken = self.place / "broken"
+        codes = self.interrupted(broken, self.arguments("broken", self.configuration(**train)),
+                                 [signal.SIGKILL] * 5, whole)
+        self.assertIn(-signal.SIGKILL, codes, self.told)
+        self.assert_same(whole, broken)
+        self.assertEqual([p.name for p in broken.rglob("*.partial")], [], self.told)
+        a, b = (json.loads((run / "result.json").read_text()) for run in (whole, broken))
+        for key in ("metrics", "best", "last", "steps", "data", "trained_parameters"):
+            self.assertEqual(a[key], b[key])
+
+    def test_killed_at_any_moment_it_ends_in_the_same_bytes(self):
+        self.check_kills()
+
+    def test_killed_at_any_moment_it_ends_in_the_same_bytes_in_bf16(self):
+        self.check_kills(dtype="bf16")
+
+    def test_a_signal_saves_and_the_rest_ends_in_the_same_bytes(self):
+        whole = self.train("whole", self.configuration(save_every_steps=1000))
+        for stop, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+            with self.subTest(signal=stop.name):
+                out = self.place / stop.name
+                arguments = self.arguments(stop.name, self.configuration(save_every_steps=1000))
+                process = start(*arguments)
+                while process.poll() is None and not (out / "metrics.jsonl").exists():
+                    time.sleep(0.002)
+                time.sleep(self.random.uniform(0, 0.1))
+                process.send_signal(stop)
+                self.assertEqual(process.wait(60), code, self.told)
+                step = json.loads((out / "last" / "state.json").read_text())["step"]
+                self.assertTrue(0 < step < 56)
+                self.assertFalse((out / "result.json").exists())
+                self.assertEqual(self.succeeds("eval", "--checkpoint", out / "last", "--json").code, 0)
+                self.succeeds("inspect", out)
+                told = self.succeeds(*arguments, "--resume").err
+                self.assertIn(f"step {step}", told)
+                self.assert_same(whole, out)
+
+    def test_early_stopping_survives_a_kill(self):
+        train = {"patience": 3, "epochs": 30, "save_every_steps": 3, "threads": 1}
+        whole = self.train("whole", self.configuration(**train))
+        result = json.loads((whole / "result.json").read_text())
+        self.assertTrue(result["stopped_early"])
+        self.interrupted(self.place / "broken", self.arguments("broken", self.configuration(**train)),
+                         [signal.SIGKILL] * 2, whole)
+        self.assert_same(whole, self.place / "broken")
+
+
+class Refusals(Case):
+    def setUp(self):
+        super().setUp()
+        self.model = bert_model(self.place / "model")
+        self.data = sentiment(self.place / "data", train=32, dev=16)
+        self.configuration = config(self.model, self.data, train={"epochs": 2})
+
+    def test_a_run_there_is_left_alone(self):
+        run = self.train("run", self.configuration)
+        before = snapshot(run)
+        arguments = ["train", "--config", self.place / "run.json", "--out", run]
+        self.fails(*arguments, names=[run, "--resume"])
+        self.assertEqual(snapshot(run), before)
+        self.fails(*arguments, "--resume", "--set", "train.seed=7", names=["/train/seed", "3", "7"])
+        self.assertEqual(snapshot(run), before)
+        self.fails(*arguments, "--resume", "--set", "train.epochs=3", "--set", "optimizer.lr=0.1",
+                   names=["/train/epochs", "/optimizer/lr"])
+        self.assertEqual(snapshot(run), before)
+
+    def test_a_finished_run_is_said_to_be_finished(self):
+        run = self.train("run", self.configuration)
+        before = snapshot(run)
+        result = self.succeeds("train", "--config", self.place / "run.json", "--out", run, "--resume")
+        self.assertRegex(result.err, "finished|complete|already")
+        self.assertEqual(snapshot(run), before)
+
+    def test_nothing_to_resume_is_an_error(self):
+        file = write_json(self.place / "c.json", self.configuration)
+        for out in (self.place / "nothing", self.place / "empty"):
+            if out.name == "empty":
+                out.mkdir()
+            self.fails("train", "--config", file, "--out", out, "--resume", names=[out, "--resume"])
+        self.assertFalse((self.place / "nothing").exists())
+
+    def test_a_folder_with_other_things_is_left_alone(self):
+        other = self.place / "other"
+        other.mkdir()
+        (other / "letter.txt").write_text("dear")
+        file = write_json(self.place / "c.json", self.configuration)
+        self.fails("train", "--config", file, "--out", other, names=[other])
+        self.assertEqual(list(snapshot(other)), ["letter.txt"])
+
+    def test_a_damaged_state_is_refused(self):
+        run = self.train("run", self.configuration)
+        (run / "result.json").unlink()
+        arguments = ["train", "--config", self.place / "run.json", "--out", run, "--resume"]
+        state = run / "last" / "state.safetensors"
+        whole = state.read_bytes()
+        state.write_bytes(whole[:-5])
+        self.fails(*arguments, names=[state])
+        state.write_bytes(whole)
+        (run / "last" / "state.json").write_text("{}")
+        self.fails(*arguments, names=[run / "last"])
+
+    def test_what_a_kill_left_behind_is_cleared(self):
+        run = self.train("run", self.configuration)
+        (run / "best.partial").mkdir()
+        (run / "best.partial" / "adapter.safetensors").write_bytes(b"half")
+        (run / "result.json").unlink()
+        self.succeeds("train", "--config", self.place / "run.json", "--out", run, "--resume")
+        self.assertEqual([p.name for p in run.glob("*.partial")], [])
+
+
+if __name__ == "__main__":
+    main()

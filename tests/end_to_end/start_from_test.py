@@ -1,0 +1,74 @@
+"""Adapters that go on from another task's, and micro-batches that add up to a batch."""
+
+import json
+
+from support import Case, bert_model, config, events, main, read_safetensors, sentiment
+
+THREE = {"a": "film", "b": "house", "c": "scene"}
+
+
+class StartFrom(Case):
+    def setUp(self):
+        super().setUp()
+        self.model = bert_model(self.place / "model")
+        self.first_data = sentiment(self.place / "first-data")
+        self.second_data = sentiment(self.place / "second-data", kinds=THREE)
+        self.first = self.train("first", config(self.model, self.first_data, train={"epochs": 2}))
+
+    def adapter(self, run, kind):
+        tensors, _ = read_safetensors(run / kind / "adapter.safetensors")
+        return tensors
+
+    def test_an_adapter_goes_on_on_another_task_with_a_new_head(self):
+        # with a learning rate of 0 what is saved is what it started from
+        still = config(self.model, self.second_data, adapter={"start_from": str(self.first / "best")},
+                       optimizer={"lr": 0.0}, train={"max_steps": 1})
+        run = self.train("still", still)
+        before, after = self.adapter(self.first, "best"), self.adapter(run, "last")
+        self.assertEqual(set(before), set(after))
+        names = [name for name in after if not name.startswith("classifier.")]
+        self.assertEqual(len(names), 8)
+        for name in names:
+            self.assertEqual(after[name], before[name])
+        self.assertEqual(after["classifier.weight"][1], [3, 64])
+        self.assertEqual(before["classifier.weight"][1], [2, 64])
+
+    def test_the_second_task_is_learnt_and_needs_the_first_no_more(self):
+        run = self.train("second", config(self.model, self.second_data, train={"epochs": 8},
+                                          adapter={"start_from": "first/best"}), cwd=self.place)
+        self.assertGreater(json.loads((run / "result.json").read_text())["metrics"]["accuracy"], 0.6)
+        (self.first / "best").rename(self.place / "gone")
+        out = self.succeeds("eval", "--checkpoint", run / "best", "--json").out
+        best = json.loads((run / "result.json").read_text())["best"]["step"]
+        wanted = next(e for e in events(run, "eval") if e["step"] == best)
+        self.assertEqual(json.loads(out)["loss"], wanted["loss"])
+
+    def test_another_form_of_adapter_is_refused_and_nothing_is_left_behind(self):
+        file = self.place / "other.json"
+        for method, name in (({"name": "lora", "rank": 8}, "shape"), ({"name": "mtlora", "rank": 4}, "query.C")):
+            file.write_text(json.dumps(config(self.model, self.second_data,
+                                              adapter={"method": method, "start_from": str(self.first / "best")})))
+            self.fails("train", "--config", file, "--out", self.place / "other", names=[self.first / "best", name])
+            self.assertFalse((self.place / "other").exists())
+
+
+class Accumulation(Case):
+    def test_micro_batches_add_up_to_a_batch(self):
+        model, data = bert_model(self.place / "model"), sentiment(self.place / "data")
+        sizes = {"one": (8, 1), "two": (4, 2), "eight": (1, 8)}
+        losses = {}
+        for name, (batch_size, accumulate) in sizes.items():
+            train = {"batch_size": batch_size, "accumulate": accumulate, "max_steps": 30, "log_every_steps": 1,
+                     "evaluate_every_steps": 10}
+            # few steps at a low rate: later steps multiply the rounding of earlier ones
+            run = self.train(name, config(model, data, model={"dropout": 0.1}, optimizer={"lr": 1e-3}, train=train))
+            losses[name] = [e["loss"] for e in events(run) if "loss" in e]
+        self.assertEqual(len(losses["one"]), 33)
+        for name in ("two", "eight"):
+            self.assertEqual(len(losses[name]), 33)
+            for a, b in zip(losses["one"], losses[name]):
+                self.assertAlmostEqual(a, b, delta=1e-5)
+
+
+if __name__ == "__main__":
+    main()

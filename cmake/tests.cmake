@@ -31,6 +31,8 @@ mtlora_test_program(mtlora_base_tests FOLDERS core text data metrics LIBRARIES m
 if(NOT MTLORA_BASE_ONLY)
   mtlora_test_program(mtlora_tests FOLDERS weights backend nn models adapters optim generate train run laws LIBRARIES mtlora_core)
   if(TARGET mtlora_tests)
+    # the same definitions, or the header could not be used again
+    target_compile_definitions(mtlora_tests PRIVATE MTLORA_VERSION="${PROJECT_VERSION}")
     target_precompile_headers(mtlora_tests REUSE_FROM mtlora_core)
   endif()
 endif()

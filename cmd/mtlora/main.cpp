@@ -182,7 +182,7 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "error: out of memory; a smaller train.batch_size needs less\n");
   } catch (const std::exception& e) {
     std::string what = e.what();  // LibTorch's go on with a stack trace
-    what = what.substr(0, what.find("\nException raised from"));
+    what = what.substr(0, what.find('\n'));
     const bool is_memory = what.find("allocate memory") != std::string::npos;
     fmt::print(stderr, "error: {}: {}\n",
                is_memory ? "out of memory" : "something went wrong inside the program", what);

@@ -44,7 +44,9 @@ struct Pass {
     return {p, combine(key, site), rows};
   }
   /// The same pass for a selection of rows.
-  Pass at(const Tensor& index) const { return {training, key, rows.index_select(0, index)}; }
+  Pass at(const Tensor& index) const {
+    return {training, key, rows.defined() ? rows.index_select(0, index) : rows};
+  }
 };
 
 }  // namespace mtlora

@@ -33,10 +33,12 @@ int64_t count(const Json& tensors) {
 Json inspected(const fs::path& path) {
   if (!fs::exists(path)) fail("{}: there is no such file or folder", path.string());
   Json out;
-  if (fs::exists(path / "result.json")) {
+  if (fs::exists(path / "metrics.jsonl")) {
+    const bool is_finished = fs::exists(path / "result.json");
     out = {{"kind", "run"},
+           {"finished", is_finished},
            {"config", read_json(path / "config.json")},
-           {"result", read_json(path / "result.json")}};
+           {"result", is_finished ? read_json(path / "result.json") : Json()}};
     return out;
   }
   if (fs::exists(path / "adapter.safetensors")) {
@@ -78,7 +80,8 @@ void inspect(const std::string& path, bool json) {
   const std::string kind = out["kind"];
   fmt::print("{}: {}\n", path, kind);
   if (kind == "run") {
-    fmt::print("{}\n", out["result"].dump(2));
+    fmt::print("{}\n", out["finished"].get<bool>() ? out["result"].dump(2)
+                                                   : "not finished; continue with train --resume");
     return;
   }
   if (kind == "checkpoint") {

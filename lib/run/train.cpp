@@ -31,6 +31,9 @@ void check_folder(const fs::path& folder, bool resume) {
   if (!resume && is_there)
     fail("{}: already there. Continue that run with --resume, or name another folder with --out",
          folder.string());
+}
+
+void make_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) fail("{}: cannot be created: {}", folder.string(), error.message());
@@ -145,6 +148,7 @@ int train(const TrainRequest& request) {
   const fs::path folder = run_folder(request);
   const Json config = gather_config(request.config);
   parse_run_options(config);  // a wrong option shows before anything is created or loaded
+  check_folder(folder, request.resume);
   catch_stop_signals();
   Session s = open_session(config);
   const TrainOptions& options = s.options.train;
@@ -162,7 +166,7 @@ int train(const TrainRequest& request) {
   start_from(s);
 
   // Whatever could be wrong with the request has shown by now: only here something is written.
-  check_folder(folder, request.resume);
+  make_folder(folder);
   if (request.resume) {
     check_same_config(folder, s.resolved);
     if (fs::exists(folder / "result.json")) {
@@ -187,7 +191,7 @@ int train(const TrainRequest& request) {
                  {s.collate(), options.label_smoothing, options.clip, seed, true});
   Trainer trainer({s.model(), s.trained.tensors, step, *optimizer, schedule, sampler,
                    std::move(dev), s.task->info(), *s.pool, s.evaluate(), s.resolved,
-                   s.loaded.fingerprint, s.tokenizer->files(), folder},
+                   s.loaded.fingerprint, hashes, s.tokenizer->files(), folder},
                   length);
   if (request.resume && fs::exists(folder / "last")) {
     trainer.resume();

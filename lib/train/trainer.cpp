@@ -72,6 +72,9 @@ void Trainer::resume() {
   const Json json = read_json(last / "state.json");
   if (json.value("fingerprint", "") != parts_.fingerprint)
     fail("{}: was trained on other base weights than those of this model", last.string());
+  if (json.value("data", Json()) != parts_.data_hashes)
+    fail("{}: the data have changed since: {} there, {} now", last.string(),
+         json.value("data", Json()).dump(), parts_.data_hashes.dump());
   try {
     state_ = RunState::from_json(json);
   } catch (const Json::exception& e) {
@@ -149,6 +152,7 @@ void Trainer::save(const std::string& name) {
   state_.metrics_bytes = events_->bytes();
   Json state = state_.to_json();
   state["fingerprint"] = parts_.fingerprint;
+  state["data"] = parts_.data_hashes;
   save_checkpoint(parts_.folder / name, {parts_.config, state, checkpoint_tensors(parts_.trained),
                                          parts_.optimizer.state(), parts_.tokenizer_files});
 }

@@ -55,6 +55,7 @@ struct TrainerParts {
   EvaluateOptions evaluate;
   Json config;
   std::string fingerprint;
+  Json data_hashes;  ///< of every split, by name
   std::vector<std::filesystem::path> tokenizer_files;
   std::filesystem::path folder;  ///< of the run
 };

@@ -24,17 +24,19 @@ Tensor objective(Adapted& adapted, const Tensor& x) {
   return (y * Toy::values(y, 31).to(y.scalar_type())).sum();
 }
 
-/// d objective / d tensor[i] by central differences.
+/// d objective / d tensor[i] by central differences of the fourth order: the error is the step's
+/// fourth power.
 double numeric_gradient(Adapted& adapted, const Tensor& x, const Tensor& tensor, int64_t i) {
   const torch::NoGradGuard no_grad;
-  constexpr double step = 1e-5;
+  constexpr double step = 5e-4;
   double* value = tensor.data_ptr<double>() + i;
   const double before = *value;
   const auto at = [&](double moved) {
     *value = moved;
     return objective(adapted, x).item<double>();
   };
-  const double slope = (at(before + step) - at(before - step)) / (2 * step);
+  const auto difference = [&](double by) { return at(before + by) - at(before - by); };
+  const double slope = (8 * difference(step) - difference(2 * step)) / (12 * step);
   *value = before;
   return slope;
 }
@@ -235,7 +237,8 @@ TEST_CASE("settled layers give what unsettled ones do", "[laws]") {
   for (Linear layer : adapted.layers()) layer->settle();
   CHECK(torch::equal(before, adapted.toy->forward(x)));
   merge_adapters(*adapted.toy);
-  CHECK(distance(before, adapted.toy->forward(x)) < 1e-5);
+  // fp32: some hundred roundings of the largest output
+  CHECK(distance(before, adapted.toy->forward(x)) < 1e-5 * before.abs().max().item<double>());
 }
 
 TEST_CASE("the adapter's dropout touches the adapter's path alone", "[laws]") {

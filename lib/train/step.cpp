@@ -68,8 +68,9 @@ void TrainStep::run_shard(int64_t step, const std::vector<Item>& items, double s
   shard.gradients.resize(tensors_.size());
   for (size_t i = 0; i < tensors_.size(); ++i) {
     if (!gradients[i].defined()) continue;
+    // Out of place: two parameters may share one gradient tensor (DTSM's C and D do).
     shard.gradients[i] =
-        shard.gradients[i].defined() ? shard.gradients[i].add_(gradients[i]) : gradients[i];
+        shard.gradients[i].defined() ? shard.gradients[i] + gradients[i] : gradients[i];
   }
   clock.lap(shard.phases.backward);
 }
@@ -102,8 +103,8 @@ StepReport TrainStep::gradients(int64_t step, const std::vector<std::vector<Item
       if (!shard.gradients[i].defined()) continue;
       if (gradients[i].defined())
         gradients[i].add_(shard.gradients[i]);
-      else
-        gradients[i] = shard.gradients[i];
+      else  // a copy of its own, in the parameter's layout: what follows works in place
+        gradients[i] = shard.gradients[i].clone(at::MemoryFormat::Contiguous);
     }
   }
   for (size_t i = 0; i < tensors_.size(); ++i)

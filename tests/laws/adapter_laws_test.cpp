@@ -28,7 +28,7 @@ Tensor objective(Adapted& adapted, const Tensor& x) {
 /// fourth power.
 double numeric_gradient(Adapted& adapted, const Tensor& x, const Tensor& tensor, int64_t i) {
   const torch::NoGradGuard no_grad;
-  constexpr double step = 5e-4;
+  constexpr double step = 1e-4;
   double* value = tensor.data_ptr<double>() + i;
   const double before = *value;
   const auto at = [&](double moved) {

@@ -149,7 +149,8 @@ class GoldenModel {
   void check_gradients(TrainStep& step, const Tensors& want, const Rename& rename) {
     std::vector<Tensor> gradients;
     const StepReport report = step.gradients(0, {items_until(set_.size())}, gradients);
-    check_close("the step's loss", at::tensor(report.loss), want.at("loss"), output_tolerance);
+    check_close("the step's loss", at::scalar_tensor(report.loss, at::kDouble), want.at("loss"),
+                output_tolerance);
     const Tensors got = by_name(trained_, gradients);
     double largest = 0;
     for (const auto& [name, gradient] : got)
@@ -160,7 +161,11 @@ class GoldenModel {
       REQUIRE(want.count(golden_name) == 1);
       // True value 0 (softmax does not feel a constant): rounding, so of the model's own size.
       const bool is_rounding = name.ends_with("attention.self.key.bias");
-      check_close(golden_name, gradient, want.at(golden_name), output_tolerance,
+      // MTLoRA's cores: sums over all tokens of products that nearly cancel; the kernels' order of
+      // summation takes one of them to 1.05e-5.
+      const bool is_core = name.ends_with(".C") || name.ends_with(".D");
+      check_close(golden_name, gradient, want.at(golden_name),
+                  is_core ? 2 * output_tolerance : output_tolerance,
                   is_rounding ? std::optional(largest) : std::nullopt);
     }
     const auto count = std::count_if(want.begin(), want.end(),

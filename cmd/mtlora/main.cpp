@@ -96,6 +96,24 @@ void add_predict(CLI::App& program, Action& action) {
   app->callback([&action, request] { action = [request] { return predict(*request), 0; }; });
 }
 
+void add_generate(CLI::App& program, Action& action) {
+  auto request = std::make_shared<GenerateRequest>();
+  CLI::App* app =
+      program.add_subcommand("generate", "Write a text for each context; one JSON line each");
+  add_source(*app, request->source);
+  app->add_option("--input", request->input,
+                  "Contexts, one a line, or JSON lines with prompt where the name ends in .jsonl; "
+                  "-: stdin (the default)")
+      ->type_name("FILE");
+  app->add_option("--split", request->split, "Or a split of the task: dev, test");
+  app->footer(
+      "Examples:\n"
+      "  echo 'Paris : capital of : France' | mtlora generate --checkpoint runs/webnlg/best "
+      "--input -\n"
+      "  mtlora generate --checkpoint runs/webnlg/best --split test --set generate.beams=4");
+  app->callback([&action, request] { action = [request] { return generate(*request), 0; }; });
+}
+
 void add_inspect(CLI::App& program, Action& action) {
   auto path = std::make_shared<std::string>();
   auto json = std::make_shared<bool>(false);
@@ -157,6 +175,7 @@ int run(int argc, char** argv) {
   add_train(program, action);
   add_eval(program, action);
   add_predict(program, action);
+  add_generate(program, action);
   add_inspect(program, action);
   add_bench(program, action, started);
   add_describe(program, action);

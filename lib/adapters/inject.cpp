@@ -27,38 +27,43 @@ std::string candidates(const std::vector<std::string>& paths) {
   return fmt::format("{}", fmt::join(shown, "\n  "));
 }
 
-// Which of `paths` each pattern matches; a pattern that matches none is a problem.
+// Which of `names` each pattern matches; a pattern that matches none is a problem. A thing may go
+// by several names.
 std::vector<bool> matches(const std::vector<std::string>& patterns,
-                          const std::vector<std::string>& paths, const char* option) {
-  std::vector<bool> matched(paths.size());
+                          const std::vector<std::vector<std::string>>& names, const char* option) {
+  std::vector<bool> matched(names.size());
   Problems problems;
   for (const std::string& pattern : patterns) {
     bool any = false;
-    for (size_t i = 0; i < paths.size(); ++i)
-      if (path_match(pattern, paths[i])) any = matched[i] = true;
+    for (size_t i = 0; i < names.size(); ++i)
+      for (const std::string& name : names[i])
+        if (path_match(pattern, name)) any = matched[i] = true;
     if (!any)
       problems.add(fmt::format("{}: \"{}\" matches nothing in this model", option, pattern));
   }
-  if (!problems.empty())
-    fail(
-        "{}\nA name is for the last component of a path, a pattern with dots for the whole path "
-        "(* is any part of it, ** may cross dots). There are:\n  {}",
-        problems.text(), candidates(paths));
-  return matched;
+  if (problems.empty()) return matched;
+  std::vector<std::string> all;
+  for (const auto& of_one : names) all.insert(all.end(), of_one.begin(), of_one.end());
+  fail(
+      "{}\nA name is for the last component of a path, a pattern with dots for the whole path "
+      "(* is any part of it, ** may cross dots). There are:\n  {}",
+      problems.text(), candidates(all));
 }
 
 void fill_slots(torch::nn::Module& model, const AdapterOptions& options, AdapterSet& set,
                 uint64_t seed) {
   const std::vector<Slot> slots = linear_slots(model);
-  std::vector<std::string> paths;
-  for (const Slot& slot : slots) paths.push_back(slot.path);
+  std::vector<std::vector<std::string>> paths;  // GPT-2's "c_attn.query" is reached by "c_attn" too
+  for (const Slot& slot : slots)
+    paths.push_back(slot.layer == slot.path ? std::vector{slot.path}
+                                            : std::vector{slot.layer, slot.path});
   if (options.targets.empty()) fail("/adapter/targets: the method needs at least one target");
   const std::vector<bool> matched = matches(options.targets, paths, "/adapter/targets");
   for (size_t i = 0; i < slots.size();) {
     LinearImpl* linear = slots[i].linear;
     // Of the whole layer's path: a part starts the same whichever parts are adapted beside it.
     const uint64_t key = combine(seed, name_key(slots[i].path));
-    AdaptedLayer layer{"", linear->shape(), {}, key};
+    AdaptedLayer layer{"", linear->shape(), {}, linear->parts_are(), key};
     for (; i < slots.size() && slots[i].linear == linear; ++i) {
       if (!matched[i]) continue;
       if (layer.path.empty()) layer.path = slots[i].path;
@@ -109,8 +114,8 @@ Trained inject(torch::nn::Module& model, const AdapterOptions& options, uint64_t
       adapter_method(options.method.name).start(options.method.options);
   if (set->fills_slots()) fill_slots(model, options, *set, seed);
 
-  std::vector<std::string> names;
-  for (const NamedTensor& t : own) names.push_back(t.name);
+  std::vector<std::vector<std::string>> names;
+  for (const NamedTensor& t : own) names.push_back({t.name});
   for (const auto& [patterns, option] :
        {std::pair{set->trainable(), "the method"}, {options.trainable, "/adapter/trainable"}}) {
     const std::vector<bool> matched = matches(patterns, names, option);

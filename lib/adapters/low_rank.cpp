@@ -48,8 +48,8 @@ Tensor LowRankAdapter::forward(const Tensor& x, const LinearMap& base, const Par
   for (size_t i = 0; i < pairs_.size(); ++i) {
     const Pair& pair = pairs_[i];
     if (pair.part.begin < range.begin || pair.part.end > range.end) continue;
-    downs.push_back(pair.a);
-    const int64_t r = pair.a.size(0);
+    downs.push_back(down(i));
+    const int64_t r = downs.back().size(0);
     update.parts.push_back({pair.part.begin - range.begin, pair.part.end - range.begin, rank,
                             rank + r, folded(i) * settings_.scale});
     rank += r;
@@ -70,7 +70,7 @@ Affine LowRankAdapter::merged(const Affine& base) const {
   Affine out{base.weight.clone(), base.bias.defined() ? base.bias.clone() : Tensor()};
   for (size_t i = 0; i < pairs_.size(); ++i) {
     const Pair& pair = pairs_[i];
-    const Tensor change = settings_.scale * folded(i).mm(pair.a);
+    const Tensor change = settings_.scale * folded(i).mm(down(i));
     out.weight.narrow(0, pair.part.begin, pair.part.size()) += change.to(base.weight.scalar_type());
     if (pair.bias.defined()) out.bias.narrow(0, pair.part.begin, pair.part.size()) += pair.bias;
   }

@@ -37,6 +37,8 @@ class LowRankAdapter : public Adapter {
   }
   /// B T of a pair, [out, rank], without the scale.
   virtual Tensor folded(size_t pair) const = 0;
+  /// What the input meets first, [rank, in]: A.
+  virtual Tensor down(size_t pair) const { return pairs_[pair].a; }
 
   std::vector<Pair> pairs_;
 

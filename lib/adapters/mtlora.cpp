@@ -3,6 +3,11 @@
 // arXiv:2403.07440; Neural Networks 199:108642. Forms and the initialisation `repo` as in the
 // authors' code YaoLiang2023/MTLoRA; `identity` follows its README's tip, where the deviation of A
 // (0.02) and DTSM's split (C = D = I/2) are not stated and are our choice.
+//
+// Where several adapted parts are rows of one layer of the checkpoint (GPT-2's c_attn) they share
+// one core over all their coordinates, as the authors' MergedLinear: with g parts A is [g·rank,
+// in], T [g·rank, g·rank], and part i changes by (alpha / rank) B_i (T A)_i, rows i·rank ..
+// (i+1)·rank of T A.
 
 #include "lib/adapters/low_rank.h"
 #include "lib/core/random.h"
@@ -24,7 +29,7 @@ bool has_d(Structure s) {
 }
 
 struct MtloraOptions {
-  std::string structure = "icfm", init = "repo";
+  std::string structure = "icfm", init = "repo", core = "layer";
   int64_t rank = 8;
   double alpha = 16.0, dropout = 0.0;
 
@@ -41,6 +46,10 @@ struct MtloraOptions {
       "are not stated there). "
       "B starts at 0.",
       one_of({"repo", "identity"}));
+    f("core", core,
+      "layer: one core for all adapted parts of a layer of the checkpoint, so GPT-2's c_attn has "
+      "one over query, key and value, as the authors' code. part: one core for each of them.",
+      one_of({"layer", "part"}));
   }
   int64_t parameters(int64_t in, int64_t out) const {
     return rank * (in + out) + (has_d(structure_of(structure)) ? 2 : 1) * rank * rank;
@@ -51,46 +60,78 @@ class Mtlora final : public LowRankAdapter {
  public:
   Mtlora(const MtloraOptions& o, const AdaptedLayer& layer)
       : LowRankAdapter({o.alpha / static_cast<double>(o.rank), o.dropout}, layer),
-        structure_(structure_of(o.structure)) {
+        structure_(structure_of(o.structure)),
+        is_identity_(o.init == "identity"),
+        rank_(o.rank),
+        is_shared_(o.core == "layer" && layer.parts_are == PartsAre::rows && pairs_.size() > 1) {
+    if (is_shared_) {
+      const auto groups = static_cast<int64_t>(pairs_.size());
+      cores_.push_back(make_core(*this, groups * rank_, layer.shape.in, layer.key));
+    }
     for (Pair& pair : pairs_) {
       const uint64_t key = combine(layer.key, name_key(pair.part.name));
-      const bool identity = o.init == "identity";
-      pair.a = add(pair, "A",
-                   identity ? gaussian(o.rank, layer.shape.in, 0.02, key)
-                            : kaiming_uniform(o.rank, layer.shape.in, key));
-      const auto core = [&](const char* name, uint64_t which) {
-        return add(pair, name,
-                   identity ? core_identity(o.rank)
-                            : kaiming_uniform(o.rank, o.rank, combine(key, which)));
-      };
-      c_.push_back(core("C", 1));
-      d_.push_back(has_d(structure_) ? core("D", 2) : Tensor());
-      pair.b = add(pair, "B", torch::zeros({pair.part.size(), o.rank}));
+      if (!is_shared_) {
+        cores_.push_back(make_core(*pair.home, rank_, layer.shape.in, key));
+        pair.a = cores_.back().a;
+      }
+      pair.b = add(pair, "B", torch::zeros({pair.part.size(), rank_}));
     }
   }
 
  private:
+  // A and what T is made of, with n coordinates: A [n, in], C and D [n, n].
+  struct Core {
+    Tensor a, c, d;
+  };
+
+  Core make_core(torch::nn::Module& home, int64_t n, int64_t in, uint64_t key) const {
+    const auto square = [&](const char* name, uint64_t which) {
+      return home.register_parameter(
+          name, is_identity_ ? core_identity(n) : kaiming_uniform(n, n, combine(key, which)));
+    };
+    Core core;
+    core.a = home.register_parameter(
+        "A", is_identity_ ? gaussian(n, in, 0.02, key) : kaiming_uniform(n, in, key));
+    core.c = square("C", 1);
+    if (has_d(structure_)) core.d = square("D", 2);
+    return core;
+  }
   Tensor core_identity(int64_t rank) const {
     return structure_ == Structure::dtsm ? torch::eye(rank) / 2 : torch::eye(rank);
   }
 
-  Tensor folded(size_t i) const override {
-    const Tensor &b = pairs_[i].b, &c = c_[i], &d = d_[i];
+  // T of a core, times m on its left: m T.
+  Tensor times_core(const Tensor& m, const Core& core) const {
     switch (structure_) {
       case Structure::shim:
-        return b.mm(c);
+        return m.mm(core.c);
       case Structure::icfm:
-        return b.mm(c.mm(c.t()));
+        return m.mm(core.c.mm(core.c.t()));
       case Structure::ctcm:
-        return b.mm(c.mm(d));
+        return m.mm(core.c.mm(core.d));
       case Structure::dtsm:
-        return b.mm(c + d);
+        return m.mm(core.c + core.d);
     }
     TORCH_INTERNAL_ASSERT(false);
   }
 
+  // One core a part: folded into B, the smaller product. A shared one: rows of T A.
+  Tensor folded(size_t i) const override {
+    return is_shared_ ? pairs_[i].b : times_core(pairs_[i].b, cores_[i]);
+  }
+  Tensor down(size_t i) const override {
+    if (!is_shared_) return pairs_[i].a;
+    const Core& core = cores_.front();
+    const Tensor rows = torch::eye(core.a.size(0), core.a.options())
+                            .narrow(0, static_cast<int64_t>(i) * rank_, rank_);
+    return times_core(rows, core).mm(core.a);
+  }
+
   Structure structure_;
-  std::vector<Tensor> c_, d_;  // [rank, rank] of each pair
+  bool is_identity_;
+  int64_t rank_;
+  bool is_shared_;
+  std::vector<Core> cores_;  // of each pair, or one for all
 };
 
 }  // namespace

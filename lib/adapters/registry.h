@@ -17,6 +17,7 @@ struct AdaptedLayer {
   std::string path;  ///< of the layer (of its first adapted part, where it is a fused one)
   LinearShape shape;
   std::vector<Part> parts;  ///< the adapted ones; the only part of a plain layer has no name
+  PartsAre parts_are;       ///< what they are in the checkpoint
   uint64_t key;             ///< of its initial values: the run's seed and the layer's place
 };
 

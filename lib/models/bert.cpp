@@ -1,7 +1,8 @@
 // BERT with a head for sequences: logits = classifier(dropout(tanh(pooler(first token)))).
 // Devlin et al. 2019, arXiv:1810.04805; as Hugging Face's BertForSequenceClassification.
 
-#include "lib/models/classifier.h"
+#include "lib/models/bert_encoder.h"
+#include "lib/models/family.h"
 
 namespace mtlora {
 namespace {
@@ -36,13 +37,13 @@ class BertClassifier final : public Classifier {
 }  // namespace
 
 Family bert() {
-  return {"bert",
-          "BERT and its kin: BERT-base/-large, MiniLM.",
-          "bert.",
-          {"classifier.*"},
-          {"bert.pooler.dense.*"},
-          {"bert.embeddings.position_ids", "cls.**"},
-          [](const ModelConfig& config, const ClassifierShape& shape) {
+  return {.name = "bert",
+          .summary = "BERT and its kin: BERT-base/-large, MiniLM.",
+          .prefix = "bert.",
+          .head = {"classifier.*"},
+          .optional = {"bert.pooler.dense.*"},
+          .ignored = {"bert.embeddings.position_ids", "cls.**"},
+          .classifier = [](const ModelConfig& config, const ClassifierShape& shape) {
             return std::make_shared<BertClassifier>(config, shape);
           }};
 }

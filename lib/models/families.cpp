@@ -1,5 +1,5 @@
 #include "lib/core/error.h"
-#include "lib/models/classifier.h"
+#include "lib/models/family.h"
 
 namespace mtlora {
 

@@ -9,6 +9,7 @@
 #include "lib/core/random.h"
 #include "lib/nn/names.h"
 #include "lib/weights/fingerprint.h"
+#include "lib/weights/rename.h"
 #include "lib/weights/weight_file.h"
 
 namespace mtlora {
@@ -20,14 +21,11 @@ bool any_match(const std::vector<std::string>& patterns, const std::string& name
 }
 
 // Our name of a checkpoint's tensor: old checkpoints call a norm's scale gamma and its shift beta,
-// and a bare encoder has no prefix.
-std::string our_name(std::string name, const std::string& prefix, bool is_bare) {
-  const auto replace_end = [&](const std::string& from, const std::string& to) {
-    if (name.ends_with(from)) name.replace(name.size() - from.size(), from.size(), to);
-  };
-  replace_end(".LayerNorm.gamma", ".LayerNorm.weight");
-  replace_end(".LayerNorm.beta", ".LayerNorm.bias");
-  return is_bare ? prefix + name : name;
+// and a bare base has no prefix.
+std::string our_name(const std::string& name, const std::string& prefix, bool is_bare) {
+  static const std::vector<Rename> renames = {{"**.LayerNorm.gamma", "**.LayerNorm.weight"},
+                                              {"**.LayerNorm.beta", "**.LayerNorm.bias"}};
+  return (is_bare ? prefix : "") + renamed(name, renames);
 }
 
 struct Checkpoint {
@@ -71,51 +69,93 @@ int64_t outputs_of(const ModelConfig& config, const LoadOptions& options) {
   return config.integer_or("num_labels", labels > 0 ? labels : 2);
 }
 
+// Puts a checkpoint's tensors into a model.
+class Filler {
+ public:
+  Filler(const std::filesystem::path& folder, LoadReport& report, const LoadOptions& options)
+      : report_(report),
+        family_(*report.family),
+        options_(options),
+        checkpoint_(open_checkpoint(folder, family_.prefix)) {}
+
+  void fill(Model& model) {
+    for (const NamedTensor& t : named_tensors(model)) fill(t);
+    problems_.raise(fmt::format("{}: its tensors are not those of the {} model that {} describes:",
+                                checkpoint_.file->path().string(), family_.name,
+                                report_.config.origin()));
+    for (const auto& [name, info] : checkpoint_.tensors)
+      if (!used_.contains(name) && !any_match(family_.ignored, name))
+        report_.unused.push_back(info.name);
+    report_.fingerprint = fingerprint(base_);
+  }
+
+ private:
+  void fill(const NamedTensor& t) {
+    const auto found = checkpoint_.tensors.find(t.name);
+    const bool is_there = found != checkpoint_.tensors.end();
+    const bool of_head = is_head(family_, t.name);
+    const bool may_be_new = (of_head || any_match(family_.optional, t.name)) && options_.outputs;
+    const bool is_turned = t.tensor.dim() == 2 && any_match(family_.transposed, t.name);
+    if (is_there) used_.insert(t.name);
+    std::vector<int64_t> shape = t.tensor.sizes().vec();  // as the checkpoint has it
+    if (is_turned) std::swap(shape[0], shape[1]);
+    if (is_there && found->second.shape == shape) {
+      const Tensor value = checkpoint_.file->read(found->second.name);
+      t.tensor.copy_(is_turned ? value.t() : value);
+      if (!of_head) base_.emplace_back(t.name, value);
+    } else if (may_be_new && (of_head || !is_there)) {
+      draw(t, report_.config.number_or("initializer_range", 0.02), options_.seed);
+      report_.initialised.push_back(t.name);
+    } else if (!is_there) {
+      problems_.add(fmt::format("  {}: missing", t.name));
+    } else {
+      problems_.add(fmt::format("  {}: shape [{}], wanted [{}]", t.name,
+                                fmt::join(found->second.shape, ", "), fmt::join(shape, ", ")));
+    }
+  }
+
+  LoadReport& report_;
+  const Family& family_;
+  LoadOptions options_;
+  Checkpoint checkpoint_;
+  Problems problems_;
+  std::set<std::string> used_;
+  std::vector<std::pair<std::string, Tensor>> base_;
+};
+
+// The family of a folder's config.json.
+LoadReport report_of(const std::filesystem::path& folder) {
+  ModelConfig config(folder);
+  const Family& family = family_of(config);
+  return {&family, std::move(config), {}, {}, {}};
+}
+
 }  // namespace
 
 LoadedClassifier load_classifier(const std::filesystem::path& folder, const LoadOptions& options) {
   const torch::NoGradGuard no_grad;
-  ModelConfig config(folder);
-  const Family& family = family_of(config);
-  const Checkpoint checkpoint = open_checkpoint(folder, family.prefix);
-  const std::string file = checkpoint.file->path().string();
-  LoadedClassifier loaded{family.make(config, {outputs_of(config, options), options.dropout}),
-                          &family,
-                          config,
-                          {},
-                          {},
-                          {}};
+  LoadedClassifier loaded{report_of(folder), nullptr};
+  if (!loaded.family->classifier)
+    fail(
+        "{}: {} is a language model here: it serves data-to-text tasks, not the labelling of texts",
+        loaded.config.origin(), loaded.family->name);
+  loaded.model = loaded.family->classifier(loaded.config,
+                                           {outputs_of(loaded.config, options), options.dropout});
+  Filler(folder, loaded, options).fill(*loaded.model);
+  return loaded;
+}
 
-  Problems problems;
-  std::set<std::string> used;
-  std::vector<std::pair<std::string, Tensor>> base;
-  for (const NamedTensor& t : named_tensors(*loaded.model)) {
-    const auto found = checkpoint.tensors.find(t.name);
-    const bool of_head = is_head(family, t.name);
-    const bool may_be_new = of_head || any_match(family.optional, t.name);
-    if (found != checkpoint.tensors.end()) used.insert(t.name);
-    const bool fits = found != checkpoint.tensors.end() && t.tensor.sizes() == found->second.shape;
-    if (fits) {
-      const Tensor value = checkpoint.file->read(found->second.name);
-      t.tensor.copy_(value);
-      if (!of_head) base.emplace_back(t.name, value);
-    } else if (may_be_new && options.outputs && (of_head || found == checkpoint.tensors.end())) {
-      draw(t, config.number_or("initializer_range", 0.02), options.seed);
-      loaded.initialised.push_back(t.name);
-    } else if (found == checkpoint.tensors.end()) {
-      problems.add(fmt::format("  {}: missing", t.name));
-    } else {
-      problems.add(fmt::format("  {}: shape [{}], wanted [{}]", t.name,
-                               fmt::join(found->second.shape, ", "),
-                               fmt::join(t.tensor.sizes().vec(), ", ")));
-    }
-  }
-  problems.raise(fmt::format("{}: its tensors are not those of the {} model that {} describes:",
-                             file, family.name, config.origin()));
-  for (const auto& [name, info] : checkpoint.tensors)
-    if (!used.contains(name) && !any_match(family.ignored, name))
-      loaded.unused.push_back(info.name);
-  loaded.fingerprint = fingerprint(base);
+LoadedLanguageModel load_language_model(const std::filesystem::path& folder,
+                                        std::optional<double> dropout) {
+  const torch::NoGradGuard no_grad;
+  LoadedLanguageModel loaded{report_of(folder), nullptr};
+  if (!loaded.family->language_model)
+    fail(
+        "{}: {} is an encoder: it labels texts and cannot write any; data-to-text tasks need a "
+        "language model such as gpt2 or llama",
+        loaded.config.origin(), loaded.family->name);
+  loaded.model = loaded.family->language_model(loaded.config, dropout);
+  Filler(folder, loaded, {std::nullopt, dropout, 0}).fill(*loaded.model);
   return loaded;
 }
 
@@ -123,7 +163,7 @@ bool is_head(const Family& family, const std::string& name) {
   return any_match(family.head, name);
 }
 
-void set_compute_type(Classifier& model, const Family& family, torch::ScalarType type) {
+void set_compute_type(Model& model, const Family& family, torch::ScalarType type) {
   const torch::NoGradGuard no_grad;
   for (const NamedTensor& t : named_tensors(model)) {
     const bool is_matrix = t.parameter.dim() >= 2 && t.name.ends_with(".weight");

@@ -63,6 +63,14 @@ int64_t ModelConfig::integer_or(const char* key, int64_t otherwise) const {
   return found == json_.end() || found->is_null() ? otherwise : integer(key);
 }
 
+bool ModelConfig::flag_or(const char* key, bool otherwise) const {
+  const auto found = json_.find(key);
+  if (found == json_.end() || found->is_null()) return otherwise;
+  if (!found->is_boolean())
+    fail("{}: \"{}\" should be true or false, got {}", origin_, key, found->dump());
+  return found->get<bool>();
+}
+
 std::string ModelConfig::text_or(const char* key, const std::string& otherwise) const {
   const auto found = json_.find(key);
   return found == json_.end() || found->is_null() ? otherwise : text(key);

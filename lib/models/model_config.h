@@ -21,6 +21,7 @@ class ModelConfig {
   std::string text(const char* key) const;
   double number_or(const char* key, double otherwise) const;
   int64_t integer_or(const char* key, int64_t otherwise) const;
+  bool flag_or(const char* key, bool otherwise) const;
   std::string text_or(const char* key, const std::string& otherwise) const;
   /// Throws Error unless `key` is absent or `wanted`: for variants that the model's file does not
   /// implement.

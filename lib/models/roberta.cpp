@@ -2,7 +2,8 @@
 // Liu et al. 2019, arXiv:1907.11692; as Hugging Face's RobertaForSequenceClassification. Positions
 // count from pad_token_id + 1.
 
-#include "lib/models/classifier.h"
+#include "lib/models/bert_encoder.h"
+#include "lib/models/family.h"
 #include "lib/nn/names.h"
 
 namespace mtlora {
@@ -54,13 +55,12 @@ class RobertaClassifier final : public Classifier {
 }  // namespace
 
 Family roberta() {
-  return {"roberta",
-          "RoBERTa-base and -large, and models of the same form.",
-          "roberta.",
-          {"classifier.dense.*", "classifier.out_proj.*"},
-          {},
-          {"roberta.embeddings.position_ids", "roberta.pooler.**", "lm_head.**"},
-          [](const ModelConfig& config, const ClassifierShape& shape) {
+  return {.name = "roberta",
+          .summary = "RoBERTa-base and -large, and models of the same form.",
+          .prefix = "roberta.",
+          .head = {"classifier.dense.*", "classifier.out_proj.*"},
+          .ignored = {"roberta.embeddings.position_ids", "roberta.pooler.**", "lm_head.**"},
+          .classifier = [](const ModelConfig& config, const ClassifierShape& shape) {
             return std::make_shared<RobertaClassifier>(config, shape);
           }};
 }

@@ -4,16 +4,37 @@
 
 namespace mtlora {
 
-LinearImpl::LinearImpl(LinearShape shape) : LinearImpl(shape, {""}) {}
-
-LinearImpl::LinearImpl(LinearShape shape, const std::vector<std::string>& part_names)
-    : weight(register_parameter("weight", torch::empty({shape.out, shape.in}))), shape_(shape) {
-  if (shape.has_bias) bias = register_parameter("bias", torch::empty({shape.out}));
-  const int64_t rows = shape.out / static_cast<int64_t>(part_names.size());
-  for (const std::string& name : part_names) {
-    const int64_t begin = parts_.empty() ? 0 : parts_.back().end;
-    parts_.push_back({name, begin, begin + rows});
+std::vector<Part> parts_of(const std::vector<std::pair<std::string, int64_t>>& names_and_rows) {
+  std::vector<Part> parts;
+  for (const auto& [name, rows] : names_and_rows) {
+    const int64_t begin = parts.empty() ? 0 : parts.back().end;
+    parts.push_back({name, begin, begin + rows});
   }
+  return parts;
+}
+
+namespace {
+
+std::vector<Part> equal_parts(int64_t rows, const std::vector<std::string>& names) {
+  std::vector<std::pair<std::string, int64_t>> sized;
+  for (const std::string& name : names)
+    sized.emplace_back(name, rows / static_cast<int64_t>(names.size()));
+  return parts_of(sized);
+}
+
+}  // namespace
+
+LinearImpl::LinearImpl(LinearShape shape) : LinearImpl(shape, std::vector<std::string>{""}) {}
+
+LinearImpl::LinearImpl(LinearShape shape, const std::vector<std::string>& part_names, PartsAre are)
+    : LinearImpl(shape, equal_parts(shape.out, part_names), are) {}
+
+LinearImpl::LinearImpl(LinearShape shape, std::vector<Part> parts, PartsAre are)
+    : weight(register_parameter("weight", torch::empty({shape.out, shape.in}))),
+      shape_(shape),
+      parts_(std::move(parts)),
+      parts_are_(are) {
+  if (shape.has_bias) bias = register_parameter("bias", torch::empty({shape.out}));
 }
 
 Tensor LinearImpl::forward_parts(const Tensor& x, size_t first, size_t last, const Pass& pass) {

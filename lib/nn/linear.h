@@ -52,12 +52,21 @@ struct LinearShape {
   bool has_bias = true;
 };
 
+/// What the parts of a linear layer are in the checkpoint.
+enum class PartsAre {
+  layers,  ///< layers of their own, side by side: "self.query", "self.key", "self.value"
+  rows,    ///< rows of one layer, found below its path: GPT-2's "attn.c_attn.query"
+};
+
 class LinearImpl : public torch::nn::Module {
  public:
   explicit LinearImpl(LinearShape shape);
   /// Several layers of equal input as one: parts.size() parts of shape.out / parts.size() rows
   /// each.
-  LinearImpl(LinearShape shape, const std::vector<std::string>& part_names);
+  LinearImpl(LinearShape shape, const std::vector<std::string>& part_names,
+             PartsAre are = PartsAre::layers);
+  /// The same with the rows of each part.
+  LinearImpl(LinearShape shape, std::vector<Part> parts, PartsAre are);
 
   /// x [tokens, in] -> [tokens, out]
   Tensor forward(const Tensor& x, const Pass& pass) {
@@ -76,8 +85,9 @@ class LinearImpl : public torch::nn::Module {
 
   const LinearShape& shape() const { return shape_; }
   const std::vector<Part>& parts() const { return parts_; }
-  /// Whether the parts are layers of their own in the checkpoint.
+  /// Whether there are several parts.
   bool is_fused() const { return parts_.size() > 1; }
+  PartsAre parts_are() const { return parts_are_; }
   const std::shared_ptr<Adapter>& adapter() const { return adapter_; }
 
   Tensor weight, bias;  ///< [out, in], [out]
@@ -87,6 +97,7 @@ class LinearImpl : public torch::nn::Module {
 
   LinearShape shape_;
   std::vector<Part> parts_;
+  PartsAre parts_are_;
   std::shared_ptr<Adapter> adapter_;
 
   bool is_settled_ = false;
@@ -94,5 +105,8 @@ class LinearImpl : public torch::nn::Module {
   std::map<std::pair<int64_t, int64_t>, backend::Weight> packed_;  // by their rows
 };
 TORCH_MODULE(Linear);
+
+/// Parts of the given names and rows, one after another.
+std::vector<Part> parts_of(const std::vector<std::pair<std::string, int64_t>>& names_and_rows);
 
 }  // namespace mtlora

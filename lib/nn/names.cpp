@@ -14,9 +14,13 @@ std::string parent(const std::string& path) {
   return dot == std::string::npos ? "" : path.substr(0, dot);
 }
 
-// The path of one part: of a fused layer "….self.qkv" it is "….self.query".
-std::string part_path(const std::string& path, const LinearImpl& linear, const Part& part) {
-  return linear.is_fused() ? join(parent(path), part.name) : path;
+bool has_layers(const LinearImpl& linear) {
+  return linear.is_fused() && linear.parts_are() == PartsAre::layers;
+}
+
+// The checkpoint's layer of one part: of a fused "….self.qkv" it is "….self.query".
+std::string layer_path(const std::string& path, const LinearImpl& linear, const Part& part) {
+  return has_layers(linear) ? join(parent(path), part.name) : path;
 }
 
 using Visitor = std::function<bool(const std::string& path, torch::nn::Module& module)>;
@@ -31,8 +35,12 @@ void walk(const std::string& path, torch::nn::Module& module, const Visitor& vis
 void add_linear(const std::string& path, const LinearImpl& linear, std::vector<NamedTensor>& out) {
   const auto add = [&](const char* name, const Tensor& whole) {
     if (!whole.defined()) return;
+    if (!has_layers(linear)) {
+      out.push_back({join(path, name), whole.detach(), whole});
+      return;
+    }
     for (const Part& part : linear.parts())
-      out.push_back({join(part_path(path, linear, part), name),
+      out.push_back({join(layer_path(path, linear, part), name),
                      whole.detach().narrow(0, part.begin, part.size()), whole});
   };
   add("weight", linear.weight);
@@ -40,7 +48,7 @@ void add_linear(const std::string& path, const LinearImpl& linear, std::vector<N
   if (!linear.adapter()) return;
   for (const auto& p : linear.adapter()->named_parameters()) {
     const size_t dot = p.key().find('.');  // a part's own tensors stand below its name
-    const bool of_part = linear.is_fused() && dot != std::string::npos;
+    const bool of_part = has_layers(linear) && dot != std::string::npos;
     out.push_back({join(of_part ? parent(path) : path, p.key()), p.value().detach(), p.value()});
   }
 }
@@ -52,8 +60,11 @@ std::vector<Slot> linear_slots(torch::nn::Module& root) {
   walk("", root, [&](const std::string& path, torch::nn::Module& module) {
     auto* linear = module.as<LinearImpl>();
     if (!linear) return true;
-    for (size_t i = 0; i < linear->parts().size(); ++i)
-      slots.push_back({part_path(path, *linear, linear->parts()[i]), linear, i});
+    for (size_t i = 0; i < linear->parts().size(); ++i) {
+      const Part& part = linear->parts()[i];
+      const std::string layer = layer_path(path, *linear, part);
+      slots.push_back({has_layers(*linear) ? layer : join(layer, part.name), layer, linear, i});
+    }
     return false;
   });
   return slots;

@@ -11,9 +11,10 @@
 
 namespace mtlora {
 
-/// A linear layer of the checkpoint: a whole Linear, or one part of a fused one.
+/// What a target can name: a whole Linear, or one part of a fused one.
 struct Slot {
-  std::string path;    ///< "bert.encoder.layer.0.attention.self.query"
+  std::string path;    ///< "bert.encoder.layer.0.attention.self.query", "….attn.c_attn.query"
+  std::string layer;   ///< the layer of the checkpoint it belongs to: the same, "….attn.c_attn"
   LinearImpl* linear;  ///< owned by the model
   size_t part;         ///< index in linear->parts()
 };

@@ -1,8 +1,10 @@
-// Layer normalisation, with what stands before it in a post-norm block: dropout and the residual.
+// Layer and root-mean-square normalisation, with what stands before them in a block: dropout and
+// the residual.
 #pragma once
 
 #include <torch/torch.h>
 
+#include "lib/backend/decoder_ops.h"
 #include "lib/nn/pass.h"
 
 namespace mtlora {
@@ -21,11 +23,37 @@ class LayerNormImpl : public torch::nn::Module {
     return backend::dropout_add_norm(x, residual, {weight, bias, epsilon_}, dropout);
   }
 
+  /// sum = residual + dropout(x), and LayerNorm(sum): a pre-norm block goes on with both.
+  backend::Normed before_block(const Tensor& x, const Tensor& residual,
+                               const backend::Dropout& dropout) {
+    return backend::add_layer_norm(x, residual, {weight, bias, epsilon_}, dropout);
+  }
+
   Tensor weight, bias;  ///< [width], always fp32
 
  private:
   double epsilon_;
 };
 TORCH_MODULE(LayerNorm);
+
+/// x / sqrt(mean(x²) + ε) · weight. Zhang & Sennrich 2019, arXiv:1910.07467, eq. 4.
+class RmsNormImpl : public torch::nn::Module {
+ public:
+  RmsNormImpl(int64_t width, double epsilon)
+      : weight(register_parameter("weight", torch::ones({width}))), epsilon_(epsilon) {}
+
+  Tensor forward(const Tensor& x) { return backend::rms_norm(x, weight, epsilon_); }
+  /// sum = residual + dropout(x), and the norm of it.
+  backend::Normed before_block(const Tensor& x, const Tensor& residual,
+                               const backend::Dropout& dropout) {
+    return backend::add_rms_norm(x, residual, weight, epsilon_, dropout);
+  }
+
+  Tensor weight;  ///< [width], always fp32
+
+ private:
+  double epsilon_;
+};
+TORCH_MODULE(RmsNorm);
 
 }  // namespace mtlora

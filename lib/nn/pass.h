@@ -19,8 +19,11 @@ struct Batch {
   Tensor ids, positions, segments;  ///< [tokens] int64; positions count from 0 in each sequence
   backend::Packing packing;         ///< where each sequence lies
   Tensor first;                     ///< [sequences] int64: the first token of each
-  Tensor rows;    ///< [tokens] int64: the identity of each token, the key of dropout
-  Tensor labels;  ///< [sequences] class (int64) or value (float); undefined when unknown
+  Tensor rows;     ///< [tokens] int64: the identity of each token, the key of dropout
+  Tensor labels;   ///< [sequences] class (int64) or value (float); undefined when unknown. Of a
+                   ///< language model [targets] int64: the tokens that follow those at `targets`
+  Tensor targets;  ///< [targets] int64: the tokens whose next one is to be learned; undefined for a
+                   ///< classifier
 
   int64_t sequences() const { return first.size(0); }
 };

@@ -5,7 +5,10 @@
 namespace mtlora {
 
 bool decays(const std::string& name) {
-  return name.find("bias") == std::string::npos && name.find("LayerNorm") == std::string::npos;
+  // what transformers' get_decay_parameter_names leaves out; ln_1, ln_2 and ln_f are GPT-2's norms
+  for (const char* part : {"bias", "LayerNorm", "layernorm", ".norm.", "_norm.", ".ln_"})
+    if (name.find(part) != std::string::npos) return false;
+  return true;
 }
 
 const std::vector<OptimizerEntry>& optimizers() {

@@ -9,7 +9,7 @@
 #include "lib/core/log.h"
 #include "lib/data/sampler.h"
 #include "lib/run/environment.h"
-#include "lib/run/session.h"
+#include "lib/run/job.h"
 
 namespace mtlora {
 namespace {
@@ -63,15 +63,16 @@ void bench(const BenchRequest& request) {
   if (request.steps < 1) fail("--steps: {} is not at least 1", request.steps);
   Session s = open_session(gather_config(request.config));
   const TrainOptions& options = s.options.train;
-  const EncodedSet set = s.encoded("train");
+  const auto job = make_job(s);
+  const EncodedSet set = job->load("train").set;
   const auto seed = static_cast<uint64_t>(options.seed);
   Sampler sampler(set.size(), options.batch_size, seed, Sampler::Order::shuffled);
   std::vector<Parameter> parameters;
   for (const auto& [name, tensor] : s.trained.parameters)
     parameters.push_back({name, tensor, decays(name)});
   const auto optimizer = make_optimizer(s.options.optimizer, parameters);
-  TrainStep step(s.model(), set, parameters, *s.pool,
-                 {s.collate(), options.label_smoothing, options.clip, seed, true});
+  const auto objective = job->objective(set);
+  TrainStep step(*objective, parameters, *s.pool, {options.clip, seed, true});
 
   const int64_t warm_up = std::max<int64_t>(5, request.steps / 10);
   double startup = 0;
@@ -87,21 +88,18 @@ void bench(const BenchRequest& request) {
   }
   totals.seconds = wall() - begin;
 
-  // Evaluation: of the first examples of the training set, as many as were trained on, at most the
-  // whole.
-  Dataset part = s.task->load("train");
-  part.examples.resize(std::min<size_t>(part.examples.size(), 4096));
-  const EncodedSet evaluated = s.encoded(part);
-  predict_logits(s.model(), evaluated, *s.pool, s.evaluate());
+  // Evaluation: of as many examples of the training set as were trained on, and at most all.
+  const EncodedSet part = set.first(std::min<int64_t>(set.size(), 4096));
+  job->evaluate(part);
   begin = wall();
-  predict_logits(s.model(), evaluated, *s.pool, s.evaluate());
+  job->evaluate(part);
   const double evaluation = wall() - begin;
 
   const Json out = {
       {"steps_per_second", static_cast<double>(request.steps) / totals.seconds},
       {"examples_per_second", static_cast<double>(totals.examples) / totals.seconds},
       {"tokens_per_second", static_cast<double>(totals.tokens) / totals.seconds},
-      {"evaluation_examples_per_second", static_cast<double>(evaluated.size()) / evaluation},
+      {"evaluation_examples_per_second", static_cast<double>(part.size()) / evaluation},
       {"peak_memory_bytes", peak_memory_bytes()},
       {"startup_seconds", startup},
       {"phases", phases_json(totals)},

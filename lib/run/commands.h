@@ -39,6 +39,13 @@ struct PredictRequest {
 };
 void predict(const PredictRequest& request);
 
+struct GenerateRequest {
+  ModelSource source;
+  std::string input;  ///< a file of lines (or .jsonl), "-" or "": stdin
+  std::string split;  ///< or a split of the task
+};
+void generate(const GenerateRequest& request);
+
 /// A model folder, a checkpoint, a run's folder or a weights file: what is in it.
 void inspect(const std::string& path, bool json);
 

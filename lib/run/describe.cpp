@@ -5,7 +5,8 @@
 #include "lib/core/error.h"
 #include "lib/data/task.h"
 #include "lib/metrics/metric.h"
-#include "lib/models/classifier.h"
+#include "lib/metrics/text_metric.h"
+#include "lib/models/family.h"
 #include "lib/optim/registry.h"
 #include "lib/run/run_options.h"
 
@@ -38,6 +39,11 @@ Json entries_json(const Entries& entries) {
 Json metrics_json() {
   Json out = Json::array();
   for (const Metric& m : metrics()) out.push_back({{"name", m.name}, {"summary", m.definition}});
+  for (const TextMetric& m : text_metrics())
+    out.push_back({{"name", m.name},
+                   {"summary", m.summary},
+                   {"options", write_options(m.visit)},
+                   {"source", m.source}});
   return out;
 }
 

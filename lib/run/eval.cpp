@@ -5,6 +5,7 @@
 #include "lib/core/error.h"
 #include "lib/run/open_source.h"
 #include "lib/run/session.h"
+#include "lib/run/writing_scores.h"
 
 namespace mtlora {
 
@@ -15,19 +16,41 @@ Session open_source(const ModelSource& source) {
                                    : open_checkpoint_session(source.checkpoint, source.config);
 }
 
-void eval(const EvalRequest& request) {
-  Session s = open_source(request.source);
-  const Dataset data = s.task->load(request.split);
-  if (!data.labelled())
-    fail("the split {} has no labels: it can be predicted, not evaluated", request.split);
-  const Evaluation e = evaluate(s.model(), s.encoded(data), s.task->info(), *s.pool, s.evaluate());
-  if (request.json) {
-    const Json out = {{"metrics", e.metrics_json()}, {"loss", e.loss}, {"examples", e.examples}};
-    fmt::print("{}\n", out.dump());
+namespace {
+
+void print_numbers(const Json& numbers, const std::string& prefix) {
+  for (const auto& [name, value] : numbers.items()) {
+    if (value.is_object())
+      print_numbers(value, prefix + name + ".");
+    else
+      fmt::print("{:<28} {}\n", prefix + name, value.dump());
+  }
+}
+
+void print(const Json& result, bool json) {
+  if (json) {
+    fmt::print("{}\n", result.dump());
     return;
   }
-  for (const auto& [name, value] : e.metrics) fmt::print("{:<20} {}\n", name, value);
-  fmt::print("{:<20} {}\n{:<20} {}\n", "loss", e.loss, "examples", e.examples);
+  print_numbers(result["metrics"], "");
+  for (const auto& [name, value] : result.items())
+    if (name != "metrics") fmt::print("{:<28} {}\n", name, value.dump());
+}
+
+Json labels(const Session& s, const std::string& split) {
+  const Dataset data = s.task->load(split);
+  if (!data.labelled())
+    fail("the split {} has no labels: it can be predicted, not evaluated", split);
+  const Evaluation e =
+      evaluate(*s.classifier, s.encoded(data), s.task->info(), *s.pool, s.evaluate());
+  return {{"metrics", e.metrics_json()}, {"loss", e.loss}, {"examples", e.examples}};
+}
+
+}  // namespace
+
+void eval(const EvalRequest& request) {
+  const Session s = open_source(request.source);
+  print(s.task ? labels(s, request.split) : score_split(s, request.split, {}), request.json);
 }
 
 }  // namespace mtlora

@@ -63,6 +63,16 @@ Json inspected(const fs::path& path) {
   return out;
 }
 
+// The model of a folder, whatever its family makes of it.
+std::pair<LoadReport, std::shared_ptr<Model>> load_any(const fs::path& path) {
+  if (family_of(ModelConfig(path)).classifier) {
+    LoadedClassifier loaded = load_classifier(path, {2, std::nullopt, 0});
+    return {loaded, loaded.model};
+  }
+  LoadedLanguageModel loaded = load_language_model(path, std::nullopt);
+  return {loaded, loaded.model};
+}
+
 void print_tensors(const Json& tensors) {
   for (const Json& t : tensors)
     fmt::print("  {:<72} {:<9} {}\n", t["name"].get<std::string>(), t["dtype"].get<std::string>(),
@@ -90,9 +100,9 @@ void inspect(const std::string& path, bool json) {
     fmt::print("model type {}{}\n", out["model_type"].get<std::string>(),
                out["known"].get<bool>() ? "" : " (not one that this program can load)");
     if (out["known"].get<bool>()) {
-      const LoadedClassifier loaded = load_classifier(path, {2, std::nullopt, 0});
-      for (Tensor& p : loaded.model->parameters()) p.set_requires_grad(false);
-      fmt::print("{}", parameters_text(*loaded.model));
+      const auto [loaded, model] = load_any(path);
+      for (Tensor& p : model->parameters()) p.set_requires_grad(false);
+      fmt::print("{}", parameters_text(*model));
       if (!loaded.initialised.empty())
         fmt::print("missing, would be new: {}\n", fmt::join(loaded.initialised, ", "));
       if (!loaded.unused.empty()) fmt::print("not used: {}\n", fmt::join(loaded.unused, ", "));

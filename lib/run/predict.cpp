@@ -58,6 +58,7 @@ void print(const Tensor& logits, const TaskInfo& info) {
 
 void predict(const PredictRequest& request) {
   Session s = open_source(request.source);
+  s.require_labels("predict");
   std::ifstream file;
   const bool is_stdin = request.input == "-";
   if (!is_stdin) {
@@ -73,7 +74,7 @@ void predict(const PredictRequest& request) {
   data.split = name;
   const auto flush = [&] {
     if (data.examples.empty()) return;
-    print(predict_logits(s.model(), s.encoded(data), *s.pool, s.evaluate()), s.task->info());
+    print(predict_logits(*s.classifier, s.encoded(data), *s.pool, s.evaluate()), s.task->info());
     data.examples.clear();
   };
   size_t number = 0;

@@ -10,7 +10,8 @@ namespace mtlora {
 namespace fs = std::filesystem;
 
 void ModelOptions::fields(Fields& f) {
-  f("path", path, "Folder of the pretrained model, as Hugging Face lays it out.", not_empty());
+  f("path", path, "The pretrained model: a folder as Hugging Face lays it out, or a GGUF file.",
+    not_empty());
   f("dropout", dropout, "Overrides the dropout probabilities of the model's config.json.",
     at_least_zero_below(1));
 }
@@ -48,6 +49,13 @@ void TrainOptions::fields(Fields& f) {
     one_of({"auto", "fp32", "bf16"}));
 }
 
+void GenerateOptions::fields(Fields& f) {
+  decoding.fields(f);
+  f("batch_size", batch_size, "Prompts decoded together by one thread.", at_least(1));
+  f("final_split", final_split,
+    "The split whose texts are written and scored when training is done; null: none.");
+}
+
 void RunOptions::fields(Fields& f) {
   f("task", task, "What to learn, and where its data are.", task_kind());
   f("model", model, "The pretrained model.");
@@ -55,6 +63,7 @@ void RunOptions::fields(Fields& f) {
   f("optimizer", optimizer, "How it is trained.", optimizer_kind());
   f("schedule", schedule, "The learning rate over time.");
   f("train", train, "How long, in what portions, on what.");
+  f("generate", generate, "How texts are written and scored; of data-to-text tasks.");
 }
 
 namespace {

@@ -8,6 +8,7 @@
 
 #include "lib/adapters/inject.h"
 #include "lib/core/options.h"
+#include "lib/decoding/search.h"
 #include "lib/optim/schedule.h"
 #include "lib/run/commands.h"
 
@@ -29,6 +30,14 @@ struct TrainOptions {
   void fields(Fields& f);
 };
 
+/// How texts are written, by data-to-text tasks only.
+struct GenerateOptions {
+  DecodingOptions decoding;
+  int64_t batch_size = 8;
+  std::optional<std::string> final_split = "test";
+  void fields(Fields& f);
+};
+
 struct RunOptions {
   Choice task{"sst2"};
   ModelOptions model;
@@ -36,6 +45,7 @@ struct RunOptions {
   Choice optimizer{"adamw"};
   ScheduleOptions schedule;
   TrainOptions train;
+  GenerateOptions generate;
   void fields(Fields& f);
 };
 

@@ -29,16 +29,16 @@ int thread_count(const TrainOptions& options) {
 }
 
 void check_lengths(const Session& s) {
-  const int64_t longest = s.loaded.model->longest();
+  const int64_t longest = s.model().longest();
   if (s.options.train.max_length > longest)
     fail("/train/max_length: {} tokens, but the model {} takes at most {}",
          s.options.train.max_length, s.options.model.path, longest);
-  if (s.tokenizer->vocab_size() > s.loaded.model->vocab_size())
+  if (s.tokenizer->vocab_size() > s.model().vocab_size())
     fail("{}: the tokenizer has {} tokens, the model's embeddings only {}", s.options.model.path,
-         s.tokenizer->vocab_size(), s.loaded.model->vocab_size());
+         s.tokenizer->vocab_size(), s.model().vocab_size());
 }
 
-void log_loaded(const LoadedClassifier& loaded) {
+void log_loaded(const LoadReport& loaded) {
   if (!loaded.initialised.empty())
     log::info(fmt::format("new, not in the checkpoint: {}", fmt::join(loaded.initialised, ", ")));
   if (!loaded.unused.empty())
@@ -47,7 +47,7 @@ void log_loaded(const LoadedClassifier& loaded) {
 
 // The configuration with every value, and with what depends on the place it was written in made
 // absolute.
-Json resolve(const RunOptions& options, const TaskInfo& info) {
+Json resolve(const RunOptions& options, const std::vector<std::string>& labels) {
   Json resolved = dump(options);
   const auto absolute = [](const std::string& path) {
     return fs::absolute(path).lexically_normal().string();
@@ -57,44 +57,87 @@ Json resolve(const RunOptions& options, const TaskInfo& info) {
     resolved["adapter"]["start_from"] = absolute(*from);
   Json& task = resolved["task"];
   if (task.contains("data")) task["data"] = absolute(task["data"].get<std::string>());
-  if (task.contains("labels")) task["labels"] = info.labels;
+  if (task.contains("labels")) task["labels"] = labels;
   return resolved;
+}
+
+void load_labelling(Session& s, bool own_head, uint64_t seed) {
+  s.task = start_task(s.options.task);
+  const TaskInfo& info = s.task->info();
+  check_metrics(info.metrics, info.kind == TaskKind::classification ? info.labels.size() : 0);
+  LoadOptions load{std::nullopt, s.options.model.dropout, seed};
+  if (!own_head) load.outputs = static_cast<int64_t>(info.outputs());
+  LoadedClassifier loaded = load_classifier(s.options.model.path, load);
+  s.classifier = std::move(loaded.model);
+  s.loaded = std::move(loaded);
+}
+
+void load_writing(Session& s) {
+  s.text_task = start_text_task(s.options.task);
+  LoadedLanguageModel loaded = load_language_model(s.options.model.path, s.options.model.dropout);
+  s.language_model = std::move(loaded.model);
+  s.loaded = std::move(loaded);
 }
 
 Session open_with(const Json& config, bool own_head) {
   torch::set_num_threads(1);  // the pool's threads each compute a part of a batch by themselves
-  Session s{parse_run_options(config),
-            {},
-            {},
-            {},
-            {nullptr, nullptr, ModelConfig(Json::object(), ""), {}, {}, {}},
-            {},
-            {}};
+  Session s{.options = parse_run_options(config),
+            .resolved = {},
+            .task = {},
+            .text_task = {},
+            .tokenizer = {},
+            .classifier = {},
+            .language_model = {},
+            .loaded = {nullptr, ModelConfig(Json::object(), ""), {}, {}, {}},
+            .trained = {},
+            .pool = {}};
   s.dtype = compute_type(s.options.train);
-  s.task = start_task(s.options.task);
-  const TaskInfo& info = s.task->info();
-  check_metrics(info.metrics, info.kind == TaskKind::classification ? info.labels.size() : 0);
   s.tokenizer = load_tokenizer(s.options.model.path);
   const auto seed = static_cast<uint64_t>(s.options.train.seed);
-  LoadOptions load{std::nullopt, s.options.model.dropout, seed};
-  if (!own_head) load.outputs = static_cast<int64_t>(info.outputs());
-  s.loaded = load_classifier(s.options.model.path, load);
+  if (is_text_task(s.options.task.name))
+    load_writing(s);
+  else
+    load_labelling(s, own_head, seed);
   check_lengths(s);
   std::vector<std::string> always = s.loaded.family->head;
   always.insert(always.end(), s.loaded.initialised.begin(), s.loaded.initialised.end());
   if (!own_head) s.trained = inject(s.model(), s.options.adapter, seed, always);
   set_compute_type(s.model(), *s.loaded.family, s.dtype);
-  s.resolved = resolve(s.options, info);
+  s.resolved = resolve(s.options, s.task ? s.task->info().labels : std::vector<std::string>());
   s.pool = std::make_unique<backend::ShardPool>(thread_count(s.options.train));
   backend::self_test();
   return s;
 }
 
-void settle(Classifier& model) {
-  for (const Slot& slot : linear_slots(model)) slot.linear->settle();
+void settle(Session& s) {
+  for (const Slot& slot : linear_slots(s.model())) slot.linear->settle();
+  if (s.language_model) s.language_model->settle_head();
+}
+
+EncodedSet with_warning(EncodedSet set, const std::string& split, int64_t max_length) {
+  if (set.truncated() > 0)
+    log::warn(
+        fmt::format("{} of {} examples of {} are longer than {} tokens and were cut "
+                    "(train.max_length)",
+                    set.truncated(), set.size(), split, max_length));
+  return set;
+}
+
+void warn_of_malformed(size_t count, const std::string& split, const std::string& rows) {
+  if (count > 0)
+    log::warn(fmt::format("{} malformed rows of {} were left out:\n{}", count, split, rows));
 }
 
 }  // namespace
+
+Model& Session::model() const {
+  if (classifier) return *classifier;
+  return *language_model;
+}
+
+void Session::require_labels(const char* command) const {
+  if (!task) fail("{}: the task {} asks for texts; use generate", command, text_task->info().name);
+}
 
 CollateOptions Session::collate() const {
   return {task->info().kind == TaskKind::regression, 1};
@@ -104,28 +147,22 @@ EvaluateOptions Session::evaluate() const {
   return {collate(), options.train.evaluation_batch_size};
 }
 
-EncodedSet Session::encoded(const std::string& split) {
-  return encoded(task->load(split));
+EncodedSet Session::encoded(const Dataset& data) const {
+  warn_of_malformed(data.malformed, data.split, data.malformed_rows);
+  const EncodeOptions encode{options.train.max_length, pool->threads()};
+  return with_warning(EncodedSet(data, task->info().has_pair, *tokenizer, encode), data.split,
+                      encode.max_length);
 }
 
-EncodedSet Session::encoded(const Dataset& data) {
-  if (data.malformed > 0)
-    log::warn(fmt::format("{} malformed rows of {} were left out:\n{}", data.malformed, data.split,
-                          data.malformed_rows));
-  EncodedSet set(data, task->info().has_pair, *tokenizer,
-                 {options.train.max_length, pool->threads()});
-  if (set.truncated() > 0)
-    log::warn(
-        fmt::format("{} of {} examples of {} are longer than {} tokens and were cut "
-                    "(train.max_length)",
-                    set.truncated(), set.size(), data.split, options.train.max_length));
-  return set;
+EncodedSet Session::encoded(const TextData& data) const {
+  const EncodeOptions encode{options.train.max_length, pool->threads()};
+  return with_warning(EncodedSet(data, *tokenizer, encode), data.split, encode.max_length);
 }
 
 Session open_session(const Json& config) {
   Session s = open_with(config, false);
   log_loaded(s.loaded);
-  settle(s.model());
+  settle(s);
   return s;
 }
 
@@ -136,7 +173,7 @@ Session open_checkpoint_session(const fs::path& folder, const ConfigSource& requ
   Session s = open_with(config, false);
   require_same_base(folder, s);
   restore_tensors(folder / "adapter.safetensors", checkpoint_tensors(s.trained.tensors));
-  settle(s.model());
+  settle(s);
   return s;
 }
 
@@ -152,17 +189,18 @@ Session open_model_session(const fs::path& folder, const ConfigSource& request) 
   config["model"]["path"] = folder.string();
   Session s = open_with(config, true);
   log_loaded(s.loaded);
+  settle(s);
+  if (!s.task) return s;
   const auto outputs = static_cast<int64_t>(s.task->info().outputs());
   for (const NamedTensor& t : named_tensors(s.model()))
     if (t.name.ends_with("classifier.weight") || t.name.ends_with("out_proj.weight"))
       if (t.tensor.size(0) != outputs)
         fail("{}: its head has {} outputs, the task {} needs {}", folder.string(), t.tensor.size(0),
              s.task->info().name, outputs);
-  settle(s.model());
   return s;
 }
 
-std::string parameters_text(Classifier& model) {
+std::string parameters_text(Model& model) {
   struct Row {
     std::string name;
     int64_t trained = 0, total = 0;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/data/text_task.h"
 #include "lib/models/load.h"
 #include "lib/run/run_options.h"
 #include "lib/text/tokenizer.h"
@@ -17,20 +18,25 @@ namespace mtlora {
 
 struct Session {
   RunOptions options;
-  Json resolved;  ///< every option with its value; what a checkpoint keeps
-  std::unique_ptr<Task> task;
+  Json resolved;                        ///< every option with its value; what a checkpoint keeps
+  std::unique_ptr<Task> task;           ///< of labels, with a classifier; or
+  std::unique_ptr<TextTask> text_task;  ///< of texts to be written, with a language model
   std::unique_ptr<Tokenizer> tokenizer;
-  LoadedClassifier loaded;
+  std::shared_ptr<Classifier> classifier;
+  std::shared_ptr<LanguageModel> language_model;
+  LoadReport loaded;
   Trained trained;
   std::unique_ptr<backend::ShardPool> pool;
   torch::ScalarType dtype = torch::kFloat;
 
-  Classifier& model() { return *loaded.model; }
+  Model& model() const;
   CollateOptions collate() const;
   EvaluateOptions evaluate() const;
-  /// Token ids of a split; warns about rows that were left out or cut.
-  EncodedSet encoded(const std::string& split);
-  EncodedSet encoded(const Dataset& data);
+  /// Token ids; warns about rows that were left out or cut.
+  EncodedSet encoded(const Dataset& data) const;
+  EncodedSet encoded(const TextData& data) const;
+  /// Throws Error unless the task is one of labels: what `command` needs.
+  void require_labels(const char* command) const;
 };
 
 /// Builds everything a run needs. Throws Error.
@@ -47,6 +53,6 @@ void require_same_base(const std::filesystem::path& checkpoint, const Session& s
 Session open_model_session(const std::filesystem::path& folder, const ConfigSource& request);
 
 /// Trained and total parameters by module, a table for people.
-std::string parameters_text(Classifier& model);
+std::string parameters_text(Model& model);
 
 }  // namespace mtlora

@@ -9,7 +9,7 @@
 #include "lib/core/log.h"
 #include "lib/core/signals.h"
 #include "lib/run/environment.h"
-#include "lib/run/session.h"
+#include "lib/run/job.h"
 #include "lib/train/progress.h"
 #include "lib/train/trainer.h"
 
@@ -60,7 +60,7 @@ void check_same_config(const fs::path& folder, const Json& now) {
          fmt::join(changed, "\n  "));
 }
 
-RunLength run_length(const TrainOptions& t, const TaskInfo& info, int64_t batches_per_epoch) {
+RunLength run_length(const TrainOptions& t, const Job& job, int64_t batches_per_epoch) {
   const int64_t per_epoch = (batches_per_epoch - 1) / t.accumulate + 1;
   RunLength length;
   if (__builtin_mul_overflow(t.epochs, per_epoch, &length.total_steps) && !t.max_steps)
@@ -71,8 +71,8 @@ RunLength run_length(const TrainOptions& t, const TaskInfo& info, int64_t batche
   length.log_every_steps = t.log_every_steps;
   length.accumulate = t.accumulate;
   length.patience = t.patience;
-  length.best_by = t.best_by.value_or(info.main_metric);
-  std::vector<std::string> known = info.metrics;
+  length.best_by = t.best_by.value_or(job.main_metric());
+  std::vector<std::string> known = job.metrics();
   known.push_back("loss");
   if (std::find(known.begin(), known.end(), length.best_by) == known.end())
     fail("/train/best_by: {}", unknown("metric", length.best_by, known));
@@ -102,17 +102,24 @@ void start_from(Session& s) {
   log::info(fmt::format("the adapter starts from {}", *from));
 }
 
-std::vector<std::pair<std::string, EncodedSet>> dev_sets(Session& s, Json& hashes) {
+std::vector<std::pair<std::string, EncodedSet>> dev_sets(Job& job, Json& hashes) {
   std::vector<std::pair<std::string, EncodedSet>> sets;
-  for (const std::string& split : s.task->splits()) {
+  for (const std::string& split : job.splits()) {
     if (!split.starts_with("dev")) continue;
-    const Dataset data = s.task->load(split);
-    if (!data.labelled()) fail("the split {} has examples without a label", split);
-    hashes[split] = data.hash;
-    sets.emplace_back(split, s.encoded(data));
+    SplitSet dev = job.load(split);
+    hashes[split] = dev.hash;
+    sets.emplace_back(split, std::move(dev.set));
   }
   if (sets.empty()) log::warn("there is no dev set: the last step counts as the best");
   return sets;
+}
+
+// With the weights of the best checkpoint, as anyone has them who opens it.
+Json final_scores(Job& job, const Session& s, const fs::path& folder) {
+  if (job.final_split().empty()) return nullptr;
+  const fs::path best = fs::exists(folder / "best") ? folder / "best" : folder / "last";
+  restore_tensors(best / "adapter.safetensors", checkpoint_tensors(s.trained.tensors));
+  return job.finish(folder);
 }
 
 Json result_of(const RunState& state, const Session& s, const Json& hashes) {
@@ -153,14 +160,14 @@ int train(const TrainRequest& request) {
   Session s = open_session(config);
   const TrainOptions& options = s.options.train;
   Json hashes = Json::object();
-  const Dataset train_data = s.task->load("train");
-  if (!train_data.labelled()) fail("the training set has examples without a label");
-  hashes["train"] = train_data.hash;
-  const EncodedSet train_set = s.encoded(train_data);
-  auto dev = dev_sets(s, hashes);
+  const auto job = make_job(s);
+  SplitSet train_split = job->load("train");
+  const EncodedSet& train_set = train_split.set;
+  hashes["train"] = train_split.hash;
+  auto dev = dev_sets(*job, hashes);
   const auto seed = static_cast<uint64_t>(options.seed);
   Sampler sampler(train_set.size(), options.batch_size, seed, Sampler::Order::shuffled);
-  const RunLength length = run_length(options, s.task->info(), sampler.steps_per_epoch());
+  const RunLength length = run_length(options, *job, sampler.steps_per_epoch());
   const Schedule schedule(s.options.schedule, length.total_steps);
 
   start_from(s);
@@ -187,10 +194,10 @@ int train(const TrainRequest& request) {
                         s.dtype == torch::kFloat ? "fp32" : "bf16"));
 
   const auto optimizer = make_optimizer(s.options.optimizer, parameters_of(s.trained));
-  TrainStep step(s.model(), train_set, parameters_of(s.trained), *s.pool,
-                 {s.collate(), options.label_smoothing, options.clip, seed, true});
-  Trainer trainer({s.model(), s.trained.tensors, step, *optimizer, schedule, sampler,
-                   std::move(dev), s.task->info(), *s.pool, s.evaluate(), s.resolved,
+  const auto objective = job->objective(train_set);
+  TrainStep step(*objective, parameters_of(s.trained), *s.pool, {options.clip, seed, true});
+  Trainer trainer({s.trained.tensors, step, *optimizer, schedule, sampler, std::move(dev),
+                   [&](const EncodedSet& set) { return job->evaluate(set); }, s.resolved,
                    s.loaded.fingerprint, hashes, s.tokenizer->files(), folder},
                   length);
   if (request.resume && fs::exists(folder / "last")) {
@@ -203,7 +210,10 @@ int train(const TrainRequest& request) {
                           trainer.state().step, (folder / "last").string()));
     return 128 + stop_signal();
   }
-  write_file(folder / "result.json", result_of(trainer.state(), s, hashes).dump(2) + "\n");
+  Json result = result_of(trainer.state(), s, hashes);
+  if (const Json scores = final_scores(*job, s, folder); !scores.is_null())
+    result[job->final_split()] = scores;
+  write_file(folder / "result.json", result.dump(2) + "\n");
   report(trainer.state(), folder);
   return 0;
 }

@@ -55,6 +55,24 @@ Batch collate(const EncodedSet& set, const std::vector<Item>& items,
   return batch;
 }
 
+Batch collate_text(const EncodedSet& set, const std::vector<Item>& items) {
+  Batch batch = collate(set, items, {});
+  std::vector<int64_t> targets, labels;
+  int64_t begin = 0;
+  for (const Item& item : items) {
+    const auto ids = set.ids(item.index), marks = set.segments(item.index);
+    for (size_t t = 0; t + 1 < ids.size(); ++t) {
+      if (marks[t + 1] != 1) continue;
+      targets.push_back(begin + static_cast<int64_t>(t));
+      labels.push_back(ids[t + 1]);
+    }
+    begin += static_cast<int64_t>(ids.size());
+  }
+  batch.targets = column(targets);
+  batch.labels = column(labels);
+  return batch;
+}
+
 std::vector<std::vector<Item>> cut_shards(const EncodedSet& set, std::vector<Item> items,
                                           size_t count) {
   // Longest first, each to the shard with the fewest tokens.

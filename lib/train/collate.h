@@ -23,6 +23,10 @@ struct CollateOptions {
 /// The batch of `items`; labels are left out where an example has none.
 Batch collate(const EncodedSet& set, const std::vector<Item>& items, const CollateOptions& options);
 
+/// The batch of texts to be learned: `targets` are the tokens before one of segment 1, `labels` the
+/// tokens that follow them.
+Batch collate_text(const EncodedSet& set, const std::vector<Item>& items);
+
 /// Cuts a batch into `count` shards of about equal numbers of tokens (some may be empty); a pure
 /// function of the lengths, so a run is repeatable.
 std::vector<std::vector<Item>> cut_shards(const EncodedSet& set, std::vector<Item> items,

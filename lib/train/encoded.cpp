@@ -4,34 +4,72 @@
 
 #include <algorithm>
 #include <exception>
+#include <limits>
 #include <thread>
 
+#include "lib/core/error.h"
+
 namespace mtlora {
-namespace {
 
 // What one thread makes of its run of examples.
-struct Share {
+struct EncodedShare {
   std::vector<int32_t> ids, segments;
   std::vector<int64_t> lengths;
   int64_t truncated = 0;
   std::exception_ptr error;
 };
 
-void encode_share(std::span<const Example> examples, bool has_pair, const Tokenizer& tokenizer,
-                  size_t max_length, Share& share) {
-  try {
-    for (const Example& example : examples) {
-      const Encoding e = has_pair
-                             ? encode_pair(tokenizer, example.text, example.text_pair, max_length)
-                             : encode(tokenizer, example.text, max_length);
-      share.ids.insert(share.ids.end(), e.ids.begin(), e.ids.end());
-      share.segments.insert(share.segments.end(), e.segments.begin(), e.segments.end());
-      share.lengths.push_back(static_cast<int64_t>(e.ids.size()));
-      share.truncated += e.dropped_tokens > 0;
-    }
-  } catch (...) {
-    share.error = std::current_exception();
+namespace {
+
+using Share = EncodedShare;
+
+void append(const Encoding& e, Share& share) {
+  share.ids.insert(share.ids.end(), e.ids.begin(), e.ids.end());
+  share.segments.insert(share.segments.end(), e.segments.begin(), e.segments.end());
+  share.lengths.push_back(static_cast<int64_t>(e.ids.size()));
+  share.truncated += e.dropped_tokens > 0;
+}
+
+// Encodes `count` examples on several threads, each a run of neighbours; shares are in order.
+template <class Encode>
+std::vector<Share> in_shares(size_t count, int wanted_threads, const Encode& encode) {
+  const size_t most = static_cast<size_t>(std::max(1, wanted_threads));
+  const size_t threads = std::clamp<size_t>(count / 256, 1, most);
+  std::vector<Share> shares(threads);
+  std::vector<std::thread> workers;
+  for (size_t t = 0; t < threads; ++t) {
+    const size_t begin = count * t / threads, end = count * (t + 1) / threads;
+    workers.emplace_back([&encode, &share = shares[t], begin, end] {
+      try {
+        for (size_t i = begin; i < end; ++i) append(encode(i), share);
+      } catch (...) {
+        share.error = std::current_exception();
+      }
+    });
   }
+  for (std::thread& worker : workers) worker.join();
+  for (const Share& share : shares)
+    if (share.error) std::rethrow_exception(share.error);
+  return shares;
+}
+
+Encoding encode_text(const Tokenizer& tokenizer, const TextFrame& frame, const TextPair& pair,
+                     size_t max_length) {
+  Encoding e;
+  e.ids = prompt_ids(tokenizer, frame, pair.context, std::numeric_limits<int64_t>::max());
+  e.segments.assign(e.ids.size(), 0);
+  tokenizer.tokenize(" " + pair.completion, e.ids);
+  e.ids.push_back(frame.end);
+  e.segments.resize(e.ids.size(), 1);
+  if (e.ids.size() > max_length) e.dropped_tokens = e.ids.size() - max_length;
+  e.ids.resize(e.ids.size() - e.dropped_tokens);
+  e.segments.resize(e.ids.size());
+  if (e.segments.back() == 0)
+    fail(
+        "a context of {} tokens leaves no room for its text in {} tokens (train.max_length): "
+        "\"{}…\"",
+        e.ids.size() + e.dropped_tokens, max_length, pair.context.substr(0, 60));
+  return e;
 }
 
 }  // namespace
@@ -44,31 +82,75 @@ EncodedSet::EncodedSet(const std::vector<EncodedExample>& examples) {
     begin_.push_back(static_cast<int64_t>(ids_.size()));
     labels_.push_back(example.label);
   }
+  count_targets();
+}
+
+EncodedSet::EncodedSet(const TextData& data, const Tokenizer& tokenizer,
+                       const EncodeOptions& options) {
+  const TextFrame frame = text_frame(tokenizer);
+  take(in_shares(data.pairs.size(), options.threads, [&](size_t i) {
+    return encode_text(tokenizer, frame, data.pairs[i], at(options.max_length));
+  }));
+  labels_.assign(data.pairs.size(), 0);
+  count_targets();
 }
 
 EncodedSet::EncodedSet(const Dataset& data, bool has_pair, const Tokenizer& tokenizer,
                        const EncodeOptions& options) {
-  const std::span<const Example> examples(data.examples);
-  const size_t threads =
-      std::clamp<size_t>(examples.size() / 256, 1, at(std::max(1, options.threads)));
-  std::vector<Share> shares(threads);
-  std::vector<std::thread> workers;
-  for (size_t t = 0; t < threads; ++t) {
-    const size_t begin = examples.size() * t / threads, end = examples.size() * (t + 1) / threads;
-    workers.emplace_back([&, t, begin, end] {
-      encode_share(examples.subspan(begin, end - begin), has_pair, tokenizer,
-                   at(options.max_length), shares[t]);
-    });
+  take(in_shares(data.examples.size(), options.threads, [&](size_t i) {
+    const Example& example = data.examples[i];
+    return has_pair
+               ? encode_pair(tokenizer, example.text, example.text_pair, at(options.max_length))
+               : encode(tokenizer, example.text, at(options.max_length));
+  }));
+  for (const Example& example : data.examples) labels_.push_back(example.label);
+}
+
+EncodedSet EncodedSet::first(int64_t count) const {
+  std::vector<EncodedExample> examples;
+  for (int64_t i = 0; i < count; ++i) {
+    const auto tokens = ids(i), marks = segments(i);
+    examples.push_back({{tokens.begin(), tokens.end()}, {marks.begin(), marks.end()}, label(i)});
   }
-  for (std::thread& worker : workers) worker.join();
-  for (const Share& share : shares) {
-    if (share.error) std::rethrow_exception(share.error);
+  return EncodedSet(examples);
+}
+
+void EncodedSet::take(const std::vector<EncodedShare>& shares) {
+  for (const EncodedShare& share : shares) {
     ids_.insert(ids_.end(), share.ids.begin(), share.ids.end());
     segments_.insert(segments_.end(), share.segments.begin(), share.segments.end());
     for (const int64_t length : share.lengths) begin_.push_back(begin_.back() + length);
     truncated_ += share.truncated;
   }
-  for (const Example& example : examples) labels_.push_back(example.label);
+}
+
+void EncodedSet::count_targets() {
+  for (int64_t i = 0; i < size(); ++i) {
+    const auto marks = segments(i);
+    targets_.push_back(std::count(marks.begin() + 1, marks.end(), 1));
+  }
+}
+
+TextFrame text_frame(const Tokenizer& tokenizer) {
+  const SpecialIds special = tokenizer.special();
+  if (special.eos < 0)
+    fail("the tokenizer has no token for the end of a text; data-to-text training needs one");
+  TextFrame frame{{}, special.eos, special.eos};
+  frame.begin = encode(tokenizer, "", 64).ids;  // what the family puts before a text: Llama's <s>
+  return frame;
+}
+
+std::vector<int32_t> prompt_ids(const Tokenizer& tokenizer, const TextFrame& frame,
+                                const std::string& context, int64_t longest) {
+  std::vector<int32_t> text;
+  tokenizer.tokenize(context, text);
+  const auto room = std::max<int64_t>(0, longest - static_cast<int64_t>(frame.begin.size()) - 1);
+  if (static_cast<int64_t>(text.size()) > room)
+    text.erase(text.begin(), text.end() - static_cast<std::ptrdiff_t>(room));
+  std::vector<int32_t> ids = frame.begin;
+  ids.insert(ids.end(), text.begin(), text.end());
+  ids.push_back(frame.separator);
+  return ids;
 }
 
 }  // namespace mtlora

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lib/data/task.h"
+#include "lib/data/text_task.h"
 #include "lib/text/tokenizer.h"
 
 namespace mtlora {
@@ -15,27 +16,53 @@ struct EncodeOptions {
   int threads = 1;
 };
 
-/// An example that is token ids already.
+/// An example that is token ids already. A text to be learned has segment 0 for the tokens that are
+/// given and 1 for those that are to be learned.
 struct EncodedExample {
   std::vector<int32_t> ids, segments;
   double label;
 };
 
+/// What stands between a context and its completion, and at the end.
+struct TextFrame {
+  std::vector<int32_t> begin;  ///< before the context
+  int32_t separator, end;
+};
+/// GPT-2's way (microsoft/LoRA, examples/NLG): end of text separates and ends; a tokenizer without
+/// such a token is refused. Throws Error.
+TextFrame text_frame(const Tokenizer& tokenizer);
+/// The ids that are given before a completion begins: begin, context, separator; the context's
+/// first tokens go where it is longer than `longest`.
+std::vector<int32_t> prompt_ids(const Tokenizer& tokenizer, const TextFrame& frame,
+                                const std::string& context, int64_t longest);
+
+struct EncodedShare;
+
 class EncodedSet {
  public:
   explicit EncodedSet(const std::vector<EncodedExample>& examples);
+  /// Texts to be learned: begin, context, separator, " " + completion, end; cut to max_length
+  /// tokens at the end. Those of which nothing is left to be learned are an Error.
+  EncodedSet(const TextData& data, const Tokenizer& tokenizer, const EncodeOptions& options);
   EncodedSet(const Dataset& data, bool has_pair, const Tokenizer& tokenizer,
              const EncodeOptions& options);
+
+  /// The first `count` examples.
+  EncodedSet first(int64_t count) const;
 
   int64_t size() const { return static_cast<int64_t>(labels_.size()); }
   int64_t length(int64_t i) const { return begin_[at(i) + 1] - begin_[at(i)]; }  ///< tokens
   std::span<const int32_t> ids(int64_t i) const { return part(ids_, i); }
   std::span<const int32_t> segments(int64_t i) const { return part(segments_, i); }
+  /// Tokens of segment 1 after the first token: what a language model learns of a text.
+  int64_t targets(int64_t i) const { return targets_[at(i)]; }
   double label(int64_t i) const { return labels_[at(i)]; }
   int64_t tokens() const { return begin_.back(); }
   int64_t truncated() const { return truncated_; }  ///< examples that lost tokens to max_length
 
  private:
+  void take(const std::vector<EncodedShare>& shares);
+  void count_targets();
   static size_t at(int64_t i) { return static_cast<size_t>(i); }
   std::span<const int32_t> part(const std::vector<int32_t>& all, int64_t i) const {
     return std::span(all).subspan(at(begin_[at(i)]), at(length(i)));
@@ -44,6 +71,7 @@ class EncodedSet {
   std::vector<int32_t> ids_, segments_;
   std::vector<int64_t> begin_ = {0};
   std::vector<double> labels_;
+  std::vector<int64_t> targets_;
   int64_t truncated_ = 0;
 };
 

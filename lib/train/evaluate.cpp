@@ -7,6 +7,7 @@
 #include "lib/core/error.h"
 #include "lib/metrics/metric.h"
 #include "lib/nn/loss.h"
+#include "lib/train/objective.h"
 
 namespace mtlora {
 namespace {
@@ -75,6 +76,26 @@ Tensor predict_logits(Classifier& model, const EncodedSet& set, backend::ShardPo
     out.index_copy_(0, torch::tensor(index, torch::kLong), logits[i].to(torch::kFloat));
   }
   return out;
+}
+
+Evaluation evaluate_texts(LanguageModel& model, const EncodedSet& set, backend::ShardPool& pool,
+                          int64_t batch_size) {
+  const TextObjective objective(model, set, 0);
+  const auto batches = batches_by_length(set, batch_size);
+  std::vector<double> sums(batches.size());
+  const auto count = static_cast<size_t>(pool.threads());
+  pool.run([&](int shard) {
+    const torch::NoGradGuard no_grad;
+    for (size_t i = static_cast<size_t>(shard); i < batches.size(); i += count) {
+      const Batch batch = objective.collate(batches[i]);
+      sums[i] = objective.loss(batch, Pass{false, 0, batch.rows}).item<double>();
+    }
+  });
+  int64_t targets = 0;
+  for (int64_t i = 0; i < set.size(); ++i) targets += set.targets(i);
+  if (targets == 0) fail("there is nothing to evaluate");
+  const double loss = std::accumulate(sums.begin(), sums.end(), 0.0) / static_cast<double>(targets);
+  return {{}, loss, set.size()};
 }
 
 double Evaluation::value(const std::string& name) const {

@@ -9,6 +9,7 @@
 #include "lib/core/json.h"
 #include "lib/data/task.h"
 #include "lib/models/classifier.h"
+#include "lib/models/language_model.h"
 #include "lib/train/collate.h"
 
 namespace mtlora {
@@ -34,6 +35,10 @@ struct Evaluation {
   /// {"accuracy": 0.91, …}; a number that is not finite is null.
   Json metrics_json() const;
 };
+
+/// The mean loss of the targets of the texts, without label smoothing; the same guarantees.
+Evaluation evaluate_texts(LanguageModel& model, const EncodedSet& set, backend::ShardPool& pool,
+                          int64_t batch_size);
 
 /// Throws Error when an example has no label.
 Evaluation evaluate(Classifier& model, const EncodedSet& set, const TaskInfo& task,

@@ -7,7 +7,6 @@
 
 #include "lib/backend/optimizer_ops.h"
 #include "lib/core/error.h"
-#include "lib/nn/loss.h"
 
 namespace mtlora {
 namespace {
@@ -39,9 +38,9 @@ struct TrainStep::Shard {
   Phases phases;
 };
 
-TrainStep::TrainStep(Classifier& model, const EncodedSet& set, std::vector<Parameter> parameters,
+TrainStep::TrainStep(const Objective& objective, std::vector<Parameter> parameters,
                      backend::ShardPool& pool, StepOptions options)
-    : model_(model), set_(set), parameters_(std::move(parameters)), pool_(pool), options_(options) {
+    : objective_(objective), parameters_(std::move(parameters)), pool_(pool), options_(options) {
   for (const Parameter& p : parameters_) tensors_.push_back(p.tensor);
 }
 
@@ -50,15 +49,11 @@ void TrainStep::run_shard(int64_t step, const std::vector<Item>& items, double s
   if (items.empty()) return;
   const torch::AutoGradMode with_gradients(true);
   Clock clock;
-  const Batch batch = collate(set_, items, options_.collate);
+  const Batch batch = objective_.collate(items);
   clock.lap(shard.phases.collate);
   const Pass pass{options_.training, combine(options_.seed, static_cast<uint64_t>(step)),
                   batch.rows};
-  const Tensor logits = model_.logits(batch, pass);
-  const Tensor loss = options_.collate.is_regression
-                          ? regression_loss(logits, batch.labels)
-                          : classification_loss(logits, batch.labels, options_.label_smoothing);
-  const Tensor shared = loss * share;
+  const Tensor shared = objective_.loss(batch, pass) * share;
   clock.lap(shard.phases.forward);
   const auto gradients =
       torch::autograd::grad({shared}, tensors_, {}, /*retain_graph=*/false, /*create_graph=*/false,
@@ -79,12 +74,16 @@ StepReport TrainStep::gradients(int64_t step, const std::vector<std::vector<Item
                                 std::vector<Tensor>& gradients) {
   const torch::NoGradGuard no_grad;
   StepReport report;
-  for (const auto& items : micro_batches) report.examples += static_cast<int64_t>(items.size());
-  const double share = 1.0 / static_cast<double>(report.examples);
+  int64_t terms = 0;
+  for (const auto& items : micro_batches) {
+    report.examples += static_cast<int64_t>(items.size());
+    for (const Item& item : items) terms += objective_.terms(item.index);
+  }
+  const double share = 1.0 / static_cast<double>(terms);
   const auto count = static_cast<size_t>(pool_.threads());
 
   std::vector<std::vector<std::vector<Item>>> cut;
-  for (const auto& items : micro_batches) cut.push_back(cut_shards(set_, items, count));
+  for (const auto& items : micro_batches) cut.push_back(cut_shards(objective_.set(), items, count));
   std::vector<Shard> shards(count);
   Clock clock;
   double parallel = 0;

@@ -7,15 +7,12 @@
 #include <vector>
 
 #include "lib/backend/shards.h"
-#include "lib/models/classifier.h"
 #include "lib/optim/registry.h"
-#include "lib/train/collate.h"
+#include "lib/train/objective.h"
 
 namespace mtlora {
 
 struct StepOptions {
-  CollateOptions collate;
-  double label_smoothing = 0;
   double clip = 1.0;  ///< of the gradients' global norm; 0: none
   uint64_t seed = 0;
   bool training = true;  ///< false: dropout is off
@@ -27,7 +24,7 @@ struct Phases {
 };
 
 struct StepReport {
-  double loss = 0;           ///< mean over the step's examples
+  double loss = 0;           ///< mean over the step's terms (examples, or targets of texts)
   double gradient_norm = 0;  ///< before clipping
   int64_t examples = 0, tokens = 0;
   Phases phases;
@@ -35,11 +32,12 @@ struct StepReport {
 
 class TrainStep {
  public:
-  TrainStep(Classifier& model, const EncodedSet& set, std::vector<Parameter> parameters,
-            backend::ShardPool& pool, StepOptions options);
+  /// The objective and the pool outlive the step.
+  TrainStep(const Objective& objective, std::vector<Parameter> parameters, backend::ShardPool& pool,
+            StepOptions options);
 
-  /// Loss and gradients of the micro-batches taken together as one batch: sums over examples
-  /// divided by their whole number. The gradients are in the parameters' order.
+  /// Loss and gradients of the micro-batches taken together as one batch: sums over the terms of
+  /// all examples divided by their whole number. The gradients are in the parameters' order.
   StepReport gradients(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
                        std::vector<Tensor>& gradients);
   /// The same, then clips and moves the parameters. Throws Error naming the examples when the loss
@@ -54,8 +52,7 @@ class TrainStep {
                                       const std::vector<std::vector<Item>>& micro_batches,
                                       const StepReport& report) const;
 
-  Classifier& model_;
-  const EncodedSet& set_;
+  const Objective& objective_;
   std::vector<Parameter> parameters_;
   std::vector<Tensor> tensors_;
   backend::ShardPool& pool_;

@@ -118,7 +118,7 @@ void Trainer::log_step(const StepReport& report) {
 void Trainer::evaluate_now() {
   for (size_t i = 0; i < parts_.dev.size(); ++i) {
     const auto& [split, set] = parts_.dev[i];
-    const Evaluation e = evaluate(parts_.model, set, parts_.task, parts_.pool, parts_.evaluate);
+    const Evaluation e = parts_.evaluate(set);
     log::info(
         fmt::format("step {}/{}  {}{}", state_.step, length_.total_steps, split, metrics_text(e)));
     events_->write({{"event", "eval"},

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,7 +43,6 @@ struct RunState {
 
 /// What a trainer works with; all of it outlives the trainer.
 struct TrainerParts {
-  Classifier& model;
   std::vector<NamedTensor> trained;
   TrainStep& step;
   Optimizer& optimizer;
@@ -50,9 +50,7 @@ struct TrainerParts {
   Sampler& sampler;  ///< of micro-batches
   std::vector<std::pair<std::string, EncodedSet>>
       dev;  ///< the first decides what is best; may be empty
-  const TaskInfo& task;
-  backend::ShardPool& pool;
-  EvaluateOptions evaluate;
+  std::function<Evaluation(const EncodedSet&)> evaluate;
   Json config;
   std::string fingerprint;
   Json data_hashes;  ///< of every split, by name

@@ -50,7 +50,7 @@ std::shared_ptr<Classifier> roberta_base() {
                                 {"layer_norm_eps", 1e-5},
                                 {"hidden_act", "gelu"}},
                            "RoBERTa-base");
-  return family_of(config).make(config, {});
+  return family_of(config).classifier(config, {});
 }
 
 /// Numbers that get gradients, the head's not counted.

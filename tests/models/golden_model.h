@@ -96,6 +96,89 @@ inline Tensors by_name(const Trained& trained, const std::vector<Tensor>& of_par
   return named;
 }
 
+/// Compares gradients and ten steps of what is trained with a golden's; its names map through
+/// `rename`.
+class GoldenTraining {
+ public:
+  using Rename = std::function<std::string(std::string)>;
+
+  GoldenTraining(const Objective& objective, const Trained& trained, const Tensors& want,
+                 Rename rename)
+      : trained_(trained),
+        want_(want),
+        rename_(rename ? std::move(rename) : [](std::string name) { return name; }),
+        items_(items_until(objective.set().size())),
+        pool_(1),
+        step_(objective, parameters_of(trained), pool_, {.clip = 1.0, .training = false}) {}
+
+  void check() {
+    check_gradients();
+    check_steps();
+  }
+
+ private:
+  void check_gradients() {
+    std::vector<Tensor> gradients;
+    const StepReport report = step_.gradients(0, {items_}, gradients);
+    check_close("the step's loss", at::scalar_tensor(report.loss, at::kDouble), want_.at("loss"),
+                output_tolerance);
+    const Tensors got = by_name(trained_, gradients);
+    double largest = 0;
+    for (const auto& [name, gradient] : got)
+      largest = std::max(largest, gradient.abs().max().item<double>());
+    for (const auto& [name, gradient] : got) {
+      const std::string golden_name = "grad/" + rename_(name);
+      INFO(golden_name);
+      REQUIRE(want_.count(golden_name) == 1);
+      // True value 0 (softmax does not feel a constant): rounding, so of the model's own size.
+      const bool is_rounding = name.ends_with("attention.self.key.bias");
+      // MTLoRA's cores: sums over all tokens of products that nearly cancel; the kernels' order of
+      // summation takes one of them to 1.05e-5.
+      const bool is_core = name.ends_with(".C") || name.ends_with(".D");
+      check_close(golden_name, gradient, want_.at(golden_name),
+                  is_core ? 2 * output_tolerance : output_tolerance,
+                  is_rounding ? std::optional(largest) : std::nullopt);
+    }
+    const auto count = std::count_if(want_.begin(), want_.end(),
+                                     [](const auto& t) { return t.first.starts_with("grad/"); });
+    CHECK(static_cast<int64_t>(got.size()) == count);
+  }
+
+  void check_steps() {
+    const auto optimizer = make_optimizer({"adamw", Json{{"lr", 1e-3}, {"weight_decay", 0.1}}},
+                                          parameters_of(trained_));
+    const int64_t count = want_.at("train.losses").size(0);
+    REQUIRE(count == 10);
+    const Schedule schedule({.name = "linear", .warmup_steps = 1}, count);
+    std::vector<double> losses, norms, rates;
+    for (int64_t i = 0; i < count; ++i) {
+      const double factor = schedule.factor(i);
+      const StepReport report = step_.run(i, {items_}, *optimizer, factor);
+      losses.push_back(report.loss);
+      norms.push_back(report.gradient_norm);
+      rates.push_back(optimizer->lr() * factor);
+    }
+    check_close("train.rates", at::tensor(rates), want_.at("train.rates"), 1e-6);
+    check_close("train.losses", at::tensor(losses), want_.at("train.losses"), training_tolerance);
+    check_close("train.norms", at::tensor(norms), want_.at("train.norms"), training_tolerance);
+    size_t compared = 0;
+    for (const NamedTensor& t : trained_.tensors) {
+      const auto found = want_.find("final/" + rename_(t.name));
+      if (found == want_.end()) continue;
+      check_close(found->first, t.tensor, found->second, training_tolerance);
+      ++compared;
+    }
+    CHECK(compared >= 4);
+  }
+
+  const Trained& trained_;
+  const Tensors& want_;
+  Rename rename_;
+  std::vector<Item> items_;
+  backend::ShardPool pool_;
+  TrainStep step_;
+};
+
 class GoldenModel {
  public:
   explicit GoldenModel(const std::string& name, const AdapterOptions& adapter = full())
@@ -126,11 +209,8 @@ class GoldenModel {
   void check_training(const Tensors& want,
                       const std::function<std::string(std::string)>& rename = {}) {
     check_outputs(want);
-    backend::ShardPool pool(1);
-    TrainStep step(model(), set_, parameters_of(trained_), pool,
-                   {.collate = collate_options(), .clip = 1.0, .training = false});
-    check_gradients(step, want, rename);
-    check_steps(step, want, rename);
+    const LabelObjective objective(model(), set_, collate_options(), 0);
+    GoldenTraining(objective, trained_, want, rename).check();
   }
 
   void check_outputs(const Tensors& want) {
@@ -144,62 +224,6 @@ class GoldenModel {
   }
 
  private:
-  using Rename = std::function<std::string(std::string)>;
-
-  void check_gradients(TrainStep& step, const Tensors& want, const Rename& rename) {
-    std::vector<Tensor> gradients;
-    const StepReport report = step.gradients(0, {items_until(set_.size())}, gradients);
-    check_close("the step's loss", at::scalar_tensor(report.loss, at::kDouble), want.at("loss"),
-                output_tolerance);
-    const Tensors got = by_name(trained_, gradients);
-    double largest = 0;
-    for (const auto& [name, gradient] : got)
-      largest = std::max(largest, gradient.abs().max().item<double>());
-    for (const auto& [name, gradient] : got) {
-      const std::string golden_name = "grad/" + (rename ? rename(name) : name);
-      INFO(golden_name);
-      REQUIRE(want.count(golden_name) == 1);
-      // True value 0 (softmax does not feel a constant): rounding, so of the model's own size.
-      const bool is_rounding = name.ends_with("attention.self.key.bias");
-      // MTLoRA's cores: sums over all tokens of products that nearly cancel; the kernels' order of
-      // summation takes one of them to 1.05e-5.
-      const bool is_core = name.ends_with(".C") || name.ends_with(".D");
-      check_close(golden_name, gradient, want.at(golden_name),
-                  is_core ? 2 * output_tolerance : output_tolerance,
-                  is_rounding ? std::optional(largest) : std::nullopt);
-    }
-    const auto count = std::count_if(want.begin(), want.end(),
-                                     [](const auto& t) { return t.first.starts_with("grad/"); });
-    CHECK(static_cast<int64_t>(got.size()) == count);
-  }
-
-  void check_steps(TrainStep& step, const Tensors& want, const Rename& rename) {
-    const auto optimizer = make_optimizer({"adamw", Json{{"lr", 1e-3}, {"weight_decay", 0.1}}},
-                                          parameters_of(trained_));
-    const int64_t count = want.at("train.losses").size(0);
-    REQUIRE(count == 10);
-    const Schedule schedule({.name = "linear", .warmup_steps = 1}, count);
-    std::vector<double> losses, norms, rates;
-    for (int64_t i = 0; i < count; ++i) {
-      const double factor = schedule.factor(i);
-      const StepReport report = step.run(i, {items_until(set_.size())}, *optimizer, factor);
-      losses.push_back(report.loss);
-      norms.push_back(report.gradient_norm);
-      rates.push_back(optimizer->lr() * factor);
-    }
-    check_close("train.rates", at::tensor(rates), want.at("train.rates"), 1e-6);
-    check_close("train.losses", at::tensor(losses), want.at("train.losses"), training_tolerance);
-    check_close("train.norms", at::tensor(norms), want.at("train.norms"), training_tolerance);
-    size_t compared = 0;
-    for (const NamedTensor& t : trained_.tensors) {
-      const auto found = want.find("final/" + (rename ? rename(t.name) : t.name));
-      if (found == want.end()) continue;
-      check_close(found->first, t.tensor, found->second, training_tolerance);
-      ++compared;
-    }
-    CHECK(compared >= 4);
-  }
-
   Tensors golden_;
   LoadedClassifier loaded_;
   EncodedSet set_;

@@ -30,7 +30,7 @@ struct Texts {
   size_t invalid = 0;
 };
 
-// As `read_texts` of scripts/golden/tokenizers.py.
+// As `read_texts` of scripts/golden/token_ids.py.
 Texts read_texts(const std::filesystem::path& file) {
   Texts result;
   for (const std::string& line : split(read_file(file), '\n', true)) {

@@ -59,8 +59,8 @@ struct Training {
   Result run(const std::vector<std::vector<Item>>& micro_batches, int threads = 1,
              int64_t step = 0) {
     backend::ShardPool pool(threads);
-    StepOptions options{.collate = {.is_regression = is_regression}, .seed = 11};
-    TrainStep train(*loaded.model, set, parameters_of(trained), pool, options);
+    const LabelObjective objective(*loaded.model, set, {.is_regression = is_regression}, 0);
+    TrainStep train(objective, parameters_of(trained), pool, {.seed = 11});
     Result result;
     result.report = train.gradients(step, micro_batches, result.gradients);
     return result;
@@ -187,8 +187,8 @@ TEST_CASE("filler tokens change nothing", "[train]") {
 TEST_CASE("label smoothing is torch's", "[train]") {
   Training training;
   backend::ShardPool pool(2);
-  TrainStep step(*training.loaded.model, training.set, parameters_of(training.trained), pool,
-                 {.collate = {}, .label_smoothing = 0.1, .training = false});
+  const LabelObjective objective(*training.loaded.model, training.set, {}, 0.1);
+  TrainStep step(objective, parameters_of(training.trained), pool, {.training = false});
   std::vector<Tensor> gradients;
   const StepReport report = step.gradients(0, {items_until(8)}, gradients);
   const torch::NoGradGuard no_grad;
@@ -213,8 +213,8 @@ TEST_CASE("the gradients are clipped to the norm asked for", "[train]") {
   } optimizer;
   Training training;
   backend::ShardPool pool(1);
-  TrainStep step(*training.loaded.model, training.set, parameters_of(training.trained), pool,
-                 {.collate = {}, .clip = clip});
+  const LabelObjective objective(*training.loaded.model, training.set, {}, 0);
+  TrainStep step(objective, parameters_of(training.trained), pool, {.clip = clip});
   const StepReport report = step.run(0, {items_until(8)}, optimizer, 1.0);
   REQUIRE(report.gradient_norm > 0.01);
   REQUIRE(report.gradient_norm < 1000);
@@ -233,7 +233,8 @@ TEST_CASE("a loss that is no number stops the run before anything moves", "[trai
   for (const Parameter& p : parameters) before.push_back(p.tensor.detach().clone());
   const auto optimizer = make_optimizer({"adamw", Json::object()}, parameters);
   backend::ShardPool pool(2);
-  TrainStep step(*training.loaded.model, training.set, parameters, pool, {});
+  const LabelObjective objective(*training.loaded.model, training.set, {}, 0);
+  TrainStep step(objective, parameters, pool, {});
   const std::vector<std::vector<Item>> micro_batches{{{6, 0}, {2, 1}}, {{4, 2}}};
   CHECK_THROWS_WITH(step.run(41, micro_batches, *optimizer, 1.0),
                     Catch::Matchers::Contains("step 42") && Catch::Matchers::Contains("2, 4, 6"));

@@ -1,7 +1,7 @@
 """What Hugging Face `tokenizers` makes of every text of the GLUE files in ../shared, and of hard texts.
 
 Only hashes of real texts are written. Run from the repository's root, with ../shared beside it:
-    python scripts/golden/tokenizers.py
+    python scripts/golden/token_ids.py
 It writes
   tests/golden/tokenizers/glue.json         hashes of ids, see `read_texts` for how files are read
   tests/golden/tokenizers/code_points.json  hashes over all code points: classes, lower case, NFD
@@ -10,17 +10,13 @@ It writes
 """
 
 import json
-import sys
 import zlib
 from pathlib import Path
 
-# This file is named like a package that it needs.
-sys.path = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
-
-import numpy  # noqa: E402
-import tokenizers  # noqa: E402
-import transformers  # noqa: E402
-from tokenizers import normalizers, pre_tokenizers, trainers  # noqa: E402
+import numpy
+import tokenizers
+import transformers
+from tokenizers import normalizers, pre_tokenizers, trainers
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"

@@ -1,0 +1,32 @@
+// Prompts in, token ids out: runs a language model for the searches of lib/decoding.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "lib/backend/shards.h"
+#include "lib/decoding/search.h"
+#include "lib/models/language_model.h"
+
+namespace mtlora {
+
+struct GeneratePlan {
+  DecodingOptions decoding;
+  EndTokens end;
+  int64_t batch_size = 8;  ///< prompts decoded together by one thread
+};
+
+/// Called when a prompt is answered, from any thread but one at a time: its index and ids.
+using Answered = std::function<void(size_t prompt, const std::vector<int32_t>& ids)>;
+
+/// The generated ids of each prompt [prompt tokens], without the prompt and the end token. Prompts
+/// of like length are decoded together; which ones depends on the prompts and the plan alone, so
+/// the same call gives the same ids. Throws Error where a prompt is empty, or longer than the model
+/// allows beside max_new_tokens.
+std::vector<std::vector<int32_t>> generate(LanguageModel& model,
+                                           const std::vector<std::vector<int32_t>>& prompts,
+                                           const GeneratePlan& plan, backend::ShardPool& pool,
+                                           const Answered& answered = {});
+
+}  // namespace mtlora

@@ -1,0 +1,90 @@
+#include "lib/nn/token_loss.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/backend/ops.h"
+
+namespace mtlora {
+namespace {
+
+using torch::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::tensor_list;
+
+// Logits held at once, in numbers: 16 MiB of fp32.
+constexpr int64_t kLogitsAtOnce = int64_t{4} << 20;
+
+// The loss of a few rows, and d loss / d logits in place of the logits.
+double loss_and_slope(Tensor& logits, const Tensor& targets, double smoothing) {
+  const Tensor log_p = at::log_softmax(logits, -1);
+  const auto vocab = static_cast<double>(logits.size(1));
+  const Tensor column = targets.unsqueeze(1);
+  double loss = -(1 - smoothing) * log_p.gather(1, column).sum(at::kDouble).item<double>();
+  if (smoothing > 0) loss -= smoothing / vocab * log_p.sum(at::kDouble).item<double>();
+  logits = log_p.exp_();  // log_p is not needed any more
+  if (smoothing > 0) logits.sub_(smoothing / vocab);
+  logits.scatter_add_(1, column, at::full_like(column, -(1 - smoothing), logits.options()));
+  return loss;
+}
+
+struct Slopes {
+  double loss = 0;
+  Tensor hidden, weight;  // undefined where not asked for
+};
+
+Slopes in_chunks(const Tensor& hidden, const backend::Weight& head, const Tensor& targets,
+                 double smoothing, bool of_hidden, bool of_weight) {
+  Slopes out;
+  if (of_hidden) out.hidden = at::empty_like(hidden);
+  if (of_weight) out.weight = at::zeros(head.tensor().sizes(), at::kFloat);
+  const int64_t rows = std::max<int64_t>(1, kLogitsAtOnce / head.tensor().size(0));
+  for (int64_t begin = 0; begin < hidden.size(0); begin += rows) {
+    const int64_t count = std::min(rows, hidden.size(0) - begin);
+    const torch::AutoGradMode graph(of_hidden || of_weight);
+    const Tensor x = hidden.narrow(0, begin, count).detach().set_requires_grad(of_hidden);
+    const Tensor logits = backend::linear(x, head, {});
+    const torch::NoGradGuard no_grad;
+    Tensor slope = logits.detach().to(at::kFloat);
+    out.loss += loss_and_slope(slope, targets.narrow(0, begin, count), smoothing);
+    if (!of_hidden && !of_weight) continue;
+    std::vector<Tensor> inputs;
+    if (of_hidden) inputs.push_back(x);
+    if (of_weight) inputs.push_back(head.tensor());
+    const auto slopes = torch::autograd::grad({logits}, inputs, {slope.to(logits.scalar_type())});
+    if (of_hidden) out.hidden.narrow(0, begin, count).copy_(slopes.front());
+    if (of_weight) out.weight.add_(slopes.back());
+  }
+  return out;
+}
+
+// What is kept between forward and backward is the gradient itself, for an outer gradient of one.
+struct TokenLoss : torch::autograd::Function<TokenLoss> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& hidden, const Tensor& weight,
+                        const backend::Weight& head, const Tensor& targets, double smoothing) {
+    const bool of_weight = weight.requires_grad();
+    Slopes slopes = in_chunks(hidden, head, targets, smoothing, hidden.requires_grad(), of_weight);
+    ctx->save_for_backward({slopes.hidden, slopes.weight});
+    return at::scalar_tensor(slopes.loss, at::kFloat);
+  }
+  static tensor_list backward(AutogradContext* ctx, const tensor_list& outer) {
+    const auto saved = ctx->get_saved_variables();
+    const auto scaled = [&](const Tensor& slope) {
+      return slope.defined() ? slope * outer[0].to(slope.scalar_type()) : Tensor();
+    };
+    return {scaled(saved[0]), scaled(saved[1]), {}, {}, {}};
+  }
+};
+
+}  // namespace
+
+Tensor token_loss(const Tensor& hidden, const backend::Weight& head, const Tensor& targets,
+                  double label_smoothing) {
+  if (!torch::GradMode::is_enabled()) {
+    const Slopes slopes = in_chunks(hidden, head, targets, label_smoothing, false, false);
+    return at::scalar_tensor(slopes.loss, at::kFloat);
+  }
+  return TokenLoss::apply(hidden, head.tensor(), head, targets, label_smoothing);
+}
+
+}  // namespace mtlora

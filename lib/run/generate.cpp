@@ -1,0 +1,95 @@
+// generate: contexts in, one JSON line a context out, in order.
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <map>
+
+#include "lib/core/error.h"
+#include "lib/run/open_source.h"
+#include "lib/run/writing.h"
+#include "lib/text/unicode.h"
+
+namespace mtlora {
+namespace {
+
+// Contexts that are answered together at most; a stream is answered as far as it has come.
+constexpr size_t kContextsAtOnce = 256;
+
+std::string context_of(const std::string& line, const std::string& where, bool is_json) {
+  if (!is_json) return line;
+  const Json json = parse_json(line, where);
+  if (!json.is_object() || !json.contains("prompt") || !json["prompt"].is_string())
+    fail("{}: expected an object with a string \"prompt\"", where);
+  return json["prompt"].get<std::string>();
+}
+
+// Prints what is written in the order of the contexts, as soon as that allows.
+class InOrder {
+ public:
+  void operator()(size_t i, const std::string& text) {
+    waiting_.emplace(i, text);
+    for (auto at = waiting_.find(next_); at != waiting_.end(); at = waiting_.find(++next_)) {
+      fmt::print("{}\n", Json{{"text", at->second}}.dump());
+      waiting_.erase(at);
+    }
+    std::fflush(stdout);
+  }
+
+ private:
+  std::map<size_t, std::string> waiting_;
+  size_t next_ = 0;
+};
+
+void answer(const Session& s, std::vector<std::string>& contexts) {
+  if (contexts.empty()) return;
+  InOrder print;
+  write_texts(s, contexts, [&](size_t i, const std::string& text) { print(i, text); });
+  contexts.clear();
+}
+
+void answer_split(const Session& s, const std::string& split) {
+  std::vector<std::string> contexts;
+  for (const Prompt& prompt : s.text_task->load(split).prompts) contexts.push_back(prompt.context);
+  answer(s, contexts);
+}
+
+void answer_lines(const Session& s, std::istream& in, const std::string& name, bool is_json) {
+  std::vector<std::string> contexts;
+  size_t number = 0;
+  for (std::string line; std::getline(in, line);) {
+    const std::string where = fmt::format("{}:{}", name, ++number);
+    if (line.ends_with('\r')) line.pop_back();
+    if (invalid_utf8(line)) fail("{}: is not valid UTF-8", where);
+    contexts.push_back(context_of(line, where, is_json));
+    if (contexts.size() == kContextsAtOnce || in.rdbuf()->in_avail() <= 0) answer(s, contexts);
+  }
+  if (in.bad()) fail("{}: cannot be read", name);
+  answer(s, contexts);
+}
+
+}  // namespace
+
+void generate(const GenerateRequest& request) {
+  std::ios::sync_with_stdio(false);  // so that what has come of stdin can be seen
+  Session s = open_source(request.source);
+  if (!s.text_task) fail("generate: the task {} asks for labels; use predict", s.task->info().name);
+  if (!request.split.empty()) {
+    if (!request.input.empty()) fail("--input and --split: only one of them");
+    answer_split(s, request.split);
+    return;
+  }
+  const std::string input = request.input.empty() ? "-" : request.input;
+  if (input == "-") {
+    answer_lines(s, std::cin, "stdin", false);
+    return;
+  }
+  std::ifstream file(input);
+  if (!file || std::filesystem::is_directory(input))
+    fail("--input {}: is no file that can be read", input);
+  answer_lines(s, file, input, input.ends_with(".jsonl"));
+}
+
+}  // namespace mtlora

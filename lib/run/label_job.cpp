@@ -1,0 +1,47 @@
+// Labelling texts: loss and metrics of the labels.
+
+#include "lib/core/error.h"
+#include "lib/run/job.h"
+
+namespace mtlora {
+namespace {
+
+class LabelJob final : public Job {
+ public:
+  explicit LabelJob(Session& session) : s_(session) {}
+
+  std::vector<std::string> splits() const override { return s_.task->splits(); }
+  SplitSet load(const std::string& split) override {
+    const Dataset data = s_.task->load(split);
+    if (!data.labelled()) fail("the split {} has examples without a label", split);
+    return {s_.encoded(data), data.hash};
+  }
+  std::unique_ptr<Objective> objective(const EncodedSet& set) override {
+    return std::make_unique<LabelObjective>(*s_.classifier, set, s_.collate(),
+                                            s_.options.train.label_smoothing);
+  }
+  Evaluation evaluate(const EncodedSet& set) override {
+    return mtlora::evaluate(*s_.classifier, set, s_.task->info(), *s_.pool, s_.evaluate());
+  }
+  std::vector<std::string> metrics() const override { return s_.task->info().metrics; }
+  std::string main_metric() const override { return s_.task->info().main_metric; }
+
+ private:
+  Session& s_;
+};
+
+}  // namespace
+
+Json Job::finish(const std::filesystem::path&) {
+  return nullptr;
+}
+
+std::unique_ptr<Job> make_label_job(Session& session) {
+  return std::make_unique<LabelJob>(session);
+}
+
+std::unique_ptr<Job> make_job(Session& session) {
+  return session.task ? make_label_job(session) : make_text_job(session);
+}
+
+}  // namespace mtlora

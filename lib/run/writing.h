@@ -1,0 +1,26 @@
+// Writing texts with a language model: contexts in, texts out, as the task's outputs are made.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "lib/generate/generate.h"
+#include "lib/run/session.h"
+
+namespace mtlora {
+
+/// What the session's options and tokenizer ask of generate(): text ends at the end token, and at
+/// two line breaks where the tokenizer has a token for them (GPT-2's 628).
+GeneratePlan generate_plan(const Session& session);
+
+/// Called when a context is answered, one at a time, in any order.
+using Written = std::function<void(size_t context, const std::string& text)>;
+
+/// The text written for each context, in order: cut at the end of text and at two line breaks, and
+/// stripped (gpt2_decode.py of microsoft/LoRA). Warns of contexts that were cut to fit.
+std::vector<std::string> write_texts(const Session& session,
+                                     const std::vector<std::string>& contexts,
+                                     const Written& written = {});
+
+}  // namespace mtlora

@@ -1,0 +1,17 @@
+// How good the texts are that a language model writes for a split.
+#pragma once
+
+#include <filesystem>
+
+#include "lib/run/session.h"
+
+namespace mtlora {
+
+/// {"metrics": {"all": {"bleu": {"score": …}, …}, "seen": …}, "examples", "missing_reference", …}:
+/// the scores of the task's preset for the texts written for the split's prompts, of all and of
+/// each group; "loss" too where the split has texts to learn from. Where `folder` is given, the
+/// texts are written to its <split>.outputs.txt, one a line.
+Json score_split(const Session& session, const std::string& split,
+                 const std::filesystem::path& folder);
+
+}  // namespace mtlora

@@ -1,0 +1,29 @@
+#include "lib/train/objective.h"
+
+#include "lib/nn/loss.h"
+#include "lib/nn/token_loss.h"
+
+namespace mtlora {
+
+Batch LabelObjective::collate(const std::vector<Item>& items) const {
+  return mtlora::collate(set_, items, collate_);
+}
+
+Tensor LabelObjective::loss(const Batch& batch, const Pass& pass) const {
+  const Tensor logits = model_.logits(batch, pass);
+  return collate_.is_regression ? regression_loss(logits, batch.labels)
+                                : classification_loss(logits, batch.labels, smoothing_);
+}
+
+Batch TextObjective::collate(const std::vector<Item>& items) const {
+  return collate_text(set_, items);
+}
+
+Tensor TextObjective::loss(const Batch& batch, const Pass& pass) const {
+  AttendWithin attend(batch.packing);
+  const Tensor hidden = model_.hidden(batch.ids, batch.positions, attend, pass);
+  return token_loss(hidden.index_select(0, batch.targets), model_.head_weight(), batch.labels,
+                    smoothing_);
+}
+
+}  // namespace mtlora

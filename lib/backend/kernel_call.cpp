@@ -2,6 +2,7 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -12,19 +13,20 @@ namespace {
 
 /// What a node keeps besides tensors.
 struct Kept : torch::CustomClassHolder {
-  decltype(Computed::backward) backward;
+  decltype(ComputedTogether::backward) backward;
   std::vector<int64_t> places;  // of the node's inputs among those of the operation
   size_t inputs = 0;            // of the operation
 };
 
 struct Operation : torch::autograd::Function<Operation> {
   // The node's inputs are only those that require a gradient.
-  static Tensor forward(torch::autograd::AutogradContext* context, at::TensorList,
-                        const Computed& computed, const c10::intrusive_ptr<Kept>& kept) {
+  static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context,
+                                                at::TensorList, const ComputedTogether& computed,
+                                                const c10::intrusive_ptr<Kept>& kept) {
     context->save_for_backward(computed.saved);
     context->set_materialize_grads(false);
     context->saved_data["kept"] = c10::IValue::make_capsule(kept);
-    return computed.output;
+    return computed.outputs;
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
@@ -33,11 +35,15 @@ struct Operation : torch::autograd::Function<Operation> {
     const auto kept =
         c10::static_intrusive_pointer_cast<Kept>(context->saved_data["kept"].toCapsule());
     torch::autograd::variable_list result(kept->places.size() + 2);
-    if (!gradients[0].defined()) return result;
+    std::vector<Tensor> given;
+    for (const Tensor& gradient : gradients)
+      given.push_back(gradient.defined() ? row_major(gradient) : gradient);
+    if (std::none_of(given.begin(), given.end(), [](const Tensor& g) { return g.defined(); }))
+      return result;
     Needs needs(kept->inputs, false);
     for (size_t i = 0; i < kept->places.size(); ++i)
       needs[static_cast<size_t>(kept->places[i])] = context->needs_input_grad(i);
-    auto all = kept->backward(row_major(gradients[0]), context->get_saved_variables(), needs);
+    auto all = kept->backward(given, context->get_saved_variables(), needs);
     for (size_t i = 0; i < kept->places.size(); ++i)
       result[i] = std::move(all[static_cast<size_t>(kept->places[i])]);
     return result;
@@ -74,7 +80,7 @@ bool wants_gradient(const std::vector<Tensor>& inputs) {
   return false;
 }
 
-Tensor differentiable(const std::vector<Tensor>& inputs, Computed computed) {
+std::vector<Tensor> differentiable(const std::vector<Tensor>& inputs, ComputedTogether computed) {
   auto kept = c10::make_intrusive<Kept>();
   kept->backward = std::move(computed.backward);
   kept->inputs = inputs.size();
@@ -86,6 +92,15 @@ Tensor differentiable(const std::vector<Tensor>& inputs, Computed computed) {
     }
   const at::TensorList list(wanted);
   return Operation::apply(list, computed, kept);
+}
+
+Tensor differentiable(const std::vector<Tensor>& inputs, Computed computed) {
+  auto backward = [one = std::move(computed.backward)](
+                      const std::vector<Tensor>& gradients, const std::vector<Tensor>& saved,
+                      const Needs& needs) { return one(gradients[0], saved, needs); };
+  return differentiable(
+      inputs, ComputedTogether{
+                  {std::move(computed.output)}, std::move(computed.saved), std::move(backward)})[0];
 }
 
 }  // namespace mtlora::backend

@@ -74,4 +74,15 @@ struct Computed {
 /// The output as the result of `inputs` in the graph. Call only where wants_gradient(inputs).
 Tensor differentiable(const std::vector<Tensor>& inputs, Computed computed);
 
+/// The same with several outputs of one shape. A gradient that is not wanted of backward is
+/// undefined; outputs may be among what is saved.
+struct ComputedTogether {
+  std::vector<Tensor> outputs, saved;
+  std::function<std::vector<Tensor>(const std::vector<Tensor>& gradients,
+                                    const std::vector<Tensor>& saved, const Needs& needs)>
+      backward;
+};
+
+std::vector<Tensor> differentiable(const std::vector<Tensor>& inputs, ComputedTogether computed);
+
 }  // namespace mtlora::backend

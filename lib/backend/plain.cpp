@@ -22,9 +22,7 @@ Tensor dropout_mask(const Dropout& dropout, int64_t channels) {
 }
 
 namespace plain {
-namespace {
 
-/// bf16 is computed in fp32, like in the kernels; fp32 and double stay.
 Tensor widened(const Tensor& x) {
   return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
 }
@@ -33,31 +31,32 @@ bool drops(const Dropout& dropout) {
   return dropout.p > 0 && dropout.rows.defined();
 }
 
-/// The masks of all heads, [heads, queries, keys].
-Tensor attention_mask(const Dropout& dropout, const AttentionShape& shape, const Tensor& rows,
-                      int64_t keys) {
-  std::vector<Tensor> heads;
-  for (int64_t h = 0; h < shape.heads; ++h)
-    heads.push_back(dropout_mask({dropout.p, head_key(dropout.key, h), rows}, keys));
-  return at::stack(heads);
+Dropout narrowed(const Dropout& dropout, int64_t begin, int64_t count) {
+  if (!drops(dropout)) return {};
+  return {dropout.p, dropout.key, dropout.rows.narrow(0, begin, count)};
 }
 
-/// One sequence: q [queries, width], k and v [keys, width]; `rows` are those of the queries.
+Tensor attention_mask(const Dropout& dropout, int64_t heads, int64_t keys) {
+  std::vector<Tensor> masks;
+  for (int64_t h = 0; h < heads; ++h)
+    masks.push_back(dropout_mask({dropout.p, head_key(dropout.key, h), dropout.rows}, keys));
+  return at::stack(masks);
+}
+
+namespace {
+
+/// One sequence: q [queries, width], k and v [keys, width].
 Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionShape& shape,
-              const Dropout& dropout, const Tensor& rows) {
+              const Dropout& dropout) {
   const auto by_head = [&](const Tensor& x) {
     return widened(x).reshape({x.size(0), shape.heads, -1}).transpose(0, 1);
   };
   const Tensor scores = at::matmul(by_head(q), by_head(k).transpose(1, 2)) * shape.scale;
   Tensor probabilities = at::softmax(scores, -1);
   if (drops(dropout))
-    probabilities = probabilities * attention_mask(dropout, shape, rows, k.size(0));
+    probabilities = probabilities * attention_mask(dropout, shape.heads, k.size(0));
   const Tensor out = at::matmul(probabilities, by_head(v));  // [heads, queries, head]
   return out.transpose(0, 1).reshape(q.sizes()).to(q.scalar_type());
-}
-
-Tensor rows_of(const Dropout& dropout, int64_t begin, int64_t count) {
-  return drops(dropout) ? dropout.rows.narrow(0, begin, count) : Tensor();
 }
 
 }  // namespace
@@ -69,8 +68,7 @@ Tensor self_attention(const Tensor& qkv, const Packing& packing, const Attention
   for (size_t i = 0; i + 1 < offsets.size(); ++i) {
     const int64_t begin = offsets[i], count = offsets[i + 1] - begin;
     const auto parts = qkv.narrow(0, begin, count).chunk(3, 1);
-    outputs.push_back(
-        attend(parts[0], parts[1], parts[2], shape, dropout, rows_of(dropout, begin, count)));
+    outputs.push_back(attend(parts[0], parts[1], parts[2], shape, narrowed(dropout, begin, count)));
   }
   const int64_t filler = qkv.size(0) - offsets.back();
   outputs.push_back(at::zeros({filler, qkv.size(1) / 3}, qkv.options()));
@@ -86,7 +84,7 @@ Tensor pooled_attention(const Tensor& q, const Tensor& kv, const Packing& packin
     const int64_t count = offsets[static_cast<size_t>(i) + 1] - begin;
     const auto parts = kv.narrow(0, begin, count).chunk(2, 1);
     outputs.push_back(
-        attend(q.narrow(0, i, 1), parts[0], parts[1], shape, dropout, rows_of(dropout, i, 1)));
+        attend(q.narrow(0, i, 1), parts[0], parts[1], shape, narrowed(dropout, i, 1)));
   }
   return at::cat(outputs);
 }

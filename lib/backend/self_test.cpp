@@ -2,6 +2,7 @@
 // they are trusted.
 #include <torch/csrc/autograd/autograd.h>
 
+#include "lib/backend/decoder_ops.h"
 #include "lib/backend/kernel_call.h"
 #include "lib/backend/plain.h"
 #include "lib/core/log.h"
@@ -54,12 +55,43 @@ std::vector<Tensor> results(const Case& c) {
   return {y.detach(), torch::autograd::grad({loss}, {x})[0]};
 }
 
+/// What three rows of two prompts, one step ago and now, attend to with one key/value head of 16.
+Tensor decoded(const Tensor& q, const Case& c) {
+  const std::vector<int32_t> prompt_of_row{0, 1, 1}, ancestry{0, 2, 1, 0, 1, 2};
+  const Tensor tokens = c.x.narrow(1, 64, 32);
+  return decode_attention(q.narrow(0, 0, 3),
+                          {tokens, c.packing.offsets, prompt_of_row.data(),
+                           tokens.narrow(0, 0, 6).reshape({2, 3, 32}), ancestry.data(), 2, 2},
+                          {4, 1, 0.25});
+}
+
+/// The same of the operations of decoders.
+std::vector<Tensor> decoder_results(const Case& c) {
+  at::AutoGradMode graph(true);
+  const CausalShape shape{4, 1, 0.25};
+  const Tensor x = c.x.detach().clone().requires_grad_(), gamma = numbers({64}, 10);
+  const Tensor turned =
+      rotate(x, at::arange(21), {numbers({21, 8}, 11), numbers({21, 8}, 12)}, shape);
+  const Tensor a = causal_attention(turned, c.packing, shape, c.dropout);  // [tokens, 64]
+  const Normed first = add_rms_norm(a, x.narrow(1, 0, 64), gamma, 1e-5, c.dropout);
+  const Normed second = add_layer_norm(swiglu(first.normed), gelu_tanh(a.narrow(1, 0, 32)),
+                                       c.affine, c.dropout);  // [tokens, 32]
+  const Tensor y = at::cat({second.normed, second.sum, rms_norm(first.sum, gamma, 1e-5)}, 1);
+  const Tensor loss = (y * numbers({21, 128}, 13).to(y.scalar_type())).sum();
+  return {y.detach(), decoded(a.detach(), c), torch::autograd::grad({loss}, {x})[0]};
+}
+
 bool agree(at::ScalarType type, double tolerance) {
   const Case c = small_case(type);
+  const auto all = [&] {
+    std::vector<Tensor> list = results(c);
+    for (const Tensor& x : decoder_results(c)) list.push_back(x);
+    return list;
+  };
   const Path before = path();
-  const auto fast_results = results(c);
+  const auto fast_results = all();
   use_path(Path::plain);
-  const auto plain_results = results(c);
+  const auto plain_results = all();
   use_path(before);
   for (size_t i = 0; i < fast_results.size(); ++i) {
     const Tensor want = plain_results[i].to(at::kFloat);

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "lib/core/error.h"
+#include "lib/weights/gguf.h"
 #include "lib/weights/safetensors.h"
 #include "lib/weights/sharded.h"
 #include "lib/weights/torch_pickle.h"
@@ -33,9 +34,11 @@ std::unique_ptr<WeightFile> open_file(const fs::path& file) {
   if (begin.starts_with("version https://git-lfs"))
     fail("{}: is only a Git LFS pointer; fetch the file itself with `git lfs pull`", file.string());
   if (begin.starts_with("PK\x03\x04") || begin.starts_with("\x80\x02")) return open_torch(file);
+  if (begin.starts_with("GGUF")) return open_gguf(file);
   if (name.ends_with(".safetensors") || (begin.size() > 8 && begin[8] == '{'))
     return open_safetensors(file);
-  fail("{}: is neither a safetensors file nor a zip file of torch.save", file.string());
+  fail("{}: is neither a safetensors file, nor a zip file of torch.save, nor a GGUF file",
+       file.string());
 }
 
 // Files of weights that lie there, but under a name or in a format that is not looked for.

@@ -58,9 +58,9 @@ class WeightFile {
   std::unordered_map<std::string, size_t> index_;
 };
 
-/// Opens a file by what it begins with, or a Hugging Face folder: its model.safetensors or
-/// pytorch_model.bin, or the index of several of either. Throws Error; where there is nothing, it
-/// says what was looked for and where to get it.
+/// Opens a file by what it begins with (safetensors, torch.save, GGUF), or a Hugging Face folder:
+/// its model.safetensors or pytorch_model.bin, or the index of several of either. Throws Error;
+/// where there is nothing, it says what was looked for and where to get it.
 std::unique_ptr<WeightFile> open_weights(const std::filesystem::path& folder_or_file);
 
 }  // namespace mtlora

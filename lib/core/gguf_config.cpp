@@ -1,0 +1,166 @@
+#include "lib/core/gguf_config.h"
+
+#include <algorithm>
+#include <fstream>
+
+#include "lib/core/error.h"
+
+namespace mtlora {
+namespace {
+
+// The metadata of one architecture, its keys without the prefix "llama.".
+class Metadata {
+ public:
+  explicit Metadata(const GgufFile& file) : file_(file) {}
+
+  bool has(const char* key) const { return file_.has(full(key)); }
+  int64_t count(const char* key) const {
+    const int64_t value = file_.integer(full(key));
+    // Far beyond any model; products of two of them stay in range.
+    constexpr int64_t kLargest = 1 << 30;
+    if (value < 1 || value > kLargest)
+      refuse("metadata \"{}\": {} is not in 1 … {}", full(key), value, kLargest);
+    return value;
+  }
+  int64_t count_or(const char* key, int64_t otherwise) const {
+    return has(key) ? count(key) : otherwise;
+  }
+  double number(const char* key) const {
+    const double value = file_.number(full(key));
+    if (!(value > 0 && value < 1e30))
+      refuse("metadata \"{}\": {} is not a positive number", full(key), value);
+    return value;
+  }
+  double number_or(const char* key, double otherwise) const {
+    return has(key) ? number(key) : otherwise;
+  }
+  std::string text_or(const char* key, const char* otherwise) const {
+    return has(key) ? std::string(file_.text(full(key))) : otherwise;
+  }
+
+  template <class... Args>
+  [[noreturn]] void refuse(fmt::format_string<Args...> format, Args&&... args) const {
+    fail("{}: {}", file_.path().string(), fmt::format(format, std::forward<Args>(args)...));
+  }
+
+ private:
+  static std::string full(const char* key) { return std::string("llama.") + key; }
+  const GgufFile& file_;
+};
+
+const GgufTensor* find(const GgufFile& file, std::string_view name) {
+  const auto& tensors = file.tensors();
+  const auto found = std::find_if(tensors.begin(), tensors.end(),
+                                  [&](const GgufTensor& tensor) { return tensor.name == name; });
+  return found == tensors.end() ? nullptr : &*found;
+}
+
+void check_variant(const GgufFile& file, const Metadata& llama) {
+  const std::string_view architecture = file.text("general.architecture");
+  if (architecture != "llama")
+    llama.refuse("the architecture \"{}\" is not implemented (only llama)", architecture);
+  if (llama.has("expert_count") && file.integer("llama.expert_count") != 0)
+    llama.refuse("a mixture of experts (llama.expert_count) is not implemented");
+  if (file.has("split.count") && file.integer("split.count") > 1)
+    llama.refuse(
+        "one of {} files of a split model, which is not implemented; join them with "
+        "llama-gguf-split --merge",
+        file.integer("split.count"));
+  if (find(file, "rope_freqs.weight"))
+    llama.refuse(
+        "tensor \"rope_freqs.weight\": rotary frequencies of their own (as Llama 3.1 has them) are "
+        "not implemented");
+}
+
+int64_t head_width(const Metadata& llama, int64_t width, int64_t heads) {
+  if (!llama.has("attention.key_length") && width % heads != 0)
+    llama.refuse("a width of {} cannot be split into {} heads", width, heads);
+  const int64_t head = llama.count_or("attention.key_length", width / heads);
+  for (const char* key : {"attention.value_length", "rope.dimension_count"})
+    if (const int64_t other = llama.count_or(key, head); other != head)
+      llama.refuse("metadata \"llama.{}\" is {}, but a head has {} elements: not implemented", key,
+                   other, head);
+  if (head % 2 != 0) llama.refuse("rotary embeddings need heads of an even width, not {}", head);
+  return head;
+}
+
+int64_t vocabulary_size(const GgufFile& file, const Metadata& llama) {
+  const GgufTensor* table = find(file, "token_embd.weight");
+  if (!table) return llama.count("vocab_size");
+  const int64_t rows = table->shape.front();
+  if (const int64_t said = llama.count_or("vocab_size", rows); said != rows)
+    llama.refuse("\"llama.vocab_size\" is {}, but \"token_embd.weight\" has {} rows", said, rows);
+  return rows;
+}
+
+Json rope_scaling(const Metadata& llama) {
+  const bool is_old = llama.has("rope.scale_linear");
+  const std::string type = llama.text_or("rope.scaling.type", is_old ? "linear" : "none");
+  if (type == "none") return nullptr;
+  const double factor = llama.number(is_old ? "rope.scale_linear" : "rope.scaling.factor");
+  if (type == "linear") return {{"rope_type", "linear"}, {"factor", factor}};
+  if (type == "yarn")
+    return {
+        {"rope_type", "yarn"},
+        {"factor", factor},
+        {"original_max_position_embeddings", llama.count("rope.scaling.original_context_length")}};
+  llama.refuse("the rotary scaling \"{}\" is not implemented (only linear, yarn)", type);
+}
+
+// An id of a special token, null where there is none.
+Json token_id(const GgufFile& file, const char* role) {
+  const std::string key = fmt::format("tokenizer.ggml.{}_token_id", role);
+  return file.has(key) ? Json(file.integer(key)) : Json();
+}
+
+bool has_bias(const GgufFile& file, std::string_view part) {
+  return std::any_of(file.tensors().begin(), file.tensors().end(), [&](const GgufTensor& tensor) {
+    return tensor.name.ends_with(".bias") && tensor.name.find(part) != std::string::npos;
+  });
+}
+
+}  // namespace
+
+Json gguf_model_config(const GgufFile& file) {
+  const Metadata llama(file);
+  check_variant(file, llama);
+  const int64_t width = llama.count("embedding_length"),
+                heads = llama.count("attention.head_count");
+  const int64_t key_heads = llama.count_or("attention.head_count_kv", heads);
+  if (heads % key_heads != 0)
+    llama.refuse("{} heads cannot share {} key-value heads", heads, key_heads);
+  return {{"architectures", {"LlamaForCausalLM"}},
+          {"model_type", "llama"},
+          {"vocab_size", vocabulary_size(file, llama)},
+          {"hidden_size", width},
+          {"intermediate_size", llama.count("feed_forward_length")},
+          {"num_hidden_layers", llama.count("block_count")},
+          {"num_attention_heads", heads},
+          {"num_key_value_heads", key_heads},
+          {"head_dim", head_width(llama, width, heads)},
+          {"max_position_embeddings", llama.count("context_length")},
+          {"hidden_act", "silu"},
+          {"rms_norm_eps", llama.number("attention.layer_norm_rms_epsilon")},
+          {"rope_theta", llama.number_or("rope.freq_base", 10000)},
+          {"rope_scaling", rope_scaling(llama)},
+          {"attention_bias", has_bias(file, ".attn_")},
+          {"mlp_bias", has_bias(file, ".ffn_")},
+          {"tie_word_embeddings", find(file, "output.weight") == nullptr},
+          {"bos_token_id", token_id(file, "bos")},
+          {"eos_token_id", token_id(file, "eos")},
+          {"pad_token_id", token_id(file, "padding")}};
+}
+
+Json gguf_model_config(const std::filesystem::path& file) {
+  return gguf_model_config(GgufFile(file));
+}
+
+bool is_gguf(const std::filesystem::path& path) {
+  if (!std::filesystem::is_regular_file(path)) return false;
+  std::ifstream in(path, std::ios::binary);
+  char magic[4] = {};
+  in.read(magic, sizeof magic);
+  return in.gcount() == sizeof magic && std::string_view(magic, sizeof magic) == "GGUF";
+}
+
+}  // namespace mtlora

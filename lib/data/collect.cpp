@@ -74,15 +74,19 @@ Dataset Collector::finish(std::string split, int64_t max_malformed) {
   const std::string file = data_.files.front().string();
   data_.malformed = problems_.count();
   data_.malformed_rows = problems_.text();
-  if (std::cmp_greater(problems_.count(), max_malformed))
-    problems_.raise(
-        fmt::format("{}: {} of {} rows malformed, {} allowed (to leave them out, set "
-                    "task.max_malformed to {}):",
-                    file, problems_.count(), problems_.count() + data_.examples.size(),
-                    max_malformed, problems_.count()));
+  check_malformed(problems_, file, data_.examples.size(), max_malformed);
   if (data_.examples.empty()) fail("{}: there is no example in it", file);
   data_.split = std::move(split);
   return std::move(data_);
+}
+
+void check_malformed(const Problems& problems, const std::string& file, size_t good,
+                     int64_t max_malformed) {
+  if (std::cmp_greater(problems.count(), max_malformed))
+    problems.raise(fmt::format(
+        "{}: {} of {} rows malformed, {} allowed (to leave them out, set "
+        "task.max_malformed to {}):",
+        file, problems.count(), problems.count() + good, max_malformed, problems.count()));
 }
 
 }  // namespace mtlora

@@ -51,4 +51,9 @@ class Collector {
   Dataset data_;
 };
 
+/// Throws Error with the malformed rows of a file when there are more than `max_malformed`; `good`
+/// is how many rows are not malformed.
+void check_malformed(const Problems& problems, const std::string& file, size_t good,
+                     int64_t max_malformed);
+
 }  // namespace mtlora

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "lib/core/error.h"
-#include "lib/core/json.h"
+#include "lib/data/json_value.h"
 
 namespace mtlora {
 namespace {
@@ -50,23 +50,8 @@ Record record_of(Row& row, const Places& at, size_t columns) {
   return record;
 }
 
-// The value under `key`, which every line has to have.
-const Json& value_of(const Json& object, const std::string& key) {
-  const auto found = object.find(key);
-  if (found != object.end()) return *found;
-  std::vector<std::string> keys;
-  for (const auto& [name, value] : object.items()) keys.push_back(name);
-  fail("there is no key \"{}\"; the keys are: {}", key, fmt::join(keys, ", "));
-}
-
-std::string text_of(const Json& object, const std::string& key) {
-  const Json& value = value_of(object, key);
-  if (!value.is_string()) fail("\"{}\" is not a string: {}", key, value.dump());
-  return value.get<std::string>();
-}
-
 std::optional<std::string> label_of(const Json& object, const std::string& key) {
-  const Json& value = value_of(object, key);
+  const Json& value = json_value(object, key);
   if (value.is_null()) return std::nullopt;
   if (value.is_string()) return value.get<std::string>();
   if (!value.is_number()) fail("\"{}\" is neither a string nor a number: {}", key, value.dump());
@@ -74,11 +59,9 @@ std::optional<std::string> label_of(const Json& object, const std::string& key) 
 }
 
 void read_json_line(std::string_view line, const Columns& columns, Record& record) {
-  if (line.empty()) fail("the line is blank");
-  const Json object = parse_json(line, "");
-  if (!object.is_object()) fail("is not a JSON object");
-  record.text = text_of(object, columns.text);
-  if (columns.text_pair) record.text_pair = text_of(object, *columns.text_pair);
+  const Json object = parse_json_line(line);
+  record.text = json_string(object, columns.text);
+  if (columns.text_pair) record.text_pair = json_string(object, *columns.text_pair);
   if (columns.label && !(columns.label_optional && !object.contains(*columns.label)))
     record.label = label_of(object, *columns.label);
 }
@@ -103,10 +86,7 @@ void read_json_lines(std::string_view content, const Columns& columns, const Eac
     try {
       read_json_line(row.cells.front(), columns, record);
     } catch (const Error& e) {
-      // parse_json begins with its own origin and line, ":1: ", which mean nothing here.
-      const std::string_view what = e.what();
-      const bool has_place = what.starts_with(':');
-      record.problem = has_place ? what.substr(what.find(": ") + 2) : what;
+      record.problem = e.what();
     }
     each(std::move(record));
   }

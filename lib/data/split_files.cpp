@@ -50,18 +50,36 @@ const Split& SplitFiles::split(std::string_view name) const {
   fail("{}", unknown("split", name, known));
 }
 
-std::vector<fs::path> SplitFiles::candidates(const Split& split) const {
-  if (split.named) return {where_.folder / *split.named};
+std::vector<fs::path> SplitFiles::with_extensions(const std::vector<std::string>& stems) const {
   std::vector<fs::path> files;
-  for (const std::string& stem : split.stems)
+  for (const std::string& stem : stems)
     for (const std::string& extension : where_.extensions)
       files.push_back(where_.folder / (stem + extension));
   return files;
 }
 
+std::vector<fs::path> SplitFiles::candidates(const Split& split) const {
+  if (split.named) return {where_.folder / *split.named};
+  std::vector<fs::path> files = with_extensions(split.stems);
+  if (!split.folder_extensions.empty()) files.push_back(where_.folder / split.name);
+  return files;
+}
+
+std::vector<fs::path> SplitFiles::stand_ins(const Split& split) const {
+  return split.named ? std::vector<fs::path>{} : with_extensions(split.stand_ins);
+}
+
 std::optional<fs::path> SplitFiles::find(const Split& split) const {
+  const auto absent = [&](const fs::path& file) {
+    const bool is_folder = !split.folder_extensions.empty() && fs::is_directory(file);
+    return !is_folder && !fs::is_regular_file(file);
+  };
   std::vector<fs::path> there = candidates(split);
-  std::erase_if(there, [](const fs::path& file) { return !fs::is_regular_file(file); });
+  std::erase_if(there, absent);
+  if (there.empty()) {
+    there = stand_ins(split);
+    std::erase_if(there, absent);
+  }
   if (there.size() > 1)
     fail("{}: more than one file of the {} split: {}; name one with task.{}",
          where_.folder.string(), split.name, fmt::join(file_names(there), ", "), split.option);
@@ -73,10 +91,12 @@ fs::path SplitFiles::file(const Split& split) const {
   if (!fs::is_directory(where_.folder))
     fail("{}: there is no such folder. {}", folder, where_.source);
   if (const auto found = find(split)) return *found;
+  std::vector<fs::path> looked = candidates(split);
+  for (fs::path& file : stand_ins(split)) looked.push_back(std::move(file));
   fail(
       "{}: there is no file of the {} split: looked for {}; {}. {} A file of another name is named "
       "with task.{}.",
-      folder, split.name, fmt::join(file_names(candidates(split)), ", "), listing(where_.folder),
+      folder, split.name, fmt::join(file_names(looked), ", "), listing(where_.folder),
       where_.source, split.option);
 }
 

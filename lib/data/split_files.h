@@ -15,6 +15,9 @@ struct Split {
   std::vector<std::string> stems;    ///< usual file names without extension
   std::string option;                ///< the option that names another file
   std::optional<std::string> named;  ///< the value of that option: a file of the folder, or a path
+  std::vector<std::string> stand_ins{};  ///< stems looked for where none of the others is there
+  /// If not empty, a folder of the split's name may hold it, in files with these extensions.
+  std::vector<std::string> folder_extensions{};
 };
 
 class SplitFiles {
@@ -30,13 +33,16 @@ class SplitFiles {
   std::vector<std::string> present() const;
   /// The split of that name or alias. Throws Error with the nearest known name.
   const Split& split(std::string_view name) const;
-  /// The split's file, or nothing. Throws Error when there are several.
+  /// The split's file (or folder), or nothing. Throws Error when there are several.
   std::optional<std::filesystem::path> find(const Split& split) const;
-  /// The split's file. Throws Error: what was looked for, where, what is there, where to get it.
+  /// The split's file (or folder). Throws Error: what was looked for, where, what is there, where
+  /// to get it.
   std::filesystem::path file(const Split& split) const;
 
  private:
   std::vector<std::filesystem::path> candidates(const Split& split) const;
+  std::vector<std::filesystem::path> stand_ins(const Split& split) const;
+  std::vector<std::filesystem::path> with_extensions(const std::vector<std::string>& stems) const;
 
   std::vector<Split> splits_;
   Where where_;

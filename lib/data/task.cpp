@@ -6,6 +6,16 @@
 #include "lib/core/error.h"
 
 namespace mtlora {
+namespace {
+
+const TaskEntry& entry_of(const std::string& name) {
+  const auto found = std::find_if(tasks().begin(), tasks().end(),
+                                  [&](const TaskEntry& t) { return t.name == name; });
+  if (found == tasks().end()) fail("/task/name: {}", unknown("task", name, task_kind().names()));
+  return *found;
+}
+
+}  // namespace
 
 bool Dataset::labelled() const {
   return std::none_of(examples.begin(), examples.end(),
@@ -30,12 +40,24 @@ const Kind& task_kind() {
   return kind;
 }
 
+bool is_text_task(const std::string& name) {
+  return entry_of(name).start_text != nullptr;
+}
+
 std::unique_ptr<Task> start_task(const Choice& choice) {
-  const auto found = std::find_if(tasks().begin(), tasks().end(),
-                                  [&](const TaskEntry& t) { return t.name == choice.name; });
-  if (found == tasks().end())
-    fail("/task/name: {}", unknown("task", choice.name, task_kind().names()));
-  return found->start(choice.options);
+  const TaskEntry& entry = entry_of(choice.name);
+  if (!entry.start)
+    fail("/task/name: \"{}\" is a task of generating text; one with labels is wanted here",
+         choice.name);
+  return entry.start(choice.options);
+}
+
+std::unique_ptr<TextTask> start_text_task(const Choice& choice) {
+  const TaskEntry& entry = entry_of(choice.name);
+  if (!entry.start_text)
+    fail("/task/name: \"{}\" is a task with labels; one of generating text is wanted here",
+         choice.name);
+  return entry.start_text(choice.options);
 }
 
 }  // namespace mtlora

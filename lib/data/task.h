@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lib/core/options.h"
+#include "lib/data/text_task.h"
 
 namespace mtlora {
 
@@ -63,17 +64,23 @@ class Task {
   virtual Dataset load(std::string_view split) const = 0;
 };
 
+/// Exactly one of the two is set: `start` of a task with labels, `start_text` of a text task.
 struct TaskEntry : Entry {
-  std::function<std::unique_ptr<Task>(const Json& options)> start;
+  std::function<std::unique_ptr<Task>(const Json& options)> start{};
+  std::function<std::unique_ptr<TextTask>(const Json& options)> start_text{};
 };
 
 /// Every task of tasks.def, in that order; task_kind() is the same for a config's choice.
 const std::vector<TaskEntry>& tasks();
 const Kind& task_kind();
 
-/// The task that a config chose. Throws Error when there is none of that name or its options are
-/// wrong.
+/// Whether the task of that name is a text task. Throws Error when there is none of that name.
+bool is_text_task(const std::string& name);
+
+/// The task that a config chose. Throws Error when there is none of that name, when it is one of
+/// the other kind, or its options are wrong.
 std::unique_ptr<Task> start_task(const Choice& choice);
+std::unique_ptr<TextTask> start_text_task(const Choice& choice);
 
 namespace tasks_list {
 #define TASK(name) TaskEntry name();

@@ -1,0 +1,109 @@
+// Data of one's own for generating text: JSON lines with a prompt, the text written for it, and
+// where there are several to compare with, these.
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/core/error.h"
+#include "lib/data/corpus.h"
+#include "lib/data/json_value.h"
+#include "lib/data/table.h"
+#include "lib/data/task.h"
+
+namespace mtlora {
+namespace {
+
+struct DataToTextOptions : CorpusOptions {
+  std::string prompt = "prompt", completion = "completion", references = "references",
+              group = "group";
+  std::vector<std::string> groups;
+
+  void fields(Fields& f) {
+    CorpusOptions::fields(f);
+    f("prompt", prompt, "JSON key of the context.", not_empty());
+    f("completion", completion, "JSON key of the text; a row of the test split may be without it.",
+      not_empty());
+    f("references", references,
+      "JSON key of the texts to compare with, a list; a row may be without it: then it is the "
+      "completion.",
+      not_empty());
+    f("group", group, "JSON key of the row's group; a row may be without it.", not_empty());
+    f("groups", groups, "The groups, which are scored apart; any other in a row is malformed.");
+  }
+};
+
+bool has(const Json& row, const std::string& key) {
+  const auto found = row.find(key);
+  return found != row.end() && !found->is_null();
+}
+
+std::vector<std::string> references_of(const Json& row, const std::string& key) {
+  std::vector<std::string> references;
+  for (const Json& text : json_array(row, key)) {
+    if (!text.is_string()) fail("\"{}\" holds what is not a string: {}", key, text.dump());
+    references.push_back(text.get<std::string>());
+  }
+  return references;
+}
+
+std::string group_of(const Json& row, const DataToTextOptions& options) {
+  if (!has(row, options.group)) return "";
+  std::string group = json_string(row, options.group);
+  const auto& known = options.groups;
+  if (std::find(known.begin(), known.end(), group) == known.end())
+    fail("the group \"{}\" is none of task.groups: {}", group,
+         known.empty() ? "it is empty" : fmt::format("{}", fmt::join(known, ", ")));
+  return group;
+}
+
+TextEntry entry_of(std::string_view line, const DataToTextOptions& options, bool is_test) {
+  const Json row = parse_json_line(line);
+  TextEntry entry{json_string(row, options.prompt)};
+  if (!is_test || has(row, options.completion))
+    entry.texts.push_back(json_string(row, options.completion));
+  if (has(row, options.references)) entry.references = references_of(row, options.references);
+  entry.group = group_of(row, options);
+  return entry;
+}
+
+void check(const DataToTextOptions& options) {
+  if (options.data.empty()) fail("/task/data: name the folder of the train, dev and test files");
+  const std::vector<std::string> keys = {options.prompt, options.completion, options.references,
+                                         options.group};
+  for (size_t i = 0; i < keys.size(); ++i)
+    for (size_t j = 0; j < i; ++j)
+      if (keys[i] == keys[j]) fail("/task: two of its JSON keys are \"{}\"", keys[i]);
+}
+
+std::unique_ptr<TextTask> start(const Json& in) {
+  const auto options = parse<DataToTextOptions>(in, "/task");
+  check(options);
+  return open_corpus(
+      {.info = {.name = "data_to_text", .groups = options.groups, .score_preset = ""},
+       .source = "Name the folder of the files with task.data.",
+       .splits = {{"train", "", {"train"}, "train", {}},
+                  {"dev", "", {"dev"}, "dev", {}},
+                  {"test", "", {"test"}, "test", {}}},
+       .extensions = {".jsonl"},
+       .prompts = Prompts::distinct,
+       .read =
+           [options](const std::filesystem::path&, std::string_view content, TextCollector& into) {
+             TableReader lines(content, '\0', Quoting::none);  // no JSON holds a byte 0
+             Row row;
+             while (lines.next(row))
+               into.add(row.line,
+                        [&] { return entry_of(row.cells.front(), options, into.is_test()); });
+           }},
+      options);
+}
+
+}  // namespace
+
+TaskEntry tasks_list::data_to_text() {
+  TaskEntry entry{{"data_to_text", "Data of one's own: JSON lines of prompts and completions.",
+                   default_visit<DataToTextOptions>()}};
+  entry.start_text = start;
+  return entry;
+}
+
+}  // namespace mtlora

@@ -2,6 +2,8 @@
 
 #include <utf8proc.h>
 
+#include <algorithm>
+
 namespace mtlora::scoring {
 namespace {
 
@@ -128,6 +130,16 @@ std::vector<std::string> words_of(std::string_view text) {
     words.emplace_back(text.substr(begin, i - begin));
   }
   return words;
+}
+
+std::vector<std::string> unicode_words_of(std::string_view text) {
+  const bool is_ascii =
+      std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c < 0x7f; });
+  if (is_ascii) return words_of(text);
+  std::u32string spaced = code_points(text);
+  for (char32_t& c : spaced)
+    if (is_space(c)) c = ' ';
+  return words_of(to_utf8(spaced));
 }
 
 }  // namespace mtlora::scoring

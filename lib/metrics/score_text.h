@@ -32,5 +32,7 @@ std::string split_at_non_words(std::string_view text);
 
 /// The words between spaces, tabs and line ends (ASCII white space).
 std::vector<std::string> words_of(std::string_view text);
+/// The words between spaces of any kind, as Python's str.split() has them.
+std::vector<std::string> unicode_words_of(std::string_view text);
 
 }  // namespace mtlora::scoring

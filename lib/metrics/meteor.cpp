@@ -1,0 +1,225 @@
+// METEOR 1.5 for English: with the matches m of an alignment weighted by matcher w and by kind of
+// word (delta content, 1 - delta function), precision P = Σ m w / words of the output, recall R
+// likewise of the reference,
+//   F = 1 / ((1 - alpha) / P + alpha / R),  penalty = gamma (chunks / matches)^beta,
+//   score = F (1 - penalty), of the reference that scores best; the sums for a whole corpus.
+// Denkowski, Lavie 2014, "Meteor Universal: Language Specific Translation Evaluation for Any Target
+// Language"; equal to meteor-1.5.jar -l en (-norm), task rank.
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "lib/core/error.h"
+#include "lib/metrics/meteor_align.h"
+#include "lib/metrics/meteor_lexicon.h"
+#include "lib/metrics/text_metric.h"
+
+namespace mtlora {
+namespace {
+
+struct Options {
+  std::optional<std::string> data;
+  std::vector<std::string> modules = {"exact", "stem", "synonym"};
+  std::string normalize = "full";
+  bool punctuation = true;
+  double alpha = 0.85, beta = 0.2, gamma = 0.6, delta = 0.75;
+  double exact_weight = 1, stem_weight = 0.6, synonym_weight = 0.8;
+  int64_t beam = 40;
+
+  void fields(Fields& f) {
+    f("data", data,
+      "folder of METEOR 1.5's resources: function/english.words, nonbreaking/english.prefixes and "
+      "synonym/english.{synsets,exceptions}; without it there are no function words, no "
+      "abbreviations and no synonyms, and scores are not METEOR 1.5's",
+      not_empty());
+    f("modules", modules,
+      "matchers, of exact, stem, synonym; METEOR's fourth, paraphrase, is not there");
+    f("normalize", normalize,
+      "full: split punctuation off and lower-case (-norm); lower: lower-case only (-lower); none",
+      one_of({"full", "lower", "none"}));
+    f("punctuation", punctuation, "false: leave punctuation out (-noPunct, with normalize full)");
+    f("alpha", alpha, "weight of recall against precision", between(0, 1));
+    f("beta", beta, "exponent of the fragmentation", not_negative());
+    f("gamma", gamma, "most that fragmentation takes away", between(0, 1));
+    f("delta", delta, "weight of content words against function words", between(0, 1));
+    f("exact_weight", exact_weight, "weight of exact matches", not_negative());
+    f("stem_weight", stem_weight, "weight of stem matches", not_negative());
+    f("synonym_weight", synonym_weight, "weight of synonym matches", not_negative());
+    f("beam", beam, "beam of the alignment", at_least(1));
+  }
+
+  double weight(const std::string& module) const {
+    return module == "exact" ? exact_weight : module == "stem" ? stem_weight : synonym_weight;
+  }
+};
+
+/// Places of what is summed: these, then four counts a module, then the sums that `count` adds.
+enum Place : size_t {
+  test_words,
+  reference_words,
+  test_function,
+  reference_function,
+  chunks,
+  first_module
+};
+enum Count : size_t {
+  test_content,
+  test_function_matches,
+  reference_content,
+  reference_function_matches,
+  counts
+};
+
+struct Score {
+  double precision = 0, recall = 0, f_mean = 0, penalty = 0, score = 0;
+};
+
+class Meteor final : public TextScorer {
+ public:
+  Meteor(const Options& options, const std::vector<TextSegment>& corpus)
+      : options_(options), lexicon_(lexicon_options(options)) {
+    for (const TextSegment& segment : corpus) {
+      segments_.push_back({.hypothesis = lexicon_.encode(segment.hypothesis), .references = {}});
+      for (const auto& text : segment.references) {
+        segments_.back().references.push_back(lexicon_.encode(text));
+      }
+    }
+  }
+
+  std::vector<double> statistics(size_t i) const override {
+    const Segment& segment = segments_.at(i);
+    std::vector<double> best;
+    double best_score = -1;
+    for (const auto& reference : segment.references) {
+      std::vector<double> now = compare(segment.hypothesis, reference);
+      const double its_score = metrics(now).score;
+      if (its_score > best_score) best_score = its_score, best = std::move(now);
+    }
+    return best;
+  }
+
+  double score(const std::vector<double>& sum, size_t) const override { return metrics(sum).score; }
+
+  std::vector<NamedNumber> details(const std::vector<double>& sum, size_t) const override {
+    const Score s = metrics(sum);
+    std::vector<NamedNumber> out = {{"precision", s.precision},
+                                    {"recall", s.recall},
+                                    {"f_mean", s.f_mean},
+                                    {"fragmentation_penalty", s.penalty},
+                                    {"chunks", sum[chunks]},
+                                    {"words", sum[test_words]},
+                                    {"reference_words", sum[reference_words]}};
+    for (size_t m = 0; m < options_.modules.size(); ++m) {
+      const double* count = &sum[first_module + m * counts];
+      out.push_back(
+          {options_.modules[m] + "_matches", count[test_content] + count[test_function_matches]});
+    }
+    return out;
+  }
+
+ private:
+  using Words = std::vector<int>;
+  struct Segment {
+    Words hypothesis;
+    std::vector<Words> references;
+  };
+
+  static MeteorLexicon::Options lexicon_options(const Options& options) {
+    using Normalize = MeteorWords::Normalize;
+    MeteorLexicon::Options out;
+    if (options.data) out.data = *options.data;
+    out.modules = options.modules;
+    out.words.normalize = options.normalize == "full"    ? Normalize::full
+                          : options.normalize == "lower" ? Normalize::lower
+                                                         : Normalize::none;
+    out.words.punctuation = options.punctuation;
+    return out;
+  }
+
+  std::vector<double> compare(const Words& test, const Words& reference) const {
+    std::vector<double> out(first_module + counts * options_.modules.size());
+    out[test_words] = static_cast<double>(test.size());
+    out[reference_words] = static_cast<double>(reference.size());
+    for (const int word : test) out[test_function] += lexicon_.is_function_word(word) ? 1 : 0;
+    for (const int word : reference) {
+      out[reference_function] += lexicon_.is_function_word(word) ? 1 : 0;
+    }
+    const MeteorAlignment alignment =
+        meteor_align(lexicon_.candidates(test, reference), static_cast<int>(options_.beam));
+    double test_total = 0, reference_total = 0;
+    for (const auto& match : alignment.matches) {
+      if (!match) continue;
+      double* count = &out[first_module + static_cast<size_t>(match->module) * counts];
+      test_total += match->test_words, reference_total += match->reference_words;
+      for (int k = 0; k < match->test_words; ++k) {
+        const bool function = lexicon_.is_function_word(test[static_cast<size_t>(match->test + k)]);
+        ++count[function ? test_function_matches : test_content];
+      }
+      for (int k = 0; k < match->reference_words; ++k) {
+        const bool function =
+            lexicon_.is_function_word(reference[static_cast<size_t>(match->reference + k)]);
+        ++count[function ? reference_function_matches : reference_content];
+      }
+    }
+    // One chunk of everything is no fragment: METEOR leaves it out of a corpus's sum as well.
+    const bool whole = test_total == out[test_words] && reference_total == out[reference_words] &&
+                       alignment.chunks == 1;
+    out[chunks] = whole ? 0 : alignment.chunks;
+    return out;
+  }
+
+  /// The sums are added in METEOR's order, so that scores are equal to the last digit.
+  Score metrics(const std::vector<double>& sum) const {
+    const double content = options_.delta, function = 1.0 - options_.delta;
+    const size_t modules = options_.modules.size();
+    double test_weighted = 0, reference_weighted = 0, test_total = 0, reference_total = 0;
+    for (const bool of_content : {true, false}) {
+      for (size_t m = 0; m < modules; ++m) {
+        const double* count = &sum[first_module + m * counts];
+        const double test = count[of_content ? test_content : test_function_matches];
+        const double reference = count[of_content ? reference_content : reference_function_matches];
+        const double weight = options_.weight(options_.modules[m]);
+        test_weighted += test * weight * (of_content ? content : function);
+        reference_weighted += reference * weight * (of_content ? content : function);
+        test_total += test;
+        reference_total += reference;
+      }
+    }
+    const auto weighted_length = [&](double words, double function_words) {
+      return content * (words - function_words) + function * function_words;
+    };
+    Score out;
+    out.precision = test_weighted / weighted_length(sum[test_words], sum[test_function]);
+    out.recall =
+        reference_weighted / weighted_length(sum[reference_words], sum[reference_function]);
+    out.f_mean = 1.0 / ((1.0 - options_.alpha) / out.precision + options_.alpha / out.recall);
+    const double fragmentation = sum[chunks] / ((test_total + reference_total) / 2);
+    out.penalty = options_.gamma * std::pow(fragmentation, options_.beta);
+    const double score = out.f_mean * (1.0 - out.penalty);
+    out.score = std::isnan(score) ? 0 : std::max(score, 0.0);  // nothing matches: 0 / 0
+    return out;
+  }
+
+  Options options_;
+  MeteorLexicon lexicon_;
+  std::vector<Segment> segments_;
+};
+
+}  // namespace
+
+TextMetric text_metrics_list::meteor() {
+  TextMetric metric;
+  metric.name = "meteor";
+  metric.summary =
+      "METEOR 1.5, English: words matched as they are, by stem and by WordNet synonym (which needs "
+      "the option data), with a penalty for scattered matches; without METEOR's paraphrases";
+  metric.visit = default_visit<Options>();
+  metric.source = "meteor-1.5.jar -l en -norm -m \"exact stem synonym\" -w \"1.0 0.6 0.8\"";
+  metric.start = [](const Json& options, const std::vector<TextSegment>& corpus) {
+    return std::make_unique<Meteor>(parse<Options>(options), corpus);
+  };
+  return metric;
+}
+
+}  // namespace mtlora

@@ -27,7 +27,7 @@ struct Inputs {
   template <class F>
   void each_sequence(F&& f) const {
     const cpu::Mask mask = mask_of(dropout, qkv.size(0));
-    float* memory = scratch(cpu::causal_scratch(packing.longest, heads.head));
+    float* memory = scratch(cpu::causal_scratch(packing.longest, heads));
     const std::vector<int32_t>& offsets = *packing.offsets;
     for (size_t i = 0; i + 1 < offsets.size(); ++i)
       f(offsets[i], offsets[i + 1] - offsets[i], mask.from(offsets[i]), memory);

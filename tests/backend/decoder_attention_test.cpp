@@ -1,3 +1,4 @@
+#include "lib/backend/cpu/decoder_kernels.h"
 #include "lib/backend/decoder_ops.h"
 #include "tests/backend/compare.h"
 
@@ -7,7 +8,7 @@ using backend::CausalShape;
 
 namespace {
 
-const std::vector<CausalShape> shapes{{9, 3, 0.125}, {4, 4, 0.2}, {2, 1, 0.3}, {6, 3, 0.2}};
+const std::vector<CausalShape> shapes{{9, 3, 0.125}, {4, 4, 0.2}, {5, 1, 0.2}, {6, 3, 0.2}};
 
 const std::vector<std::vector<int32_t>> layouts{
     {1},         {2},          {15},        {16},  {17},         {32},
@@ -139,4 +140,40 @@ TEST_CASE("without gradients causal attention keeps nothing", "[backend]") {
   CHECK(backend::causal_attention(qkv, packing_of({5}), shape, {}).requires_grad());
   const at::NoGradGuard none;
   CHECK_FALSE(backend::causal_attention(qkv, packing_of({5}), shape, {}).requires_grad());
+}
+
+TEST_CASE("emulated bf16 attends causally like the instructions", "[backend]") {
+  if (!backend::has_avx512_bf16()) {
+    SUCCEED("skipped: this CPU has no AVX512_BF16");
+    return;
+  }
+  namespace cpu = backend::cpu;
+  const int64_t tokens = 21;
+  const cpu::HeadGroups heads{4, 2, 32};
+  const auto rows = [](const Tensor& x) {
+    return cpu::Rows<cpu::Bf16>{static_cast<cpu::Bf16*>(x.data_ptr()), x.stride(0)};
+  };
+  const auto constant = [&](const Tensor& x) {
+    return cpu::Rows<const cpu::Bf16>{rows(x).data, x.stride(0)};
+  };
+  const Tensor qkv = normal({tokens, heads.columns()}, 1).to(at::kBFloat16);
+  const Tensor dout = normal({tokens, heads.width()}, 2).to(at::kBFloat16);
+  std::vector<float> memory(static_cast<size_t>(cpu::causal_scratch(tokens, heads)));
+  const auto run = [&](const cpu::DecoderKernels<cpu::Bf16>& kernels) {
+    const Tensor out = at::empty_like(dout), dqkv = at::empty_like(qkv);
+    std::vector<float> statistics(static_cast<size_t>(tokens * heads.heads * 2));
+    kernels.causal_forward(
+        {constant(qkv), rows(out), statistics.data(), tokens, heads, 0.2F, {}, memory.data()});
+    kernels.causal_backward({constant(qkv),
+                             constant(dout),
+                             rows(dqkv),
+                             statistics.data(),
+                             tokens,
+                             heads,
+                             0.2F,
+                             {},
+                             memory.data()});
+    return at::cat({out, dqkv}, 1);
+  };
+  CHECK(at::equal(run(cpu::bf16_decoder_avx512), run(cpu::bf16_decoder_avx512bf16)));
 }

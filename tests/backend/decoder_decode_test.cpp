@@ -81,6 +81,7 @@ TEST_CASE("decoding attention has the plain path's values", "[backend]") {
   check_against_plain({{60, 1, 33}, beams(3, 10), 9, gpt2, 64});
   check_against_plain({{16, 70, 3}, beams(3, 1), 5, one, 128});
   check_against_plain({{300}, beams(1, 70), 12, gpt2, 32});
+  check_against_plain({{20, 9}, beams(2, 18), 18, {7, 1, 0.2}, 80});
   check_against_plain({{5, 6, 7}, {2, 0, 1, 0, 0, 2}, 3, smollm, 16});  // in any order
   check_against_plain({{5, 0, 7}, beams(3, 2), 3, smollm, 32});         // nothing before this step
 }

@@ -44,12 +44,6 @@ struct PackedRows {
   }
 };
 
-/// Adds the rows' outer products: sums [keys, head] += factor · weightsᵀ x for `queries` rows.
-inline void add_transposed(const float* weights, int64_t stride, Rows<const float> x,
-                           int64_t queries, int64_t keys, int64_t head, float factor, float* sums) {
-  product<true>({weights, 1, stride, x, keys, head, queries, factor}, Rows<float>{sums, head});
-}
-
 inline Mask of_head(Mask mask, int64_t h) {
   mask.key = head_key(mask.key, h);
   return mask;
@@ -94,14 +88,15 @@ void causal_forward(const CausalForward<T>& call) {
 template <class T>
 struct CausalBackwardGroup {
   const CausalBackward<T>& call;
-  int64_t k_at, v_at;
+  int64_t first_head, k_at, v_at;
   PackedRows<T> k_packed, v_packed;
   Rows<const float> k;
-  float *dk, *dv;  // [tokens, head]
-  float *scores, *gradient, *q_copy, *d_copy;
+  float *dk, *dv;                              // [tokens, head]
+  float *scores, *gradient, *q_rows, *d_rows;  // a block's rows, head by head
 
   CausalBackwardGroup(const CausalBackward<T>& of, int64_t kv_head)
       : call(of),
+        first_head(kv_head * of.heads.group()),
         k_at(of.heads.width() + kv_head * of.heads.head),
         v_at(k_at + of.heads.kv_width()),
         k_packed(of.qkv.from(0, k_at), of.tokens, of.heads.head, of.scratch),
@@ -110,31 +105,43 @@ struct CausalBackwardGroup {
         dk(of.scratch + 3 * matrix()),
         dv(dk + matrix()),
         scores(dv + matrix()),
-        gradient(scores + causal_block * rounded_up(of.tokens)),
-        q_copy(gradient + causal_block * rounded_up(of.tokens)),
-        d_copy(q_copy + causal_block * of.heads.head) {
+        gradient(scores + causal_block * of.heads.group() * rounded_up(of.tokens)),
+        q_rows(gradient + causal_block * of.heads.group() * rounded_up(of.tokens)),
+        d_rows(q_rows + causal_block * of.heads.group() * of.heads.head) {
     std::memset(dk, 0, static_cast<size_t>(2 * matrix()) * sizeof(float));
   }
 
   int64_t matrix() const { return rounded_up(call.tokens) * call.heads.head; }
 
-  /// Queries i .. i + 15 of head h.
-  void block(int64_t h, int64_t i) const {
-    const int64_t head = call.heads.head, at = h * head;
-    const int64_t rows = smaller(causal_block, call.tokens - i), seen = i + causal_block;
-    const Rows<const float> q = as_float(call.qkv.from(i, at), rows, head, q_copy);
-    const Rows<const float> d = as_float(call.dout.from(i, at), rows, head, d_copy);
-    k_packed.dots(q, rows, seen, {scores, seen});
-    v_packed.dots(d, rows, seen, {gradient, seen});
+  /// Queries i .. i + 15 of all heads.
+  void block(int64_t i) const {
+    const int64_t head = call.heads.head, group = call.heads.group();
+    const int64_t rows = smaller(causal_block, call.tokens - i), all = group * rows;
+    const int64_t seen = i + causal_block, keys = i + rows;
+    for (int64_t g = 0; g < group; ++g) {
+      const int64_t at = (first_head + g) * head;
+      gathered(call.qkv.from(i, at), rows, head, q_rows + g * rows * head);
+      gathered(call.dout.from(i, at), rows, head, d_rows + g * rows * head);
+    }
+    k_packed.dots({q_rows, head}, all, seen, {scores, seen});
+    v_packed.dots({d_rows, head}, all, seen, {gradient, seen});
+    for (int64_t g = 0; g < group; ++g) differentiate(i, rows, g);
+    product<true>({gradient, 1, seen, {q_rows, head}, keys, head, all, call.scale},
+                  Rows<float>{dk, head});
+    product<true>({scores, 1, seen, {d_rows, head}, keys, head, all, 1.0F}, Rows<float>{dv, head});
+  }
+
+  /// The block's rows of the group's head g: scores and gradients, and from them dq.
+  void differentiate(int64_t i, int64_t rows, int64_t g) const {
+    const int64_t h = first_head + g, head = call.heads.head, seen = i + causal_block;
     const Mask mask = of_head(call.mask, h);
+    float* s = scores + g * rows * seen;
+    float* d = gradient + g * rows * seen;
     for (int64_t r = 0; r < rows; ++r)
-      score_gradient(scores + r * seen, gradient + r * seen, i + r + 1, call.scale,
+      score_gradient(s + r * seen, d + r * seen, i + r + 1, call.scale,
                      call.statistics + ((i + r) * call.heads.heads + h) * 2,
                      RowDropout(mask, i + r));
-    const int64_t keys = i + rows;
-    product<false>({gradient, seen, 1, k, rows, head, keys, call.scale}, call.dqkv.from(i, at));
-    add_transposed(gradient, seen, q, rows, keys, head, call.scale, dk);
-    add_transposed(scores, seen, d, rows, keys, head, 1.0F, dv);
+    product<false>({d, seen, 1, k, rows, head, i + rows, call.scale}, call.dqkv.from(i, h * head));
   }
 
   void finish() const {
@@ -149,11 +156,9 @@ struct CausalBackwardGroup {
 
 template <class T>
 void causal_backward(const CausalBackward<T>& call) {
-  const int64_t group = call.heads.group();
   for (int64_t g = 0; g < call.heads.kv_heads; ++g) {
     const CausalBackwardGroup<T> shared(call, g);
-    for (int64_t h = g * group; h < (g + 1) * group; ++h)
-      for (int64_t i = 0; i < call.tokens; i += causal_block) shared.block(h, i);
+    for (int64_t i = 0; i < call.tokens; i += causal_block) shared.block(i);
     shared.finish();
   }
 }

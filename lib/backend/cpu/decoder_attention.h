@@ -60,19 +60,27 @@ struct DecodeHead {
            call.ancestry[r * call.max_steps + t] * call.slot_stride;
   }
 
-  /// Scores of row r's own past, of its n-th query.
+  /// Scores of row r's own past, of its queries n .. n + many - 1.
+  template <int many>
   void score_steps(int64_t r, int64_t n) const {
     const int64_t head = call.heads.head;
     for (int64_t first_step = 0; first_step < call.steps; first_step += lanes) {
-      __m512 products[16];
-      for (int64_t i = 0; i < lanes; ++i) {
-        products[i] = _mm512_setzero_ps();
-        if (first_step + i >= call.steps) continue;
+      __m512 products[many][16] = {};
+      for (int64_t i = 0; i < smaller(lanes, call.steps - first_step); ++i) {
         const T* k = token(r, first_step + i) + k_at;
-        for (int64_t c = 0; c < head; c += lanes)
-          products[i] = _mm512_fmadd_ps(load(q + n * head + c), load(k + c), products[i]);
+        __m512 sum[many] = {};
+        for (int64_t c = 0; c < head; c += lanes) {
+          const __m512 key = load(k + c);
+#pragma GCC unroll 4
+          for (int m = 0; m < many; ++m)
+            sum[m] = _mm512_fmadd_ps(load(q + (n + m) * head + c), key, sum[m]);
+        }
+#pragma GCC unroll 4
+        for (int m = 0; m < many; ++m) products[m][i] = sum[m];
       }
-      store(scores + n * stride + padded + first_step, sums_of(products));
+#pragma GCC unroll 4
+      for (int m = 0; m < many; ++m)
+        store(scores + (n + m) * stride + padded + first_step, sums_of(products[m]));
     }
   }
 
@@ -87,47 +95,73 @@ struct DecodeHead {
                    exponentials(steps, call.steps, call.scale, largest));
   }
 
-  /// y [head] = factors[n] (what the prompt gave + the values of row r's own past) for its n-th
-  /// query.
-  void add_steps(int64_t r, int64_t n, T* y) const {
-    constexpr int at_once = 4;
-    const int64_t head = call.heads.head;
+  /// out = factors · (out, which is what the prompt gave, + the values of row r's own past) for
+  /// its queries n .. n + many - 1,
+  /// `vectors` vectors of the head from channel c on.
+  template <int many, int vectors>
+  void add_steps(int64_t r, int64_t n, int64_t c) const {
+    const int64_t head = call.heads.head, group = call.heads.group();
+    __m512 sum[many][vectors];
+#pragma GCC unroll 4
+    for (int m = 0; m < many; ++m)
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) sum[m][v] = load(out + (n + m) * head + c + v * lanes);
+    multiply_steps<many, vectors>(sum, r, n, c);
+    T* y = call.out[r] + (k_at / head * group + n % group) * head + c;
+#pragma GCC unroll 4
+    for (int m = 0; m < many; ++m)
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v)
+        store(y + m * head + v * lanes, _mm512_mul_ps(sum[m][v], _mm512_set1_ps(factors[n + m])));
+  }
+
+  template <int many, int vectors>
+  void multiply_steps(__m512 (&sum)[many][vectors], int64_t r, int64_t n, int64_t c) const {
     const float* weights = scores + n * stride + padded;
-    for (int64_t c = 0; c < head; c += at_once * lanes)
-      with_rows<at_once>((head - c) / lanes, [&](auto vectors) {
-        __m512 sum[vectors.value];
+    for (int64_t t = 0; t < call.steps; ++t) {
+      const T* value = token(r, t) + v_at + c;
+      __m512 column[vectors];
 #pragma GCC unroll 4
-        for (int v = 0; v < vectors.value; ++v) sum[v] = load(out + n * head + c + v * lanes);
-        for (int64_t t = 0; t < call.steps; ++t) {
-          const T* value = token(r, t) + v_at + c;
-          const __m512 weight = _mm512_set1_ps(weights[t]);
+      for (int v = 0; v < vectors; ++v) column[v] = load(value + v * lanes);
 #pragma GCC unroll 4
-          for (int v = 0; v < vectors.value; ++v)
-            sum[v] = _mm512_fmadd_ps(weight, load(value + v * lanes), sum[v]);
-        }
+      for (int m = 0; m < many; ++m) {
+        const __m512 weight = _mm512_set1_ps(weights[m * stride + t]);
 #pragma GCC unroll 4
-        for (int v = 0; v < vectors.value; ++v)
-          store(y + c + v * lanes, _mm512_mul_ps(sum[v], _mm512_set1_ps(factors[n])));
-      });
+        for (int v = 0; v < vectors; ++v) sum[m][v] = _mm512_fmadd_ps(weight, column[v], sum[m][v]);
+      }
+    }
+  }
+
+  /// Calls f(row, first query, how many as a constant) for all queries, a few of one row at a time.
+  template <class F>
+  void each_few(F&& f) const {
+    constexpr int most = 4;
+    const int64_t group = call.heads.group();
+    for (int64_t r = 0; r < call.rows; ++r)
+      for (int64_t g = 0; g < group; g += most)
+        with_rows<most>(group - g, [&](auto many) { f(r, r * group + g, many); });
   }
 };
 
 template <class T>
 void decode_head(const DecodeCall<T>& call, int64_t kv_head) {
   const DecodeHead<T> of(call, kv_head);
-  const int64_t head = call.heads.head, group = call.heads.group();
+  const int64_t head = call.heads.head;
   const PackedRows<T> k(call.prompt.from(0, of.k_at), call.prompt_tokens, head, of.keys);
   const Rows<const float> v =
       gathered(call.prompt.from(0, of.v_at), call.prompt_tokens, head, of.values);
   k.dots({of.q, head}, of.queries, of.padded, {of.scores, of.stride});
-  for (int64_t n = 0; n < of.queries; ++n) {
-    of.score_steps(n / group, n);
-    of.factors[n] = of.soften(n);
-  }
+  of.each_few([&](int64_t r, int64_t n, auto many) { of.template score_steps<many.value>(r, n); });
+  for (int64_t n = 0; n < of.queries; ++n) of.factors[n] = of.soften(n);
   product<false>({of.scores, of.stride, 1, v, of.queries, head, call.prompt_tokens, 1.0F},
                  Rows<float>{of.out, head});
-  for (int64_t n = 0; n < of.queries; ++n)
-    of.add_steps(n / group, n, call.out[n / group] + (kv_head * group + n % group) * head);
+  of.each_few([&](int64_t r, int64_t n, auto many) {
+    constexpr int at_once = 4;
+    for (int64_t c = 0; c < head; c += at_once * lanes)
+      with_rows<at_once>((head - c) / lanes, [&](auto vectors) {
+        of.template add_steps<many.value, vectors.value>(r, n, c);
+      });
+  });
 }
 
 template <class T>

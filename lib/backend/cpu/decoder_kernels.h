@@ -25,7 +25,7 @@ struct CausalForward {
   HeadGroups heads;
   float scale;
   Mask mask;
-  float* scratch;  ///< causal_scratch(tokens, head) floats
+  float* scratch;  ///< causal_scratch(tokens, heads) floats
 };
 
 /// Gradients of CausalForward; probabilities are computed anew.
@@ -45,9 +45,9 @@ struct CausalBackward {
 /// which a block sees end with a whole vector.
 constexpr int64_t causal_block = 16;
 
-constexpr int64_t causal_scratch(int64_t tokens, int64_t head) {
+constexpr int64_t causal_scratch(int64_t tokens, const HeadGroups& heads) {
   const int64_t padded = (tokens + 15) / 16 * 16;
-  return 5 * padded * head + 2 * causal_block * (padded + head);
+  return 5 * padded * heads.head + 2 * causal_block * heads.group() * (padded + heads.head);
 }
 
 /// One decoding step of rows that share a prompt: every row sees the prompt's keys, then those of

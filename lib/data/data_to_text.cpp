@@ -28,7 +28,9 @@ struct DataToTextOptions : CorpusOptions {
       "completion.",
       not_empty());
     f("group", group, "JSON key of the row's group; a row may be without it.", not_empty());
-    f("groups", groups, "The groups, which are scored apart; any other in a row is malformed.");
+    f("groups", groups,
+      "The groups that are scored apart too; any other in a row is malformed. Empty: groups are "
+      "not told apart.");
   }
 };
 
@@ -47,12 +49,11 @@ std::vector<std::string> references_of(const Json& row, const std::string& key) 
 }
 
 std::string group_of(const Json& row, const DataToTextOptions& options) {
-  if (!has(row, options.group)) return "";
+  if (options.groups.empty() || !has(row, options.group)) return "";
   std::string group = json_string(row, options.group);
   const auto& known = options.groups;
   if (std::find(known.begin(), known.end(), group) == known.end())
-    fail("the group \"{}\" is none of task.groups: {}", group,
-         known.empty() ? "it is empty" : fmt::format("{}", fmt::join(known, ", ")));
+    fail("the group \"{}\" is none of task.groups: {}", group, fmt::join(known, ", "));
   return group;
 }
 

@@ -1,4 +1,4 @@
-// WebNLG 2017 (Gardent et al. 2017, "The WebNLG Challenge: Generating Text from RDF Data", ACL
+// WebNLG 2017 (Gardent et al. 2017, "The WebNLG Challenge: Generating Text from RDF Data", INLG,
 // W17-3518): triples to text, from the challenge's XML or the JSON of microsoft/LoRA, whose
 // contexts these are: `subject : property : object`, triples joined by ` | `, from
 // modifiedtripleset; texts whose comment is "good".

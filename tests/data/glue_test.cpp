@@ -108,10 +108,11 @@ TEST_CASE("dev is short for MNLI's matched dev set", "[data]") {
   CHECK(mnli->load("dev").hash != mnli->load("dev_mismatched").hash);
 }
 
-TEST_CASE("every task has a sample of its training and dev split", "[data]") {
+TEST_CASE("every task with labels has a sample of its training and dev split", "[data]") {
   int checked = 0;
   for (const TaskEntry& entry : tasks()) {
     INFO(entry.name);
+    if (entry.start_text) continue;
     const auto task =
         task_over(entry.name, samples(entry.name == "text" ? "text_csv" : entry.name));
     const Dataset train = task->load("train"), dev = task->load("dev");
@@ -122,12 +123,10 @@ TEST_CASE("every task has a sample of its training and dev split", "[data]") {
   CHECK(checked == 10);
 }
 
-TEST_CASE("every task names metrics that exist and fit it", "[data]") {
-  CHECK(tasks().size() == 10);
-  CHECK(task_kind().names().size() == 10);
+TEST_CASE("every task with labels names metrics that exist and fit it", "[data]") {
   int checked = 0;
   for (const TaskEntry& entry : tasks()) {
-    if (entry.name == "text") continue;
+    if (entry.name == "text" || entry.start_text) continue;
     const auto task = entry.start(Json::object());
     const TaskInfo& info = task->info();
     INFO(info.name);

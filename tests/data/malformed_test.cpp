@@ -15,10 +15,7 @@ std::string report(const std::string& task, const std::string& name, const std::
   const TempDir folder;
   const std::string file = (folder / name).string();
   write_file(file, content);
-  std::string message = error_of([&] { task_over(task, folder.path())->load("train"); });
-  for (size_t at; (at = message.find(file)) != std::string::npos;)
-    message.replace(at, file.size(), "F");
-  return message;
+  return with_f(error_of([&] { task_over(task, folder.path())->load("train"); }), file);
 }
 
 std::string heading(const std::string& of, int allowed, const std::string& set) {

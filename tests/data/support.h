@@ -25,6 +25,34 @@ inline std::unique_ptr<Task> task_over(const std::string& name, const std::files
   return start_task({name, options});
 }
 
+inline std::unique_ptr<TextTask> text_task_over(const std::string& name,
+                                                const std::filesystem::path& folder,
+                                                Json options = Json::object()) {
+  options["data"] = folder.string();
+  return start_text_task({name, options});
+}
+
+/// All texts of a data set: pairs, then prompts with group and references; 0x1f ends a text, 0x1e a
+/// pair or prompt.
+inline std::string flat(const TextData& data) {
+  std::string all;
+  for (const TextPair& pair : data.pairs)
+    all += pair.context + '\x1f' + pair.completion + "\x1f\x1e";
+  for (const Prompt& prompt : data.prompts) {
+    all += prompt.context + '\x1f' + prompt.group + '\x1f';
+    for (const std::string& reference : prompt.references) all += reference + '\x1f';
+    all += '\x1e';
+  }
+  return all;
+}
+
+/// `message` with `file` replaced by "F".
+inline std::string with_f(std::string message, const std::string& file) {
+  for (size_t at; (at = message.find(file)) != std::string::npos;)
+    message.replace(at, file.size(), "F");
+  return message;
+}
+
 /// How often each label occurs.
 inline std::map<double, int> label_counts(const Dataset& data) {
   std::map<double, int> counts;

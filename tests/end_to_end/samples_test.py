@@ -9,6 +9,8 @@ OWN = {
     "text_tsv": {"name": "text", "kind": "regression", "text": "question", "text_pair": "answer", "label": "score"},
     "text_jsonl": {"name": "text", "text": "sentence", "label": "language"},
 }
+# Tasks of generating text, which train on models of another kind.
+TEXT_TASKS = {"webnlg", "webnlg_lora", "dart", "dart_lora", "e2e", "e2e_csv", "data_to_text"}
 
 
 class Samples(SharedCase):
@@ -22,6 +24,8 @@ class Samples(SharedCase):
 
     def test_every_sample_trains(self):
         folders = sorted(p for p in (SOURCE / "data" / "samples").iterdir() if p.is_dir())
+        self.assertLessEqual(TEXT_TASKS, {folder.name for folder in folders})
+        folders = [folder for folder in folders if folder.name not in TEXT_TASKS]
         self.assertEqual(len(folders), 14)
         for folder in folders:
             with self.subTest(sample=folder.name):

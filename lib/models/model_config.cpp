@@ -1,6 +1,7 @@
 #include "lib/models/model_config.h"
 
 #include "lib/core/error.h"
+#include "lib/core/gguf_config.h"
 
 namespace mtlora {
 namespace fs = std::filesystem;
@@ -15,7 +16,8 @@ fs::path config_file(const fs::path& folder) {
       "into it, "
       "or run scripts/fetch_minilm for the small default model";
   if (!fs::exists(folder)) fail("{}: there is no such model folder. {}", folder.string(), what);
-  if (!fs::is_directory(folder)) fail("{}: is not a model folder. {}", folder.string(), what);
+  if (!fs::is_directory(folder))
+    fail("{}: is neither a model folder nor a GGUF file. {}", folder.string(), what);
   if (!fs::exists(folder / "config.json"))
     fail("{}: has no config.json. {}", folder.string(), what);
   return folder / "config.json";
@@ -23,8 +25,14 @@ fs::path config_file(const fs::path& folder) {
 
 }  // namespace
 
-ModelConfig::ModelConfig(const fs::path& folder)
-    : json_(read_json(config_file(folder))), origin_((folder / "config.json").string()) {
+ModelConfig::ModelConfig(const fs::path& folder) {
+  if (is_gguf(folder)) {
+    json_ = gguf_model_config(folder);
+    origin_ = folder.string();
+    return;
+  }
+  json_ = read_json(config_file(folder));
+  origin_ = (folder / "config.json").string();
   if (!json_.is_object()) fail("{}: expected an object", origin_);
 }
 

@@ -56,6 +56,17 @@ void GenerateOptions::fields(Fields& f) {
     "The split whose texts are written and scored when training is done; null: none.");
 }
 
+void ScoreSection::fields(Fields& f) {
+  f("missing_reference", missing_reference,
+    "Texts with fewer references than others: first counts its first once more, as LoRA's scripts "
+    "(the same as leaving it out); empty counts an empty one, as the WebNLG challenge: BLEU's "
+    "brevity is then judged against length 0 too.",
+    one_of({"first", "empty"}));
+  f("meteor_data", meteor_data,
+    "Folder of METEOR 1.5's function words and synonyms; null: matches are exact and by stem "
+    "only.");
+}
+
 void RunOptions::fields(Fields& f) {
   f("task", task, "What to learn, and where its data are.", task_kind());
   f("model", model, "The pretrained model.");
@@ -63,7 +74,8 @@ void RunOptions::fields(Fields& f) {
   f("optimizer", optimizer, "How it is trained.", optimizer_kind());
   f("schedule", schedule, "The learning rate over time.");
   f("train", train, "How long, in what portions, on what.");
-  f("generate", generate, "How texts are written and scored; of data-to-text tasks.");
+  f("generate", generate, "How texts are written, by data-to-text tasks.");
+  f("score", score, "How written texts are scored.");
 }
 
 namespace {

@@ -38,6 +38,13 @@ struct GenerateOptions {
   void fields(Fields& f);
 };
 
+/// How written texts are scored, beyond what the task's papers do.
+struct ScoreSection {
+  std::string missing_reference = "first";
+  std::optional<std::string> meteor_data;
+  void fields(Fields& f);
+};
+
 struct RunOptions {
   Choice task{"sst2"};
   ModelOptions model;
@@ -46,6 +53,7 @@ struct RunOptions {
   ScheduleOptions schedule;
   TrainOptions train;
   GenerateOptions generate;
+  ScoreSection score;
   void fields(Fields& f);
 };
 

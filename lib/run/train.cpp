@@ -138,6 +138,16 @@ Json result_of(const RunState& state, const Session& s, const Json& hashes) {
       {"environment", environment(s.dtype == torch::kFloat ? "fp32" : "bf16", s.pool->threads())}};
 }
 
+// {"bleu": 55.1, "seen": {"bleu": 62.0}} as lines.
+void print_scores(const std::string& split, const Json& scores) {
+  std::string line = fmt::format("{}:", split);
+  for (const auto& [name, value] : scores.items())
+    if (!value.is_object()) line += fmt::format(" {} {:.4f} ", name, value.get<double>());
+  fmt::print("{}\n", line);
+  for (const auto& [name, value] : scores.items())
+    if (value.is_object()) print_scores(split + " " + name, value);
+}
+
 void report(const RunState& state, const fs::path& folder) {
   std::string metrics;
   if (!state.best_metrics.is_null())
@@ -213,6 +223,8 @@ int train(const TrainRequest& request) {
   Json result = result_of(trainer.state(), s, hashes);
   if (const Json scores = final_scores(*job, s, folder); !scores.is_null())
     result[job->final_split()] = scores;
+  if (result.contains(job->final_split()))
+    print_scores(job->final_split(), result[job->final_split()]["metrics"]);
   write_file(folder / "result.json", result.dump(2) + "\n");
   report(trainer.state(), folder);
   return 0;

@@ -1,0 +1,55 @@
+// Writing texts: the loss of the completions while learning, the texts themselves at the end.
+
+#include <algorithm>
+
+#include "lib/core/error.h"
+#include "lib/core/log.h"
+#include "lib/run/job.h"
+#include "lib/run/writing_scores.h"
+
+namespace mtlora {
+namespace {
+
+class TextJob final : public Job {
+ public:
+  explicit TextJob(Session& session) : s_(session) {}
+
+  std::vector<std::string> splits() const override { return s_.text_task->splits(); }
+  SplitSet load(const std::string& split) override {
+    const TextData data = s_.text_task->load(split);
+    for (const std::string& note : data.notes) log::info(note);
+    if (data.pairs.empty()) fail("the split {} holds no texts to learn from", split);
+    return {s_.encoded(data), data.hash};
+  }
+  std::unique_ptr<Objective> objective(const EncodedSet& set) override {
+    return std::make_unique<TextObjective>(*s_.language_model, set,
+                                           s_.options.train.label_smoothing);
+  }
+  Evaluation evaluate(const EncodedSet& set) override {
+    return evaluate_texts(*s_.language_model, set, *s_.pool,
+                          s_.options.train.evaluation_batch_size);
+  }
+  std::vector<std::string> metrics() const override { return {}; }
+  std::string main_metric() const override { return "loss"; }
+
+  std::string final_split() const override {
+    const auto& split = s_.options.generate.final_split;
+    const auto there = splits();
+    if (!split || std::find(there.begin(), there.end(), *split) == there.end()) return "";
+    return *split;
+  }
+  Json finish(const std::filesystem::path& folder) override {
+    return score_split(s_, final_split(), folder);
+  }
+
+ private:
+  Session& s_;
+};
+
+}  // namespace
+
+std::unique_ptr<Job> make_text_job(Session& session) {
+  return std::make_unique<TextJob>(session);
+}
+
+}  // namespace mtlora

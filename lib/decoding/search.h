@@ -59,8 +59,8 @@ class Search {
 
   /// The token of each new row; [rows()].
   const std::vector<int32_t>& next_tokens() const { return next_tokens_; }
-  /// The row of the last step's logits that each new row continues, in no particular order;
-  /// [rows()].
+  /// The row of the last step's logits that each new row continues; [rows()]. A row may be
+  /// continued by several or by none; the best new row comes first.
   const std::vector<int32_t>& parents() const { return parents_; }
 
   /// The generated ids without the end token; once done.

@@ -95,9 +95,8 @@ struct DecodeHead {
                    exponentials(steps, call.steps, call.scale, largest));
   }
 
-  /// out = factors · (out, which is what the prompt gave, + the values of row r's own past) for
-  /// its queries n .. n + many - 1,
-  /// `vectors` vectors of the head from channel c on.
+  /// The result of row r's queries n .. n + many - 1, `vectors` vectors of the head from channel c
+  /// on: factors · (`out`, which is what the prompt gave, + the values of the row's own past).
   template <int many, int vectors>
   void add_steps(int64_t r, int64_t n, int64_t c) const {
     const int64_t head = call.heads.head, group = call.heads.group();
@@ -115,6 +114,7 @@ struct DecodeHead {
         store(y + m * head + v * lanes, _mm512_mul_ps(sum[m][v], _mm512_set1_ps(factors[n + m])));
   }
 
+  /// sum += weights · values of row r's own past.
   template <int many, int vectors>
   void multiply_steps(__m512 (&sum)[many][vectors], int64_t r, int64_t n, int64_t c) const {
     const float* weights = scores + n * stride + padded;

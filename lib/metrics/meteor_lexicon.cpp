@@ -109,7 +109,7 @@ MeteorLexicon::Word MeteorLexicon::look_up(const std::string& word) {
   Word out;
   out.stem =
       stems_.try_emplace(sources_->stem(word), static_cast<int>(stems_.size())).first->second;
-  out.is_function_word = sources_->function_words.contains(word);
+  out.is_function_word = sources_->function_words.contains(meteor_lower(word));
   if (sources_->synonyms) out.synonyms = sources_->synonyms->sets(word);
   return out;
 }

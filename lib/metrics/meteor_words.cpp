@@ -82,6 +82,12 @@ std::string encode(std::u32string_view text) {
   return out;
 }
 
+void lower(std::u32string& text) {
+  for (char32_t& c : text) {
+    if (c != run_dot) c = static_cast<char32_t>(utf8proc_tolower(static_cast<int32_t>(c)));
+  }
+}
+
 /// Replaces `middle` by `replacement` wherever it stands between a character for which `left`
 /// holds and one for which `right` does.
 template <class Left, class Right>
@@ -240,14 +246,16 @@ NonbreakingPrefixes::When NonbreakingPrefixes::when(const std::string& word) con
   return found == prefixes_.end() ? When::never : found->second;
 }
 
+std::string meteor_lower(std::string_view text) {
+  std::u32string out = decode(text);
+  lower(out);
+  return encode(out);
+}
+
 std::vector<std::string> MeteorWords::operator()(std::string_view text) const {
   std::u32string line = decode(text);
   if (normalize == Normalize::full) line = mtlora::normalize(line, *this);
-  if (normalize != Normalize::none) {
-    for (char32_t& c : line) {
-      if (c != run_dot) c = static_cast<char32_t>(utf8proc_tolower(static_cast<int32_t>(c)));
-    }
-  }
+  if (normalize != Normalize::none) lower(line);
   std::vector<std::string> words;
   for (const auto& word : split(line)) words.push_back(encode(word));
   return words;

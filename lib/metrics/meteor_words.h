@@ -24,6 +24,9 @@ class NonbreakingPrefixes {
   std::unordered_map<std::string, When> prefixes_;
 };
 
+/// `text`, UTF-8, in lower case. Throws Error where it is not UTF-8.
+std::string meteor_lower(std::string_view text);
+
 struct MeteorWords {
   enum class Normalize { none, lower, full };
   Normalize normalize = Normalize::full;

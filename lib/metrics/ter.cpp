@@ -62,7 +62,7 @@ class Ter final : public TextScorer {
   }
 
   double score(const std::vector<double>& sum, size_t) const override {
-    // tercom: a segment without reference words has the rate 1 if it has any word itself
+    // Without reference words tercom divides by 0; sacreBLEU says 1, or 0 without edits.
     if (sum[1] == 0) return sum[0] > 0 ? 1 : 0;
     return sum[0] / sum[1];
   }

@@ -114,6 +114,52 @@ void add_generate(CLI::App& program, Action& action) {
   app->callback([&action, request] { action = [request] { return generate(*request), 0; }; });
 }
 
+void add_score(CLI::App& program, Action& action) {
+  auto request = std::make_shared<ScoreRequest>();
+  CLI::App* app = program.add_subcommand("score", "Compare generated texts with references");
+  app->add_option("--hypotheses", request->hypotheses,
+                  "Outputs, one a line; .tsv: a header, the output in the second column")
+      ->type_name("FILE")
+      ->required();
+  app->add_option("--references", request->references,
+                  "Several files: line i of each for output i. One file: a line an output, groups "
+                  "with a blank line between, or a .csv or .tsv with a header (input, reference)")
+      ->type_name("FILE")
+      ->required();
+  app->add_option(
+         "--metrics", request->metrics,
+         "Separated by commas: bleu, chrf, chrf++, cider, meteor, nist, rouge_l, ter; with "
+         "options: bleu:variant=multi-bleu")
+      ->delimiter(',');
+  app->add_option("--task", request->task,
+                  "What papers report of e2e, webnlg or dart: metrics, lower case, tokenization");
+  app->add_flag("--lowercase", request->lowercase, "All texts in lower case first");
+  app->add_flag("--tokenize", request->tokenize,
+                "Every character that is no letter or digit apart");
+  app->add_option(
+         "--missing-reference", request->missing_reference,
+         "An empty line among the references: empty (BLEU counts it as length 0), or first "
+         "(the first reference again)")
+      ->capture_default_str();
+  app->add_option("--meteor-data", request->meteor_data, "The folder of METEOR 1.5's resources")
+      ->type_name("DIR");
+  app->add_flag("--segments", request->segments, "Every output's score as well");
+  app->add_option("--bootstrap", request->bootstrap,
+                  "Samples of a 95 % confidence interval; 0: none")
+      ->check(CLI::Range(0, 1000000))
+      ->capture_default_str();
+  app->add_option("--seed", request->seed, "Of these samples")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app->add_flag("--json", request->json, "One line of JSON");
+  app->footer(
+      "Examples:\n"
+      "  mtlora score --task e2e --hypotheses outputs.txt --references testset_w_refs.csv\n"
+      "  mtlora score --metrics bleu,chrf++ --hypotheses outputs.txt --references ref0.txt "
+      "ref1.txt --bootstrap 1000");
+  app->callback([&action, request] { action = [request] { return score(*request), 0; }; });
+}
+
 void add_inspect(CLI::App& program, Action& action) {
   auto path = std::make_shared<std::string>();
   auto json = std::make_shared<bool>(false);
@@ -176,6 +222,7 @@ int run(int argc, char** argv) {
   add_eval(program, action);
   add_predict(program, action);
   add_generate(program, action);
+  add_score(program, action);
   add_inspect(program, action);
   add_bench(program, action, started);
   add_describe(program, action);

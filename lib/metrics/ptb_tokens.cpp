@@ -224,6 +224,7 @@ class Scanner {
         !is_alnum(at(i + 3)))
       return 3;
     if (!is_apostrophe(at(i))) return 0;
+    if (lower(at(i + 1)) == 'n' && is_apostrophe(at(i + 2))) return 3;  // rock 'n' roll
     const size_t end = alnum_end(i + 1);
     return kClitics.contains(lowered(i + 1, end)) ? end - i : 0;
   }

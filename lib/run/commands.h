@@ -46,6 +46,22 @@ struct GenerateRequest {
 };
 void generate(const GenerateRequest& request);
 
+/// Outputs and references in files (see lib/metrics/score_files.h), by metrics or a task's preset.
+struct ScoreRequest {
+  std::string hypotheses;
+  std::vector<std::string> references;
+  std::vector<std::string> metrics;  ///< "bleu", "chrf++", "bleu:variant=multi-bleu"
+  std::string task;                  ///< e2e, webnlg or dart; "": none
+  bool lowercase = false, tokenize = false;
+  std::string missing_reference = "empty";  ///< or "first"
+  std::string meteor_data;                  ///< METEOR's folder of resources
+  bool segments = false;
+  int64_t bootstrap = 0;
+  int64_t seed = 0;
+  bool json = false;
+};
+void score(const ScoreRequest& request);
+
 /// A model folder, a checkpoint, a run's folder or a weights file: what is in it.
 void inspect(const std::string& path, bool json);
 

@@ -1,0 +1,55 @@
+// score: how good generated texts in a file are, against references in files. It needs no model.
+
+#include "lib/metrics/score.h"
+
+#include <fmt/format.h>
+
+#include "lib/core/error.h"
+#include "lib/metrics/score_files.h"
+#include "lib/run/commands.h"
+
+namespace mtlora {
+namespace {
+
+ScoreOptions options_of(const ScoreRequest& request) {
+  if (request.task.empty() == request.metrics.empty())
+    fail("one of --metrics NAME,… and --task e2e|webnlg|dart is needed");
+  ScoreOptions options;
+  if (!request.task.empty()) options = score_preset(request.task, request.meteor_data);
+  for (const std::string& metric : request.metrics) {
+    options.metrics.push_back(parse_scored_metric(metric));
+    ScoredMetric& added = options.metrics.back();
+    if (added.name == "meteor" && !request.meteor_data.empty())
+      added.options["data"] = request.meteor_data;
+  }
+  options.lowercase |= request.lowercase;
+  options.tokenize |= request.tokenize;
+  options.segments = request.segments;
+  options.bootstrap = request.bootstrap;
+  options.seed = static_cast<uint64_t>(request.seed);
+  return options;
+}
+
+void print_table(const ScoreReport& report) {
+  fmt::print("{}", report.table());
+  for (size_t i = 0; i < report.segments; ++i)
+    for (const MetricScore& metric : report.metrics)
+      if (i < metric.segments.size())
+        fmt::print("{} {} {:.4f}\n", i + 1, metric.label, metric.segments[i]);
+}
+
+}  // namespace
+
+void score(const ScoreRequest& request) {
+  const ScoreOptions options = options_of(request);
+  const ScoreCorpus corpus =
+      read_score_files({request.hypotheses, request.references, request.missing_reference});
+  ScoreReport report = score_texts(corpus.segments, options);
+  if (corpus.missing_references > 0) report.missing_reference = request.missing_reference;
+  if (request.json)
+    fmt::print("{}\n", report.json().dump());
+  else
+    print_table(report);
+}
+
+}  // namespace mtlora

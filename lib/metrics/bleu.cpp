@@ -68,14 +68,11 @@ class Bleu final : public TextScorer {
     std::vector<double> out(2 + 2 * kOrder, 0.0);
     out[0] = static_cast<double>(segment.hypothesis.size());
     out[1] = static_cast<double>(closest_length(segment));
-    NgramMap<int64_t> most;
-    for (const WordIds& reference : segment.references)
-      keep_larger(most, count_ngrams(reference, kOrder));
-    for (const auto& [ngram, count] : count_ngrams(segment.hypothesis, kOrder)) {
-      const auto found = most.find(ngram);
-      if (found != most.end())
-        out[2 * ngram.size()] += static_cast<double>(std::min(count, found->second));
-    }
+    for_each_shared(count_ngrams(segment.hypothesis, kOrder),
+                    largest_counts(segment.references, kOrder),
+                    [&](const Ngram& ngram, int64_t here, int64_t there) {
+                      out[2 * ngram.size()] += static_cast<double>(std::min(here, there));
+                    });
     for (size_t n = 1; n <= kOrder; ++n) out[1 + 2 * n] = runs(segment.hypothesis.size(), n);
     return out;
   }

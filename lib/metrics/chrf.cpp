@@ -66,12 +66,11 @@ double shared_runs(const SortedRuns& a, const SortedRuns& b, size_t n) {
   return static_cast<double>(shared);
 }
 
-double shared_words(const NgramMap<int64_t>& a, const NgramMap<int64_t>& b, size_t n) {
+double shared_words(const NgramCounts& a, const NgramCounts& b, size_t n) {
   int64_t shared = 0;
-  for (const auto& [ngram, count] : a) {
-    const auto found = ngram.size() == n ? b.find(ngram) : b.end();
-    if (found != b.end()) shared += std::min(count, found->second);
-  }
+  for_each_shared(a, b, [&](const Ngram& ngram, int64_t here, int64_t there) {
+    shared += ngram.size() == n ? std::min(here, there) : 0;
+  });
   return static_cast<double>(shared);
 }
 
@@ -122,8 +121,8 @@ class Chrf final : public TextScorer {
 
   std::vector<double> statistics(size_t i) const override {
     const SortedRuns output = sorted_runs(cased(texts_[i].hypothesis));
-    const NgramMap<int64_t> output_words =
-        words_ == 0 ? NgramMap<int64_t>{} : count_ngrams(corpus_.segments[i].hypothesis, words_);
+    const NgramCounts output_words =
+        words_ == 0 ? NgramCounts{} : count_ngrams(corpus_.segments[i].hypothesis, words_);
     std::vector<double> best;
     double best_score = -1;
     for (size_t r = 0; r < texts_[i].references.size(); ++r) {
@@ -152,10 +151,9 @@ class Chrf final : public TextScorer {
     counts.insert(counts.end(), {reference == 0 ? 0 : output, reference, shared});
   }
 
-  void add_words(std::vector<double>& counts, size_t i, size_t r,
-                 const NgramMap<int64_t>& output) const {
+  void add_words(std::vector<double>& counts, size_t i, size_t r, const NgramCounts& output) const {
     const auto& segment = corpus_.segments[i];
-    const NgramMap<int64_t> reference = count_ngrams(segment.references[r], words_);
+    const NgramCounts reference = count_ngrams(segment.references[r], words_);
     for (size_t n = 1; n <= words_; ++n)
       add(counts, runs(segment.hypothesis.size(), n), runs(segment.references[r].size(), n),
           shared_words(output, reference, n));

@@ -22,7 +22,7 @@ constexpr double kSigma = 6;
 
 // The weights of a text's runs, their norm for each n, and its pairs of words.
 struct Weights {
-  NgramMap<double> of;
+  std::vector<std::pair<Ngram, double>> of;  // in the order of the runs
   std::array<double, kOrder> norm{};
   double pairs = 0;
 };
@@ -31,10 +31,8 @@ class Cider final : public TextScorer {
  public:
   explicit Cider(const std::vector<TextSegment>& corpus) : corpus_(corpus, ptb_words) {
     for (const auto& segment : corpus_.segments) {
-      NgramMap<int64_t> here;
-      for (const WordIds& reference : segment.references)
-        keep_larger(here, count_ngrams(reference, kOrder));
-      for (const auto& [ngram, count] : here) segments_with_[ngram] += 1;
+      for (const auto& [ngram, count] : largest_counts(segment.references, kOrder))
+        segments_with_[ngram] += 1;
     }
     log_segments_ = std::log(static_cast<double>(corpus_.segments.size()));
   }
@@ -60,7 +58,7 @@ class Cider final : public TextScorer {
       const double idf =
           log_segments_ - (found == segments_with_.end() ? 0 : std::log(found->second));
       const double weight = static_cast<double>(count) * idf;
-      w.of[ngram] = weight;
+      w.of.emplace_back(ngram, weight);
       w.norm[ngram.size() - 1] += weight * weight;
     }
     for (double& norm : w.norm) norm = std::sqrt(norm);
@@ -70,11 +68,9 @@ class Cider final : public TextScorer {
 
   static double similarity(const Weights& output, const Weights& reference) {
     std::array<double, kOrder> products{};
-    for (const auto& [ngram, weight] : output.of) {
-      const auto found = reference.of.find(ngram);
-      if (found != reference.of.end())
-        products[ngram.size() - 1] += std::min(weight, found->second) * found->second;
-    }
+    for_each_shared(output.of, reference.of, [&](const Ngram& ngram, double here, double there) {
+      products[ngram.size() - 1] += std::min(here, there) * there;
+    });
     double sum = 0;
     for (size_t n = 0; n < kOrder; ++n) {
       const double norms = output.norm[n] * reference.norm[n];

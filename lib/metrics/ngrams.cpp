@@ -30,24 +30,41 @@ class WordNumbers {
 
 }  // namespace
 
-NgramMap<int64_t> count_ngrams(const WordIds& words, size_t order) {
-  NgramMap<int64_t> counts;
-  counts.reserve(words.size() * order);
+NgramCounts count_ngrams(const WordIds& words, size_t order) {
+  NgramCounts all;
+  all.reserve(words.size() * order);
   for (size_t begin = 0; begin < words.size(); ++begin) {
     Ngram n;
     for (size_t k = 0; k < order && begin + k < words.size(); ++k) {
       n.words[k] = words[begin + k];
-      ++counts[n];
+      all.emplace_back(n, 1);
     }
   }
-  return counts;
+  std::sort(all.begin(), all.end());
+  size_t distinct = 0;
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (distinct > 0 && all[distinct - 1].first == all[i].first)
+      ++all[distinct - 1].second;
+    else
+      all[distinct++] = all[i];
+  }
+  all.resize(distinct);
+  return all;
 }
 
-void keep_larger(NgramMap<int64_t>& most, const NgramMap<int64_t>& counts) {
-  for (const auto& [ngram, count] : counts) {
-    int64_t& here = most[ngram];
-    here = std::max(here, count);
+NgramCounts largest_counts(const std::vector<WordIds>& texts, size_t order) {
+  NgramCounts all;
+  for (const WordIds& text : texts) {
+    const NgramCounts counts = count_ngrams(text, order);
+    all.insert(all.end(), counts.begin(), counts.end());
   }
+  std::sort(all.begin(), all.end());  // of equal runs the largest count comes last
+  NgramCounts most;
+  for (const auto& entry : all) {
+    if (!most.empty() && most.back().first == entry.first) most.pop_back();
+    most.push_back(entry);
+  }
+  return most;
 }
 
 NumberedCorpus::NumberedCorpus(const std::vector<TextSegment>& corpus, const Tokenize& tokenize) {

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <array>
+#include <compare>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "lib/core/random.h"
@@ -18,7 +20,7 @@ using WordIds = std::vector<uint32_t>;
 /// Up to six words; 0 stands where there is none.
 struct Ngram {
   std::array<uint32_t, 6> words{};
-  bool operator==(const Ngram&) const = default;
+  auto operator<=>(const Ngram&) const = default;
 
   size_t size() const {
     size_t n = 0;
@@ -36,7 +38,7 @@ struct Ngram {
 struct NgramHash {
   size_t operator()(const Ngram& n) const {
     uint64_t hash = 0;
-    for (const uint32_t word : n.words) hash = combine(hash, word);
+    for (size_t k = 0; k < n.words.size() && n.words[k] != 0; ++k) hash = combine(hash, n.words[k]);
     return hash;
   }
 };
@@ -44,11 +46,25 @@ struct NgramHash {
 template <class Value>
 using NgramMap = std::unordered_map<Ngram, Value, NgramHash>;
 
+/// Runs of words with how often each occurs; each once, in order.
+using NgramCounts = std::vector<std::pair<Ngram, int64_t>>;
+
 /// How often each run of 1 to `order` (at most 6) words stands in a text.
-NgramMap<int64_t> count_ngrams(const WordIds& words, size_t order);
-/// Raises each count to the one of `counts`, where that is larger: over several references, the
-/// most that one of them has.
-void keep_larger(NgramMap<int64_t>& most, const NgramMap<int64_t>& counts);
+NgramCounts count_ngrams(const WordIds& words, size_t order);
+/// For each run of any of them the most that one of them has: of several references, say.
+NgramCounts largest_counts(const std::vector<WordIds>& texts, size_t order);
+
+/// Calls each(ngram, count in a, count in b) for the runs that both have.
+template <class Value, class Each>
+void for_each_shared(const std::vector<std::pair<Ngram, Value>>& a,
+                     const std::vector<std::pair<Ngram, Value>>& b, const Each& each) {
+  for (auto x = a.begin(), y = b.begin(); x != a.end() && y != b.end();) {
+    const auto order = x->first <=> y->first;
+    if (order == 0) each(x->first, x->second, y->second);
+    x += order <= 0 ? 1 : 0;
+    y += order >= 0 ? 1 : 0;
+  }
+}
 
 /// Runs of `order` words in a text of `words` words.
 inline double runs(size_t words, size_t order) {

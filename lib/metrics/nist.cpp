@@ -54,22 +54,18 @@ class Nist final : public TextScorer {
   std::vector<double> statistics(size_t i) const override {
     const auto& segment = corpus_.segments[i];
     std::vector<double> out(2 * kOrder + 2, 0.0);
-    NgramMap<int64_t> most;
-    for (const WordIds& reference : segment.references) {
-      keep_larger(most, count_ngrams(reference, kOrder));
+    for (const WordIds& reference : segment.references)
       out[2 * kOrder] += static_cast<double>(reference.size());
-    }
     out.back() = static_cast<double>(segment.references.size());
     if (!is_perl_) {  // one reference of mean length
       out[2 * kOrder] /= out.back();
       out.back() = 1;
     }
-    for (const auto& [ngram, count] : count_ngrams(segment.hypothesis, kOrder)) {
-      const auto found = most.find(ngram);
-      if (found != most.end())
-        out[ngram.size() - 1] +=
-            information(ngram) * static_cast<double>(std::min(count, found->second));
-    }
+    for_each_shared(
+        count_ngrams(segment.hypothesis, kOrder), largest_counts(segment.references, kOrder),
+        [&](const Ngram& ngram, int64_t here, int64_t there) {
+          out[ngram.size() - 1] += information(ngram) * static_cast<double>(std::min(here, there));
+        });
     for (size_t n = 1; n <= kOrder; ++n) out[kOrder + n - 1] = runs(segment.hypothesis.size(), n);
     return out;
   }

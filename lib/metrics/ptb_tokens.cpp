@@ -1,7 +1,8 @@
-// The rules were written from what the tokenizer does with texts made to probe it, and compared
-// with it on the texts of E2E, WebNLG and DART. At every place the longest match of all rules is
-// the next token, as in the generated lexer that it imitates. Not imitated: HTML tags, e-mail
-// addresses, emoticons, and rewritings of rare currency and fraction signs.
+// The rules were written from what the tokenizer does with texts made to probe it. Of the 89,002
+// different texts of E2E, WebNLG and DART, 54 get other words: most of them end in a single letter
+// and a full stop ("Serie B."), which the tokenizer reads by the line that happens to follow. At
+// every place the longest match of all rules is the next token, as in the generated lexer that is
+// imitated. Left out: HTML tags, web addresses, emoticons, rare currency and fraction signs.
 #include "lib/metrics/ptb_tokens.h"
 
 #include <algorithm>

@@ -120,6 +120,7 @@ TEST_CASE("an empty output scores nothing and a corpus of them is no error", "[m
     INFO(metric);
     CHECK(score({{"", {"A boat."}}, {" ", {"A lake.", "The lake."}}}, metric) == 0);
   }
+  CHECK(score({{"", {"A boat ."}}}, "ter") == 1);  // insert every word
 }
 
 TEST_CASE("NIST weighs a run by what it says beyond its begin", "[metrics]") {

@@ -30,10 +30,8 @@ struct Weights {
 class Cider final : public TextScorer {
  public:
   explicit Cider(const std::vector<TextSegment>& corpus) : corpus_(corpus, ptb_words) {
-    for (const auto& segment : corpus_.segments) {
-      for (const auto& [ngram, count] : largest_counts(segment.references, kOrder))
-        segments_with_[ngram] += 1;
-    }
+    for (const NgramCounts& counts : reference_counts(corpus_, kOrder))
+      for (const auto& [ngram, count] : counts) segments_with_[ngram] += 1;
     log_segments_ = std::log(static_cast<double>(corpus_.segments.size()));
   }
 

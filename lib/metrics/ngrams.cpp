@@ -84,6 +84,13 @@ NumberedCorpus::NumberedCorpus(const std::vector<TextSegment>& corpus, const Tok
   }
 }
 
+std::vector<NgramCounts> reference_counts(const NumberedCorpus& corpus, size_t order) {
+  std::vector<NgramCounts> counts(corpus.segments.size());
+  parallel_for(counts.size(),
+               [&](size_t i) { counts[i] = largest_counts(corpus.segments[i].references, order); });
+  return counts;
+}
+
 size_t closest_length(const NumberedCorpus::Segment& segment) {
   const auto words = static_cast<int64_t>(segment.hypothesis.size());
   int64_t closest = segment.empty_references > 0 ? 0 : std::numeric_limits<int32_t>::max();

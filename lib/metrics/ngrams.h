@@ -84,6 +84,9 @@ struct NumberedCorpus {
   NumberedCorpus(const std::vector<TextSegment>& corpus, const Tokenize& tokenize);
 };
 
+/// largest_counts() of each segment's references.
+std::vector<NgramCounts> reference_counts(const NumberedCorpus& corpus, size_t order);
+
 /// The length of the reference that is nearest to `words`, the shorter one of two as near.
 /// References that are missing count as length 0.
 size_t closest_length(const NumberedCorpus::Segment& segment);

@@ -8,46 +8,18 @@
 #include <algorithm>
 #include <set>
 
+#include "lib/metrics/ptb_abbreviations.h"
 #include "lib/metrics/score_text.h"
 
 namespace mtlora {
 namespace {
 
 using namespace scoring;
-using Words = std::set<std::string, std::less<>>;
 
-// A full stop belongs to these wherever they stand.
-const Words kAbbreviations = {
-    "adj",   "adm",   "adv",   "al",    "ala",     "alex", "apr",  "ariz",  "assn",  "asst",
-    "atty",  "attys", "aug",   "ave",   "bancorp", "bhd",  "bldg", "blvd",  "brig",  "bros",
-    "calif", "capt",  "cf",    "cie",   "cmdr",    "co",   "col",  "colo",  "comdr", "conn",
-    "corp",  "cos",   "cpl",   "ct",    "dak",     "dec",  "dept", "det",   "dr",    "drs",
-    "elec",  "ens",   "esq",   "est",   "etc",     "ext",  "feb",  "fla",   "fri",   "ft",
-    "ga",    "gen",   "gov",   "govs",  "hon",     "inc",  "ind",  "insp",  "intl",  "invt",
-    "jan",   "jos",   "jr",    "jul",   "jun",     "kan",  "kans", "ky",    "lieut", "lt",
-    "ltd",   "maj",   "mar",   "md",    "messrs",  "mfg",  "mich", "minn",  "mlle",  "mme",
-    "mo",    "mon",   "mont",  "mr",    "mrs",     "ms",   "msgr", "mt",    "mtg",   "natl",
-    "neb",   "nev",   "nov",   "oct",   "okla",    "penn", "pfc",  "ph",    "plc",   "ppte",
-    "ppty",  "pres",  "prof",  "profs", "pte",     "ptes", "pty",  "ptys",  "pvt",   "rd",
-    "rep",   "reps",  "rev",   "rt",    "sen",     "sens", "sep",  "sept",  "seq",   "sfc",
-    "sgt",   "spc",   "sq",    "sr",    "st",      "ste",  "supt", "supts", "sys",   "tel",
-    "tenn",  "thu",   "thurs", "tue",   "tues",    "univ", "va",   "vs",    "vt",    "wed",
-    "wis",   "wisc",  "wm",    "wyo"};
-// The same, but only with a capital.
-const Words kCapitalAbbreviations = {"ark",  "az",  "del", "ill", "la",  "mass",
-                                     "miss", "ore", "pa",  "tex", "wash"};
-// The same, but only before a number.
-const Words kNumberAbbreviations = {"art", "ca", "fig", "figs", "no", "nos", "op", "pp", "prop"};
-// A single letter and its full stop part before these: they begin a sentence.
-const Words kSentenceStarts = {
-    "a",     "about",   "according", "additionally", "after", "an",      "and",   "as",   "at",
-    "but",   "earlier", "he",        "her",          "here",  "however", "if",    "in",   "it",
-    "last",  "many",    "more",      "now",          "once",  "one",     "other", "our",  "she",
-    "since", "so",      "some",      "such",         "that",  "the",     "their", "then", "there",
-    "these", "they",    "this",      "we",           "what",  "when",    "while", "yet",  "you"};
-const Words kClitics = {"s", "m", "d", "re", "ve", "ll", "n", "em", "til", "till", "cause"};
+const PtbWordSet kClitics = {"s", "m", "d", "re", "ve", "ll", "n", "em", "til", "till", "cause"};
 const std::string kRightQuote = "\u2019";
-const Words kPunctuation = {"''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"};
+const PtbWordSet kPunctuation = {"''", "'", "``", "`",  ".",   "?", "!",
+                                 ",",  ":", "-",  "--", "...", ";"};
 
 bool is_digit(char32_t c) {
   return c >= '0' && c <= '9';

@@ -161,7 +161,10 @@ ScoredMetric parse_scored_metric(const std::string& text) {
 
 ScoreOptions score_preset(std::string_view task, const std::string& meteor_data) {
   ScoredMetric meteor{"meteor", "meteor", Json::object(), task == "e2e"};
-  if (!meteor_data.empty()) meteor.options["data"] = meteor_data;
+  if (meteor_data.empty())
+    meteor.options["modules"] = {"exact", "stem"};  // what needs no data
+  else
+    meteor.options["data"] = meteor_data;
   ScoreOptions out;
   if (task == "e2e") {
     out.metrics = {{"bleu", "bleu", {{"variant", "mteval-v13a"}}},

@@ -89,7 +89,7 @@ void bench(const BenchRequest& request) {
   totals.seconds = wall() - begin;
 
   // Evaluation: of as many examples of the training set as were trained on, and at most all.
-  const EncodedSet part = set.first(std::min<int64_t>(set.size(), 4096));
+  const EncodedSet part = set.first(std::min(set.size(), std::max<int64_t>(256, totals.examples)));
   job->evaluate(part);
   begin = wall();
   job->evaluate(part);

@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "lib/text/merges.h"
 #include "lib/text/tokenizer.h"
 #include "lib/text/vocabulary.h"
 
@@ -13,31 +14,8 @@ namespace mtlora {
 struct ByteBpeOptions {
   bool add_prefix_space = false;  ///< a text that does not begin with a space gets one
   bool use_pattern = true;        ///< Hugging Face's use_regex: without, a text is one word
+  bool split_digits = false;      ///< its Digits: each number sign is a text of its own before that
   std::string unknown;            ///< for bytes without a token; "" where there is none
-};
-
-/// A pair of tokens as the vocabulary spells them, the highest priority first.
-using Merges = std::vector<std::pair<std::string, std::string>>;
-
-/// From (left id, right id) to the rank of their merge and the id that it gives.
-class MergeTable {
- public:
-  struct Merge {
-    int32_t rank = -1, id = -1;
-  };
-  MergeTable() = default;
-  /// Throws Error for a merge of tokens, or to a token, that the vocabulary does not have.
-  MergeTable(const Merges& merges, const Vocabulary& vocabulary);
-  /// The merge of a pair; null where it has none.
-  const Merge* find(int32_t left, int32_t right) const;
-
- private:
-  struct Slot {
-    uint64_t pair;
-    Merge merge;
-  };
-  size_t slot(uint64_t pair) const;
-  std::vector<Slot> slots_;  // open addressing, at most half full; a power of two
 };
 
 class ByteBpeTokenizer final : public Tokenizer {
@@ -54,9 +32,9 @@ class ByteBpeTokenizer final : public Tokenizer {
   const std::string* model_token(int32_t id) const override;
 
  private:
+  /// Cuts a text into words.
+  void append_words(std::string_view text, std::vector<int32_t>& ids) const;
   void append_word(std::string_view word, std::vector<int32_t>& ids) const;
-  /// Merges `ids` from `begin` to the end.
-  void merge(size_t begin, std::vector<int32_t>& ids) const;
 
   Vocabulary vocabulary_;
   MergeTable merges_;

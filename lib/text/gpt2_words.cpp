@@ -55,7 +55,19 @@ size_t space_end(std::string_view text, size_t begin) {
   return at;
 }
 
+// What Rust's `char::is_numeric` takes: Unicode 17, newer than the ByteLevel pattern's.
+bool is_numeric(char32_t c) {
+  return is_number(c) || (c >= 0x11DE0 && c <= 0x11DE9) || (c >= 0x16FF4 && c <= 0x16FF6);
+}
+
 }  // namespace
+
+size_t digits_piece_end(std::string_view text, size_t begin) {
+  size_t at = begin;
+  for (size_t after = at; at < text.size(); at = after)
+    if (is_numeric(next_code_point(text, after))) return at == begin ? after : at;
+  return at;
+}
 
 size_t gpt2_word_end(std::string_view text, size_t begin) {
   if (text[begin] == '\'')

@@ -12,4 +12,8 @@ namespace mtlora {
 /// The end of the word that begins at `begin` < text.size(); `text` is valid UTF-8.
 size_t gpt2_word_end(std::string_view text, size_t begin);
 
+/// The end of the piece that begins at `begin` < text.size() where every number sign is a piece of
+/// its own: Hugging Face's Digits pre-tokenizer with "individual_digits", llama.cpp's "\\p{N}".
+size_t digits_piece_end(std::string_view text, size_t begin);
+
 }  // namespace mtlora

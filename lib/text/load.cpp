@@ -1,5 +1,5 @@
 // Finds a model folder's tokenizer and builds it, with the defaults of Hugging Face's
-// BertTokenizer, RobertaTokenizer and GPT2Tokenizer (transformers 5.23).
+// BertTokenizer, RobertaTokenizer, GPT2Tokenizer and LlamaTokenizer (transformers 5.23).
 #include <algorithm>
 #include <utility>
 
@@ -7,6 +7,8 @@
 #include "lib/core/files.h"
 #include "lib/text/byte_bpe.h"
 #include "lib/text/foreign_json.h"
+#include "lib/text/gguf_tokenizer.h"
+#include "lib/text/sentencepiece.h"
 #include "lib/text/tokenizer_config.h"
 #include "lib/text/tokenizer_json.h"
 #include "lib/text/wordpiece.h"
@@ -37,8 +39,12 @@ void check_class(const TokenizerConfig& config, const std::vector<std::string_vi
     fail("the tokenizer class \"{}\" is not implemented without a tokenizer.json", name);
 }
 
-Template frame_of(const RoleNames& family, const SpecialIds& special) {
-  if (&family == &gpt2_roles()) return plain_template();
+Template frame_of(const RoleNames& family, const TokenizerConfig& config,
+                  const SpecialIds& special) {
+  if (&family == &gpt2_roles()) return template_of(config, special).value_or(plain_template());
+  for (const auto& [key, said] :
+       {std::pair{"add_bos_token", config.add_bos_token}, {"add_eos_token", config.add_eos_token}})
+    if (said.value_or(false)) fail("\"{}\": true is not implemented for this family", key);
   for (const auto& [role, id] : {std::pair{"cls_token", special.cls}, {"sep_token", special.sep}})
     if (id < 0) fail("the {} \"{}\" is not in the vocabulary", role, family.at(role));
   return &family == &bert_roles() ? bert_template(special.cls, special.sep)
@@ -55,7 +61,7 @@ TokenizerParts parts_of(const RoleNames& family, const TokenizerConfig& config,
       if (added.content == token) return added.id;
     return own(token);
   });
-  parts.frame = frame_of(family, parts.special);
+  parts.frame = frame_of(family, config, parts.special);
   parts.files = std::move(files);
   parts.files.insert(parts.files.end(), config.files.begin(), config.files.end());
   return parts;
@@ -114,35 +120,59 @@ std::unique_ptr<Tokenizer> read_vocab_json(const fs::path& file, const fs::path&
       std::move(parts));
 }
 
+// The GGUF files of a folder.
+std::vector<fs::path> gguf_files(const fs::path& folder) {
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.path().extension() == ".gguf") found.push_back(entry.path());
+  return found;
+}
+
+[[noreturn]] void fail_without_tokenizer(const fs::path& folder, size_t ggufs) {
+  const auto there = [&](const char* name) { return fs::exists(folder / name); };
+  fail(
+      "{}: no tokenizer found; looked for tokenizer.json, for tokenizer.model, for vocab.txt, for "
+      "vocab.json with merges.txt{}, and for one GGUF file{}",
+      folder.string(),
+      there("vocab.json")   ? " (merges.txt is missing)"
+      : there("merges.txt") ? " (vocab.json is missing)"
+                            : "",
+      ggufs > 1 ? fmt::format(" (there are {}: name one)", ggufs) : "");
+}
+
+std::unique_ptr<Tokenizer> load_vocabulary(const fs::path& folder, const TokenizerConfig& config) {
+  if (fs::exists(folder / "added_tokens.json"))
+    fail("{}: is not implemented; save the tokenizer with a tokenizer.json",
+         (folder / "added_tokens.json").string());
+  if (fs::exists(folder / "tokenizer.model")) {
+    check_class(config, {"Llama"});
+    return read_sentencepiece(folder / "tokenizer.model", config);
+  }
+  return fs::exists(folder / "vocab.txt")
+             ? read_vocab_txt(folder / "vocab.txt", config)
+             : read_vocab_json(folder / "vocab.json", folder / "merges.txt", config);
+}
+
 }  // namespace
 
-std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& model_folder) {
-  const auto file = [&](const char* name) { return model_folder / name; };
-  const auto there = [&](const char* name) { return fs::exists(file(name)); };
-  if (!fs::is_directory(model_folder))
-    fail("{}: there is no such model folder", model_folder.string());
-  const bool has_json = there("tokenizer.json"), has_txt = there("vocab.txt");
+std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& folder) {
+  if (fs::is_regular_file(folder)) return read_gguf_tokenizer(folder);
+  if (!fs::is_directory(folder)) fail("{}: there is no such model folder", folder.string());
+  const auto there = [&](const char* name) { return fs::exists(folder / name); };
   const bool has_bpe = there("vocab.json") && there("merges.txt");
-  if (!has_json && !has_txt && !has_bpe)
-    fail(
-        "{}: no tokenizer found; looked for tokenizer.json, for vocab.txt, and for vocab.json with "
-        "merges.txt{}",
-        model_folder.string(),
-        there("vocab.json")   ? " (merges.txt is missing)"
-        : there("merges.txt") ? " (vocab.json is missing)"
-                              : "");
-  const TokenizerConfig config = read_tokenizer_config(model_folder);
-  if (has_json) return read_tokenizer_json(file("tokenizer.json"), config);
-  if (there("added_tokens.json"))
-    fail("{}: is not implemented; save the tokenizer with a tokenizer.json",
-         file("added_tokens.json").string());
+  if (!there("tokenizer.json") && !there("tokenizer.model") && !there("vocab.txt") && !has_bpe) {
+    const auto ggufs = gguf_files(folder);
+    if (ggufs.size() != 1) fail_without_tokenizer(folder, ggufs.size());
+    return read_gguf_tokenizer(ggufs.front());
+  }
+  const TokenizerConfig config = read_tokenizer_config(folder);
+  if (there("tokenizer.json")) return read_tokenizer_json(folder / "tokenizer.json", config);
   try {
-    return has_txt ? read_vocab_txt(file("vocab.txt"), config)
-                   : read_vocab_json(file("vocab.json"), file("merges.txt"), config);
+    return load_vocabulary(folder, config);
   } catch (const Error& e) {
     const std::string_view what = e.what();
-    if (what.starts_with(model_folder.string())) throw;
-    fail("{}: {}", model_folder.string(), what);
+    if (what.starts_with(folder.string())) throw;
+    fail("{}: {}", folder.string(), what);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lib/core/error.h"
+#include "lib/core/files.h"
 #include "lib/text/unicode.h"
 
 namespace mtlora {
@@ -35,6 +36,13 @@ void Tokenizer::tokenize(std::string_view text, std::vector<int32_t>& ids) const
         after_normalizing_.split(normalized(piece, buffer), plain, add);
       },
       add);
+}
+
+void Tokenizer::save(const std::filesystem::path& folder) const {
+  for (const auto& [name, content] : parts_.extracted) write_file_in_place(folder / name, content);
+  if (!parts_.extracted.empty()) return;
+  for (const auto& file : parts_.files)
+    write_file_in_place(folder / file.filename(), read_file(file));
 }
 
 const AddedToken* Tokenizer::added(int32_t id) const {

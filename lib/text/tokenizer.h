@@ -1,5 +1,5 @@
 // Bytes to token ids and back, equal to Hugging Face `tokenizers` (checked against 0.23.3) for the
-// BERT, RoBERTa and GPT-2 families.
+// BERT, RoBERTa, GPT-2 and Llama families, and to SentencePiece (checked against 0.2.3).
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,8 @@ struct SpecialIds {
   int32_t pad = -1;
   int32_t unk = -1;
   int32_t mask = -1;
+  int32_t bos = -1;  ///< what a generated text begins after, where its model has such a token
+  int32_t eos = -1;  ///< what a generated text ends with
 };
 
 /// What stands around one text or a pair: special tokens and the places of the texts.
@@ -39,6 +41,8 @@ struct TokenizerParts {
   SpecialIds special;
   Template frame;
   std::vector<std::filesystem::path> files;
+  /// Where it is a part of a file that holds more: names and contents of files that hold only it.
+  std::vector<std::pair<std::string, std::string>> extracted;
 };
 
 class Tokenizer {
@@ -50,8 +54,10 @@ class Tokenizer {
   /// ask `invalid_utf8` (unicode.h) first, where file and line are known.
   void tokenize(std::string_view text, std::vector<int32_t>& ids) const;
 
-  /// The text of `ids`, special tokens included. Byte-level: the very bytes. WordPiece: the pieces
-  /// glued, with a space between words. Throws Error for an id that no token has.
+  /// The text of `ids`, special tokens included. Byte-level, SentencePiece's byte pieces: the very
+  /// bytes, which may be part of a character. WordPiece: the pieces glued, with a space between
+  /// words. SentencePiece: without the space before the first word. Throws Error for an id that no
+  /// token has.
   virtual std::string decode(std::span<const int32_t> ids) const = 0;
 
   /// The largest id + 1, added tokens included: the rows that an embedding must have.
@@ -67,6 +73,9 @@ class Tokenizer {
   const Template& frame() const { return parts_.frame; }
   /// The files it was loaded from: a folder that holds copies of them loads as the same tokenizer.
   const std::vector<std::filesystem::path>& files() const { return parts_.files; }
+  /// Writes files to `folder` that load as the same tokenizer: copies of files(), or, of a GGUF
+  /// file, a tokenizer.json and tokenizer_config.json. Throws Error where they cannot be written.
+  void save(const std::filesystem::path& folder) const;
 
  protected:
   explicit Tokenizer(TokenizerParts parts) : parts_(std::move(parts)) {}
@@ -103,10 +112,11 @@ Encoding encode(const Tokenizer& tokenizer, std::string_view text, size_t max_le
 Encoding encode_pair(const Tokenizer& tokenizer, std::string_view first, std::string_view second,
                      size_t max_length);
 
-/// Reads the tokenizer of a Hugging Face model folder: `tokenizer.json`, or else `vocab.txt`
-/// (BERT), or else `vocab.json` and `merges.txt` (RoBERTa where it has <s>, GPT-2 otherwise); the
-/// options and token names of `tokenizer_config.json` and `special_tokens_map.json` count. Throws
-/// one Error that names what is missing or what is not implemented.
-std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_folder);
+/// Reads the tokenizer of a Hugging Face model folder: `tokenizer.json`, or else `tokenizer.model`
+/// (SentencePiece, Llama), or else `vocab.txt` (BERT), or else `vocab.json` and `merges.txt`
+/// (RoBERTa where it has <s>, GPT-2 otherwise), or else the only GGUF file in it; the options and
+/// token names of `tokenizer_config.json` and `special_tokens_map.json` count. Or reads that of a
+/// GGUF file. Throws one Error that names what is missing or what is not implemented.
+std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder_or_gguf);
 
 }  // namespace mtlora

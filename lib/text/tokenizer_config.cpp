@@ -17,9 +17,9 @@ void read_options(const ForeignJson& json, TokenizerConfig& config) {
   option("strip_accents", config.strip_accents);
   option("tokenize_chinese_chars", config.tokenize_chinese_chars);
   option("add_prefix_space", config.add_prefix_space);
+  option("add_bos_token", config.add_bos_token);
+  option("add_eos_token", config.add_eos_token);
   config.tokenizer_class = value_or<std::string>(json, "tokenizer_class", "");
-  for (const char* key : {"add_bos_token", "add_eos_token"})
-    if (value_or(json, key, false)) fail("\"{}\": true is not implemented", key);
   if (!value_or(json, "do_basic_tokenize", true))
     fail("\"do_basic_tokenize\": false is not implemented");
   const auto decoder = value_or(json, "added_tokens_decoder", ForeignJson::object());
@@ -59,6 +59,11 @@ int32_t id_of(const std::string& role, const RoleNames& family, const TokenizerC
 }
 
 }  // namespace
+
+void add_to_config(const ForeignJson& json, TokenizerConfig& config) {
+  read_options(json, config);
+  read_tokens(json, config);
+}
 
 TokenizerConfig read_tokenizer_config(const std::filesystem::path& model_folder) {
   TokenizerConfig config;
@@ -104,6 +109,12 @@ const RoleNames& gpt2_roles() {
   return roles;
 }
 
+const RoleNames& llama_roles() {
+  static const RoleNames roles = {
+      {"bos_token", "<s>"}, {"eos_token", "</s>"}, {"unk_token", "<unk>"}};
+  return roles;
+}
+
 SpecialIds special_ids(const RoleNames& family, const TokenizerConfig& config,
                        const FindToken& find) {
   const auto id = [&](const char* role) { return id_of(role, family, config, find); };
@@ -115,7 +126,9 @@ SpecialIds special_ids(const RoleNames& family, const TokenizerConfig& config,
           .sep = either("sep_token", "eos_token"),
           .pad = id("pad_token"),
           .unk = id("unk_token"),
-          .mask = id("mask_token")};
+          .mask = id("mask_token"),
+          .bos = id("bos_token"),
+          .eos = id("eos_token")};
 }
 
 std::vector<AddedToken> role_tokens(const RoleNames& family, const TokenizerConfig& config,
@@ -156,8 +169,30 @@ Template roberta_template(int32_t cls, int32_t sep) {
 }
 
 Template plain_template() {
-  return {.single = {{Template::kFirst, 0}},
-          .pair = {{Template::kFirst, 0}, {Template::kSecond, 1}}};
+  return bos_eos_template(-1, -1);
+}
+
+Template bos_eos_template(int32_t bos, int32_t eos) {
+  Template frame;
+  const auto add = [&](std::vector<Template::Piece>& pieces, int32_t text, int32_t segment) {
+    if (bos >= 0) pieces.push_back({bos, segment});
+    pieces.push_back({text, segment});
+    if (eos >= 0) pieces.push_back({eos, segment});
+  };
+  add(frame.single, Template::kFirst, 0);
+  add(frame.pair, Template::kFirst, 0);
+  add(frame.pair, Template::kSecond, 1);
+  return frame;
+}
+
+std::optional<Template> template_of(const TokenizerConfig& config, const SpecialIds& special) {
+  if (!config.add_bos_token && !config.add_eos_token) return std::nullopt;
+  const auto wanted = [](bool is_wanted, int32_t id, const char* role) {
+    if (is_wanted && id < 0) fail("\"add_{0}\" is true, but there is no \"{0}\"", role);
+    return is_wanted ? id : -1;
+  };
+  return bos_eos_template(wanted(config.add_bos_token.value_or(false), special.bos, "bos_token"),
+                          wanted(config.add_eos_token.value_or(false), special.eos, "eos_token"));
 }
 
 }  // namespace mtlora

@@ -9,12 +9,14 @@
 #include <string>
 #include <vector>
 
+#include "lib/text/foreign_json.h"
 #include "lib/text/tokenizer.h"
 
 namespace mtlora {
 
 struct TokenizerConfig {
   std::optional<bool> do_lower_case, strip_accents, tokenize_chinese_chars, add_prefix_space;
+  std::optional<bool> add_bos_token, add_eos_token;
   std::string tokenizer_class;               ///< "" where it is not said
   std::map<std::string, AddedToken> named;   ///< by role: "cls_token", …; without ids
   std::vector<AddedToken> further;           ///< "additional_special_tokens"; without ids
@@ -25,11 +27,15 @@ struct TokenizerConfig {
 /// Reads both files as far as they are there. Throws Error for what is not implemented.
 TokenizerConfig read_tokenizer_config(const std::filesystem::path& model_folder);
 
+/// One file's content: what is not implemented is named without the file.
+void add_to_config(const ForeignJson& json, TokenizerConfig& config);
+
 /// The role names of a family with the tokens that stand for them where nothing else is said.
 using RoleNames = std::map<std::string, std::string>;
 const RoleNames& bert_roles();
 const RoleNames& roberta_roles();
 const RoleNames& gpt2_roles();
+const RoleNames& llama_roles();
 
 /// From a token's text to its id, -1 where there is none.
 using FindToken = std::function<int32_t(const std::string&)>;
@@ -48,5 +54,11 @@ Template bert_template(int32_t cls, int32_t sep);
 Template roberta_template(int32_t cls, int32_t sep);
 /// The texts alone; the second of a pair has segment 1, which GPT-2 does not read.
 Template plain_template();
+/// Each text between begin and end, -1 for one that is not wanted; the second of a pair has segment
+/// 1: what transformers makes of "add_bos_token" and "add_eos_token".
+Template bos_eos_template(int32_t bos, int32_t eos);
+/// That template where `config` says either word of its own, nothing otherwise. Throws Error where
+/// it wants a token that there is not.
+std::optional<Template> template_of(const TokenizerConfig& config, const SpecialIds& special);
 
 }  // namespace mtlora

@@ -6,6 +6,7 @@
 #include "lib/core/error.h"
 #include "lib/text/added_token_json.h"
 #include "lib/text/byte_bpe.h"
+#include "lib/text/character_bpe.h"
 #include "lib/text/wordpiece.h"
 
 namespace mtlora {
@@ -75,7 +76,8 @@ Template read_template(const ForeignJson& json) {
 }
 
 TokenizerParts read_parts(const ForeignJson& json, const Vocabulary& vocabulary,
-                          const TokenizerConfig& config, const RoleNames& family) {
+                          const TokenizerConfig& config, const RoleNames& family,
+                          const TokenizerSource& source) {
   TokenizerParts parts;
   for (const auto added = value_or(json, "added_tokens", ForeignJson::array());
        const ForeignJson& token : added) {
@@ -88,11 +90,17 @@ TokenizerParts read_parts(const ForeignJson& json, const Vocabulary& vocabulary,
     return vocabulary.find(token);
   });
   parts.frame = read_template(json);
+  const std::string post = type_of(json, "post_processor");
+  // BERT's and RoBERTa's own classes do not know these words.
+  if (post != "BertProcessing" && post != "RobertaProcessing")
+    parts.frame = template_of(config, parts.special).value_or(parts.frame);
+  parts.files = source.files;
+  parts.extracted = source.extracted;
   return parts;
 }
 
 std::unique_ptr<Tokenizer> read_wordpiece(const ForeignJson& json, const TokenizerConfig& config,
-                                          std::vector<std::filesystem::path> files) {
+                                          const TokenizerSource& source) {
   require(json, "normalizer", {"BertNormalizer"});
   require(json, "pre_tokenizer", {"BertPreTokenizer"});
   require(json, "decoder", {"WordPiece", "null"});
@@ -111,8 +119,7 @@ std::unique_ptr<Tokenizer> read_wordpiece(const ForeignJson& json, const Tokeniz
       !normalizer["strip_accents"].is_null())
     options.strip_accents = normalizer["strip_accents"].get<bool>();
   Vocabulary vocabulary = read_vocabulary(model);
-  TokenizerParts parts = read_parts(json, vocabulary, config, bert_roles());
-  parts.files = std::move(files);
+  TokenizerParts parts = read_parts(json, vocabulary, config, bert_roles(), source);
   return std::make_unique<WordPieceTokenizer>(std::move(vocabulary), std::move(options),
                                               std::move(parts));
 }
@@ -134,43 +141,105 @@ Merges read_merges(const ForeignJson& merges) {
   return result;
 }
 
+// The ByteLevel of a pre-tokenizer, which may stand behind Digits.
+struct BytePreTokenizer {
+  const ForeignJson& level;
+  bool split_digits;
+};
+
+BytePreTokenizer byte_pre_tokenizer(const ForeignJson& json) {
+  const ForeignJson& pre = json.at("pre_tokenizer");
+  if (require(json, "pre_tokenizer", {"ByteLevel", "Sequence"}) == "ByteLevel") return {pre, false};
+  const ForeignJson& steps = pre.at("pretokenizers");
+  const bool is_known = steps.size() == 2 && steps[0].at("type") == "Digits" &&
+                        value_or(steps[0], "individual_digits", false) &&
+                        steps[1].at("type") == "ByteLevel" &&
+                        !value_or(steps[1], "add_prefix_space", true);
+  if (!is_known)
+    fail(
+        "the pre_tokenizer {} is not implemented here (of sequences only Digits with "
+        "\"individual_digits\": true before ByteLevel with \"add_prefix_space\": false)",
+        pre.dump());
+  return {steps[1], true};
+}
+
 std::unique_ptr<Tokenizer> read_byte_bpe(const ForeignJson& json, const TokenizerConfig& config,
-                                         std::vector<std::filesystem::path> files) {
+                                         const TokenizerSource& source) {
   require(json, "normalizer", {"null"});
-  require(json, "pre_tokenizer", {"ByteLevel"});
   require(json, "decoder", {"ByteLevel", "null"});
+  const BytePreTokenizer pre = byte_pre_tokenizer(json);
   const ForeignJson& model = json.at("model");
   refuse(model, {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
                  "byte_fallback", "ignore_merges"});
-  const ForeignJson& pre = json.at("pre_tokenizer");
-  const ByteBpeOptions options{
-      .add_prefix_space = config.add_prefix_space.value_or(value_or(pre, "add_prefix_space", true)),
-      .use_pattern = value_or(pre, "use_regex", true),
-      .unknown = value_or<std::string>(model, "unk_token", "")};
+  const ByteBpeOptions options{.add_prefix_space = config.add_prefix_space.value_or(
+                                   value_or(pre.level, "add_prefix_space", true)),
+                               .use_pattern = value_or(pre.level, "use_regex", true),
+                               .split_digits = pre.split_digits,
+                               .unknown = value_or<std::string>(model, "unk_token", "")};
+  if (options.split_digits && options.add_prefix_space)
+    fail("\"add_prefix_space\": true is not implemented beside Digits");
   Vocabulary vocabulary = read_vocabulary(model);
   const bool is_roberta = vocabulary.find("<s>") >= 0;
   TokenizerParts parts =
-      read_parts(json, vocabulary, config, is_roberta ? roberta_roles() : gpt2_roles());
-  parts.files = std::move(files);
+      read_parts(json, vocabulary, config, is_roberta ? roberta_roles() : gpt2_roles(), source);
   return std::make_unique<ByteBpeTokenizer>(std::move(vocabulary), read_merges(model.at("merges")),
                                             options, std::move(parts));
 }
 
+// Whether the normalizer sets a space before a text: [Prepend,] Replace of spaces, in this order.
+bool prepends_space(const ForeignJson& json) {
+  const ForeignJson prepend = {{"type", "Prepend"}, {"prepend", kSpaceSymbol}};
+  const ForeignJson replace = {
+      {"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", kSpaceSymbol}};
+  const ForeignJson& normalizer = json.at("normalizer");
+  ForeignJson steps = type_of(json, "normalizer") == "Sequence" ? normalizer.at("normalizers")
+                                                                : ForeignJson::array({normalizer});
+  if (steps == ForeignJson::array({prepend, replace})) return true;
+  if (steps == ForeignJson::array({replace})) return false;
+  fail("the normalizer {} is not implemented here (only Prepend and Replace of spaces)",
+       normalizer.dump());
+}
+
+std::unique_ptr<Tokenizer> read_character_bpe(const ForeignJson& json,
+                                              const TokenizerConfig& config,
+                                              const TokenizerSource& source) {
+  require(json, "pre_tokenizer", {"null"});
+  require(json, "decoder", {"Sequence", "null"});
+  const ForeignJson& model = json.at("model");
+  refuse(model, {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"});
+  CharacterBpeOptions options{.prepend_space = prepends_space(json),
+                              .byte_fallback = value_or(model, "byte_fallback", false),
+                              .fuse_unknown = value_or(model, "fuse_unk", false),
+                              .unknown = value_or<std::string>(model, "unk_token", "")};
+  Vocabulary vocabulary = read_vocabulary(model);
+  TokenizerParts parts = read_parts(json, vocabulary, config, llama_roles(), source);
+  return std::make_unique<CharacterBpeTokenizer>(
+      std::move(vocabulary), read_merges(model.at("merges")), std::move(options), std::move(parts));
+}
+
 }  // namespace
 
-std::unique_ptr<Tokenizer> read_tokenizer_json(const std::filesystem::path& file,
-                                               const TokenizerConfig& config) {
-  const ForeignJson json = read_foreign_json(file);
-  std::vector<std::filesystem::path> files = {file};
-  files.insert(files.end(), config.files.begin(), config.files.end());
+std::unique_ptr<Tokenizer> tokenizer_from_json(const ForeignJson& json,
+                                               const TokenizerConfig& config,
+                                               TokenizerSource source) {
+  const std::string file = source.files.front().string();
   try {
     std::string type = require(json, "model", {"WordPiece", "BPE", "null"});
     if (type == "null") type = json.at("model").contains("merges") ? "BPE" : "WordPiece";
-    return type == "BPE" ? read_byte_bpe(json, config, std::move(files))
-                         : read_wordpiece(json, config, std::move(files));
+    if (type == "WordPiece") return read_wordpiece(json, config, source);
+    const bool is_of_bytes = type_of(json, "normalizer") == "null";
+    return is_of_bytes ? read_byte_bpe(json, config, source)
+                       : read_character_bpe(json, config, source);
   } catch (const std::exception& e) {
-    fail("{}: {}", file.string(), e.what());
+    fail("{}: {}", file, e.what());
   }
+}
+
+std::unique_ptr<Tokenizer> read_tokenizer_json(const std::filesystem::path& file,
+                                               const TokenizerConfig& config) {
+  TokenizerSource source{.files = {file}, .extracted = {}};
+  source.files.insert(source.files.end(), config.files.begin(), config.files.end());
+  return tokenizer_from_json(read_foreign_json(file), config, std::move(source));
 }
 
 }  // namespace mtlora

@@ -1,4 +1,5 @@
-// tokenizer.json of Hugging Face `tokenizers`, as far as BERT, RoBERTa and GPT-2 use it.
+// tokenizer.json of Hugging Face `tokenizers`, as far as BERT, RoBERTa, GPT-2, SmolLM2 and the
+// conversions of SentencePiece's BPE (Llama) use it.
 #pragma once
 
 #include "lib/text/tokenizer_config.h"
@@ -10,5 +11,16 @@ namespace mtlora {
 /// the file and what in it is not implemented.
 std::unique_ptr<Tokenizer> read_tokenizer_json(const std::filesystem::path& file,
                                                const TokenizerConfig& config);
+
+/// Where a tokenizer is from; see TokenizerParts.
+struct TokenizerSource {
+  std::vector<std::filesystem::path> files;  ///< the first one begins error messages
+  std::vector<std::pair<std::string, std::string>> extracted;
+};
+
+/// The same of the parsed content.
+std::unique_ptr<Tokenizer> tokenizer_from_json(const ForeignJson& json,
+                                               const TokenizerConfig& config,
+                                               TokenizerSource source);
 
 }  // namespace mtlora

@@ -39,7 +39,8 @@ TEST_CASE("a file is known by what it begins with", "[weights]") {
   write_file(folder / "pointer.safetensors", "version https://git-lfs.github.com/spec/v1\noid");
   CHECK_THAT(refusal(folder / "pointer.safetensors"), Contains("git lfs pull"));
   write_file(folder / "text", "hello");
-  CHECK_THAT(refusal(folder / "text"), Contains("neither a safetensors file nor a zip file"));
+  CHECK_THAT(refusal(folder / "text"),
+             Contains("neither a safetensors file, nor a zip file of torch.save, nor a GGUF file"));
 }
 
 TEST_CASE("safetensors go before a file of torch.save in one folder", "[weights]") {
@@ -92,7 +93,7 @@ TEST_CASE("every golden model opens, and its file names each tensor once", "[wei
   for (const auto& entry : std::filesystem::directory_iterator(golden_path("")))
     if (std::filesystem::exists(entry.path() / "model.safetensors")) {
       ++models;
-      CHECK(open_weights(entry.path())->tensors().size() >= 40);
+      CHECK(open_weights(entry.path())->tensors().size() >= 20);
     }
-  CHECK(models == 4);
+  CHECK(models == 7);
 }

@@ -1,0 +1,57 @@
+// BPE over characters, as Hugging Face `tokenizers` runs SentencePiece's BPE models (Llama): a
+// space is U+2581, a text is one word with one before it, and a character without a token becomes
+// its bytes, "<0xE2>".
+// Source: tokenizers 0.23.3, models/bpe/model.rs (merge_word), decoders/byte_fallback.rs;
+// Kudo and Richardson 2018, arXiv:1808.06226.
+#pragma once
+
+#include <array>
+
+#include "lib/text/merges.h"
+#include "lib/text/tokenizer.h"
+#include "lib/text/vocabulary.h"
+
+namespace mtlora {
+
+struct CharacterBpeOptions {
+  bool prepend_space = true;  ///< Hugging Face's normalizer Prepend: each text gets one before it
+  bool byte_fallback = true;  ///< bytes stand for a character without a token
+  bool fuse_unknown = true;   ///< several unknown characters are one unknown token
+  std::string unknown;        ///< for what is left; "" drops it, as Hugging Face does
+};
+
+class CharacterBpeTokenizer final : public Tokenizer {
+ public:
+  CharacterBpeTokenizer(Vocabulary vocabulary, const Merges& merges, CharacterBpeOptions options,
+                        TokenizerParts parts);
+  std::string decode(std::span<const int32_t> ids) const override;
+
+ protected:
+  std::string_view normalized(std::string_view text, std::string& buffer) const override;
+  void tokenize_plain(std::string_view text, std::vector<int32_t>& ids) const override;
+  int32_t model_size() const override { return vocabulary_.size(); }
+  int32_t model_id(std::string_view token) const override { return vocabulary_.find(token); }
+  const std::string* model_token(int32_t id) const override;
+
+ private:
+  /// Appends the bytes of a character; false where a byte has no token.
+  bool append_bytes(std::string_view character, std::vector<int32_t>& ids) const;
+
+  Vocabulary vocabulary_;
+  MergeTable merges_;
+  CharacterBpeOptions options_;
+  int32_t unknown_ = -1;
+  std::array<int32_t, 256> byte_ids_{};
+};
+
+/// U+2581, which stands for a space.
+inline constexpr std::string_view kSpaceSymbol = "\xe2\x96\x81";
+
+/// "<0x0A>", the token of a byte.
+std::string byte_token(unsigned char byte);
+/// The byte that such a token stands for, -1 for any other.
+int byte_of_token(std::string_view token);
+/// `text` with every space symbol as a space.
+std::string with_spaces(std::string_view text);
+
+}  // namespace mtlora

@@ -1,0 +1,127 @@
+#include "lib/text/sentencepiece.h"
+
+#include <sentencepiece_processor.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/core/error.h"
+#include "lib/core/files.h"
+#include "lib/text/character_bpe.h"
+#include "lib/text/vocabulary.h"
+
+namespace mtlora {
+namespace {
+
+using Processor = sentencepiece::SentencePieceProcessor;
+
+class SentencePieceTokenizer final : public Tokenizer {
+ public:
+  SentencePieceTokenizer(std::unique_ptr<Processor> processor, Vocabulary vocabulary,
+                         TokenizerParts parts)
+      : Tokenizer(std::move(parts)),
+        processor_(std::move(processor)),
+        vocabulary_(std::move(vocabulary)) {
+    std::vector<int> ids;
+    // Whether the model sets a space before a text is seen by what it does.
+    const auto status = processor_->Encode("a", &ids);
+    if (!status.ok()) fail("{}", status.ToString());
+    begins_with_space_ = !ids.empty() && vocabulary_.token(ids[0]).starts_with(kSpaceSymbol);
+    set_added_tokens();
+  }
+
+  std::string decode(std::span<const int32_t> ids) const override {
+    std::string text;
+    for (const int32_t id : ids) {
+      const std::string& spelled = token(id);
+      if (vocabulary_.has(id) && processor_->IsByte(id))
+        text += static_cast<char>(byte_of_token(spelled));
+      else
+        text += with_spaces(spelled);
+    }
+    return begins_with_space_ && text.starts_with(' ') ? text.substr(1) : text;
+  }
+
+ protected:
+  std::string_view normalized(std::string_view text, std::string&) const override { return text; }
+
+  void tokenize_plain(std::string_view text, std::vector<int32_t>& ids) const override {
+    std::vector<int> made;
+    const auto status = processor_->Encode({text.data(), text.size()}, &made);
+    if (!status.ok()) fail("SentencePiece: {}", status.ToString());
+    ids.insert(ids.end(), made.begin(), made.end());
+  }
+
+  int32_t model_size() const override { return vocabulary_.size(); }
+  int32_t model_id(std::string_view token) const override { return vocabulary_.find(token); }
+  const std::string* model_token(int32_t id) const override {
+    return vocabulary_.has(id) ? &vocabulary_.token(id) : nullptr;
+  }
+
+ private:
+  std::unique_ptr<Processor> processor_;
+  Vocabulary vocabulary_;
+  bool begins_with_space_ = false;
+};
+
+Vocabulary vocabulary_of(const Processor& processor) {
+  std::vector<std::pair<std::string, int32_t>> tokens;
+  for (int id = 0; id < processor.GetPieceSize(); ++id)
+    tokens.emplace_back(processor.IdToPiece(id), id);
+  return Vocabulary(tokens);
+}
+
+// The model's own names of the roles.
+RoleNames roles_of(const Processor& processor, const Vocabulary& vocabulary) {
+  RoleNames roles;
+  for (const auto& [role, id] : {std::pair{"bos_token", processor.bos_id()},
+                                 {"eos_token", processor.eos_id()},
+                                 {"unk_token", processor.unk_id()},
+                                 {"pad_token", processor.pad_id()}})
+    if (vocabulary.has(id)) roles.emplace(role, vocabulary.token(id));
+  return roles;
+}
+
+TokenizerParts parts_of(const Processor& processor, const Vocabulary& vocabulary,
+                        TokenizerConfig config) {
+  const RoleNames roles = roles_of(processor, vocabulary);
+  TokenizerParts parts;
+  parts.added =
+      role_tokens(roles, config, [&](const std::string& token) { return vocabulary.find(token); });
+  const auto find = [&](const std::string& token) {
+    for (const AddedToken& added : parts.added)
+      if (added.content == token) return added.id;
+    return vocabulary.find(token);
+  };
+  parts.special = special_ids(roles, config, find);
+  for (int id = 0; id < vocabulary.size(); ++id) {
+    const auto is_this = [&](const AddedToken& added) { return added.id == id; };
+    if (processor.IsControl(id) && std::none_of(parts.added.begin(), parts.added.end(), is_this))
+      parts.added.push_back({.id = id, .content = vocabulary.token(id), .special = true});
+  }
+  if (!config.add_bos_token) config.add_bos_token = parts.special.bos >= 0;
+  parts.frame = template_of(config, parts.special).value();
+  return parts;
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> read_sentencepiece(const std::filesystem::path& file,
+                                              const TokenizerConfig& config) {
+  const std::string content = read_file(file);
+  auto processor = std::make_unique<Processor>();
+  const auto status = processor->LoadFromSerializedProto({content.data(), content.size()});
+  if (!status.ok()) fail("{}: is no SentencePiece model: {}", file.string(), status.ToString());
+  try {
+    Vocabulary vocabulary = vocabulary_of(*processor);
+    TokenizerParts parts = parts_of(*processor, vocabulary, config);
+    parts.files = {file};
+    parts.files.insert(parts.files.end(), config.files.begin(), config.files.end());
+    return std::make_unique<SentencePieceTokenizer>(std::move(processor), std::move(vocabulary),
+                                                    std::move(parts));
+  } catch (const Error& e) {
+    fail("{}: {}", file.string(), e.what());
+  }
+}
+
+}  // namespace mtlora

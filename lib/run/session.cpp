@@ -101,7 +101,10 @@ Session open_with(const Json& config, bool own_head) {
   check_lengths(s);
   std::vector<std::string> always = s.loaded.family->head;
   always.insert(always.end(), s.loaded.initialised.begin(), s.loaded.initialised.end());
-  if (!own_head) s.trained = inject(s.model(), s.options.adapter, seed, always);
+  if (own_head)
+    for (Tensor& p : s.model().parameters()) p.set_requires_grad(false);
+  else
+    s.trained = inject(s.model(), s.options.adapter, seed, always);
   set_compute_type(s.model(), *s.loaded.family, s.dtype);
   s.resolved = resolve(s.options, s.task ? s.task->info().labels : std::vector<std::string>());
   s.pool = std::make_unique<backend::ShardPool>(thread_count(s.options.train));

@@ -208,7 +208,7 @@ int train(const TrainRequest& request) {
   TrainStep step(*objective, parameters_of(s.trained), *s.pool, {options.clip, seed, true});
   Trainer trainer({s.trained.tensors, step, *optimizer, schedule, sampler, std::move(dev),
                    [&](const EncodedSet& set) { return job->evaluate(set); }, s.resolved,
-                   s.loaded.fingerprint, hashes, s.tokenizer->files(), folder},
+                   s.loaded.fingerprint, hashes, *s.tokenizer, folder},
                   length);
   if (request.resume && fs::exists(folder / "last")) {
     trainer.resume();

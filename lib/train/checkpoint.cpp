@@ -24,8 +24,7 @@ void write_content(const fs::path& folder, const CheckpointContent& content) {
   write_safetensors(folder / "state.safetensors", content.optimizer);
   write_file_in_place(folder / "state.json", content.state.dump(2) + "\n");
   write_file_in_place(folder / "config.json", content.config.dump(2) + "\n");
-  for (const fs::path& file : content.tokenizer_files)
-    write_file_in_place(folder / file.filename(), read_file(file));
+  if (content.tokenizer) content.tokenizer->save(folder);
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 
 #include "lib/core/json.h"
 #include "lib/nn/names.h"
+#include "lib/text/tokenizer.h"
 
 namespace mtlora {
 
@@ -26,7 +27,7 @@ using NamedTensors = std::vector<std::pair<std::string, torch::Tensor>>;
 struct CheckpointContent {
   Json config, state;  ///< state holds "fingerprint"
   NamedTensors trained, optimizer;
-  std::vector<std::filesystem::path> tokenizer_files;
+  const Tokenizer* tokenizer = nullptr;  ///< none: its files are left out
 };
 
 /// Writes `folder` (replacing what is there). Throws Error; then the old folder is as it was.

@@ -154,7 +154,7 @@ void Trainer::save(const std::string& name) {
   state["fingerprint"] = parts_.fingerprint;
   state["data"] = parts_.data_hashes;
   save_checkpoint(parts_.folder / name, {parts_.config, state, checkpoint_tensors(parts_.trained),
-                                         parts_.optimizer.state(), parts_.tokenizer_files});
+                                         parts_.optimizer.state(), &parts_.tokenizer});
 }
 
 bool Trainer::run() {

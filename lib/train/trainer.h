@@ -54,7 +54,7 @@ struct TrainerParts {
   Json config;
   std::string fingerprint;
   Json data_hashes;  ///< of every split, by name
-  std::vector<std::filesystem::path> tokenizer_files;
+  const Tokenizer& tokenizer;
   std::filesystem::path folder;  ///< of the run
 };
 

@@ -26,7 +26,8 @@ MODELS = {
                          "high_freq_factor": 4.0, "original_max_position_embeddings": 32})),
 }
 FINAL = ["wpe.weight", "h.0.attn.c_attn.weight", "h.1.ln_2.bias", "ln_f.weight", "layers.0.self_attn.k_proj.weight",
-         "layers.1.post_attention_layernorm.weight", "layers.1.mlp.up_proj.weight", "model.norm.weight"]
+         "layers.1.post_attention_layernorm.weight", "layers.0.self_attn.o_proj.weight", "layers.1.mlp.up_proj.weight",
+         "model.norm.weight"]
 STRUCTURES = {"shim": lambda C: C, "icfm": lambda C: C @ C.T, "ctcm": lambda C, D: C @ D, "dtsm": lambda C, D: C + D}
 
 
@@ -162,8 +163,15 @@ def mtlora(name, dtype, structure):
 def golden(name, file, build, with_adapter):
     tokens = batch()
     exact = compute(build(name, torch.float64), tokens, with_adapter)
+    single = compute(build(name, torch.float32), tokens, with_adapter)
+    # AdamW divides by the root of the gradient's square: where that is nearly zero it turns rounding into a step. A
+    # tensor that PyTorch's own float32 misses for that reason says nothing about another program.
+    vague = [n for n in exact if n.startswith("final/") and
+             (single[n].double() - exact[n].double()).abs().max() > 1e-5 * exact[n].abs().max()]
+    exact = {n: t for n, t in exact.items() if n not in vague}
+    print(f"  left out: {', '.join(vague) or 'nothing'}")
     recipe.save(f"{name}/{file}.safetensors", exact if with_adapter else tokens | exact)
-    recipe.check(file, exact, compute(build(name, torch.float32), tokens, with_adapter))
+    recipe.check(file, exact, single)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 // AdamW steps of full fine-tuning, by the kernels and by the plain path.
 
 #include "tests/models/golden_model.h"
+// LibTorch before it
+#include "lib/models/bert_encoder.h"
 
 using namespace mtlora;
 using namespace mtlora::test;

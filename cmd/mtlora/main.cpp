@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -172,9 +171,8 @@ void add_inspect(CLI::App& program, Action& action) {
       [&action, path, json] { action = [path, json] { return inspect(*path, *json), 0; }; });
 }
 
-void add_bench(CLI::App& program, Action& action, double started) {
+void add_bench(CLI::App& program, Action& action) {
   auto request = std::make_shared<BenchRequest>();
-  request->started = started;
   CLI::App* app =
       program.add_subcommand("bench", "Measure how fast a configuration trains and evaluates");
   add_config(*app, request->config);
@@ -203,8 +201,6 @@ void add_describe(CLI::App& program, Action& action) {
 }
 
 int run(int argc, char** argv) {
-  const double started =
-      std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
   CLI::App program(
       "Fine-tunes pretrained transformers with low-rank adapters, as a JSON config says.",
       "mtlora");
@@ -224,7 +220,7 @@ int run(int argc, char** argv) {
   add_generate(program, action);
   add_score(program, action);
   add_inspect(program, action);
-  add_bench(program, action, started);
+  add_bench(program, action);
   add_describe(program, action);
   try {
     program.parse(argc, argv);

@@ -83,7 +83,7 @@ void bench(const BenchRequest& request) {
     std::vector<Item> items;
     for (const Sampler::Draw& draw : sampler.batch(i)) items.push_back({draw.index, draw.position});
     const StepReport report = step.run(i, {items}, *optimizer, 1.0);
-    if (i == 0) startup = wall() - request.started;
+    if (i == 0) startup = seconds_since_start();
     if (i >= warm_up) totals.add(report);
   }
   totals.seconds = wall() - begin;

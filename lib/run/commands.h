@@ -69,7 +69,6 @@ struct BenchRequest {
   ConfigSource config;
   int64_t steps = 100;
   bool json = false;
-  double started = 0;  ///< when the program began, seconds of the system's clock
 };
 void bench(const BenchRequest& request);
 

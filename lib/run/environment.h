@@ -11,5 +11,7 @@ namespace mtlora {
 Json environment(const std::string& dtype, int threads);
 /// Largest memory that the process has held, in bytes.
 int64_t peak_memory_bytes();
+/// Since the process began, the loading of its libraries included; to 10 ms.
+double seconds_since_start();
 
 }  // namespace mtlora

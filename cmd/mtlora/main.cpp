@@ -159,6 +159,23 @@ void add_score(CLI::App& program, Action& action) {
   app->callback([&action, request] { action = [request] { return score(*request), 0; }; });
 }
 
+void add_export(CLI::App& program, Action& action) {
+  auto request = std::make_shared<ExportRequest>();
+  auto format = std::make_shared<std::string>("merged");
+  CLI::App* app = program.add_subcommand("export", "Write a checkpoint as a Hugging Face folder");
+  app->add_option("--checkpoint", request->checkpoint, "A run's best/ or last/ folder")
+      ->type_name("DIR")
+      ->required();
+  app->add_option("--format", *format, "merged: the whole model, its adapters folded in, fp32")
+      ->check(CLI::IsMember({"merged"}))
+      ->capture_default_str();
+  app->add_option("--out", request->out, "The folder to write; it must not be there yet")
+      ->type_name("DIR")
+      ->required();
+  app->footer("Example:\n  mtlora export --checkpoint runs/demo/best --out models/film-reviews");
+  app->callback([&action, request] { action = [request] { return export_model(*request), 0; }; });
+}
+
 void add_inspect(CLI::App& program, Action& action) {
   auto path = std::make_shared<std::string>();
   auto json = std::make_shared<bool>(false);
@@ -219,6 +236,7 @@ int run(int argc, char** argv) {
   add_predict(program, action);
   add_generate(program, action);
   add_score(program, action);
+  add_export(program, action);
   add_inspect(program, action);
   add_bench(program, action);
   add_describe(program, action);

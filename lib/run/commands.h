@@ -62,6 +62,12 @@ struct ScoreRequest {
 };
 void score(const ScoreRequest& request);
 
+struct ExportRequest {
+  std::string checkpoint, out;  ///< out: a folder that is not there yet
+};
+/// Writes the model with its adapters folded in, as Hugging Face lays it out, fp32.
+void export_model(const ExportRequest& request);
+
 /// A model folder, a checkpoint, a run's folder or a weights file: what is in it.
 void inspect(const std::string& path, bool json);
 

@@ -130,14 +130,15 @@ class Batched {
 };
 
 void check(const LanguageModel& model, const Prompts& prompts, const GeneratePlan& plan) {
-  const int64_t room = model.longest() - plan.decoding.max_new_tokens;
+  // The last of the new tokens is written and not read.
+  const int64_t room = model.longest() - (plan.decoding.max_new_tokens - 1);
   for (size_t i = 0; i < prompts.size(); ++i) {
     if (prompts[i].empty()) fail("prompt {} (counted from 0) has no tokens", i);
     if (static_cast<int64_t>(prompts[i].size()) > room)
       fail(
-          "prompt {} (counted from 0) has {} tokens; the model takes {} in all, "
-          "generate.max_new_tokens among them: {}",
-          i, prompts[i].size(), model.longest(), plan.decoding.max_new_tokens);
+          "prompt {} (counted from 0) has {} tokens, at most {} are allowed: the model reads {} in "
+          "all, among them all but the last of generate.max_new_tokens = {}",
+          i, prompts[i].size(), room, model.longest(), plan.decoding.max_new_tokens);
   }
 }
 

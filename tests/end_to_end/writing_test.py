@@ -3,14 +3,11 @@
 import json
 import os
 import random
-import shutil
 import signal
 import time
-import unittest
 
 from gpt2 import gpt2_model
-from support import (SOURCE, Case, SharedCase, bert_model, config, events, main, mtlora, sentiment, snapshot, start,
-                     write_json)
+from support import (SOURCE, Case, SharedCase, bert_model, config, events, main, sentiment, start, write_json)
 
 SAMPLES = SOURCE / "data" / "samples"
 LAYOUTS = {"webnlg": "webnlg", "webnlg_lora": "webnlg", "dart": "dart", "dart_lora": "dart", "e2e": "e2e",
@@ -56,7 +53,7 @@ class Layouts(SharedCase):
     def test_every_layout_trains_and_is_scored_with_every_method(self):
         self.assertEqual(len([p for p in LAYOUTS if (SAMPLES / p).is_dir()]), 7)
         for folder, task in LAYOUTS.items():
-            for method in METHODS:
+            for method in METHODS[:2 if folder == task else 1]:  # every folder with the first, every task with both
                 with self.subTest(sample=folder, method=method["name"]):
                     test = self.check(folder, task, method)
                     self.assertEqual(test["examples"], 2 if task in ("e2e", "data_to_text") else 3)
@@ -165,9 +162,12 @@ class Learning(Case):
     def test_a_few_texts_are_learned(self):
         data = pairs(self.place / "data", ["red", "blue", "cold", "tall"])
         settings = writing(self.model, data, "data_to_text", adapter={"targets": ["c_attn", "c_fc", "c_proj"], "method": METHODS[0]},
-                           optimizer={"lr": 2e-2}, train={"epochs": 40, "batch_size": 8, "max_length": 64})
-        losses = [e["loss"] for e in events(self.train("run", settings), "eval")]
+                           optimizer={"lr": 2e-2}, train={"epochs": 100, "batch_size": 8, "max_length": 64})
+        run = self.train("run", settings)
+        losses = [e["loss"] for e in events(run, "eval")]
         self.assertLess(losses[-1], losses[0] / 4)
+        for line in (run / "test.outputs.txt").read_text().splitlines():
+            self.assertTrue(line.startswith("it is"), line)
 
     def test_killed_at_any_moment_it_ends_in_the_same_bytes(self):
         seed = int(os.environ.get("MTLORA_TEST_SEED", random.randrange(10**6)))
@@ -175,8 +175,8 @@ class Learning(Case):
         choose = random.Random(seed)
         data = pairs(self.place / "data", [f"word {i}" for i in range(40)], train=60)
         settings = writing(self.model, data, "data_to_text", adapter={"targets": ["c_attn"], "method": METHODS[1]},
-                           train={"epochs": 6, "save_every_steps": 3, "evaluate_every_steps": 20, "max_length": 64},
-                           model={"dropout": 0.1})
+                           train={"epochs": 6, "save_every_steps": 3, "evaluate_every_steps": 20, "max_length": 64})
+        settings["model"]["dropout"] = 0.1
         whole, broken = self.train("whole", settings), self.place / "broken"
         size = (whole / "metrics.jsonl").stat().st_size
         arguments = ["train", "--config", write_json(self.place / "broken.json", settings), "--out", broken]

@@ -1,9 +1,12 @@
-"""A tiny GPT-2 with random weights and byte-level pairs, made where a test needs one that writes."""
+"""A tiny GPT-2 with random weights and byte-level pairs, and tasks for it: what the tests of writing texts share."""
 
 import json
 import random
 import struct
 
+from support import SOURCE, config
+
+SAMPLES = SOURCE / "data" / "samples"
 WIDTH, LAYERS, POSITIONS = 32, 2, 320
 
 
@@ -72,4 +75,22 @@ def gpt2_model(folder, writes=b" abcdefghijklmnopqrstuvwxyz.", seed=5):
         "layer_norm_epsilon": 1e-5, "attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0,
         "scale_attn_by_inverse_layer_idx": False, "scale_attn_weights": True, "tie_word_embeddings": True,
         "bos_token_id": vocabulary - 1, "eos_token_id": vocabulary - 1, "vocab_size": vocabulary}))
+    return folder
+
+
+def writing(model, data, task, **changes):
+    """A configuration that trains two epochs and writes short texts with few beams."""
+    train = {"epochs": 2, "batch_size": 4, "max_length": 300, **changes.pop("train", {})}
+    generate = {"beams": 3, "max_new_tokens": 12, **changes.pop("generate", {})}
+    return config(model, data, task={"name": task}, train=train, generate=generate,
+                  **{"adapter": {"targets": ["c_attn"]}, **changes})
+
+
+def pairs(folder, words, train=24, test=4):
+    """A data_to_text task: the text names what the prompt does."""
+    folder.mkdir(parents=True)
+    rows = [{"prompt": f"what : {word}", "completion": f"it is {word}."} for word in words]
+    for split, count in (("train", train), ("dev", 4), ("test", test)):
+        lines = [json.dumps(rows[i % len(rows)]) for i in range(count)]
+        (folder / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
     return folder

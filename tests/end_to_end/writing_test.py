@@ -1,36 +1,19 @@
-"""Tasks of writing texts: a tiny GPT-2 learns every layout of them, is scored, and answers prompts."""
+"""Tasks of writing texts: a tiny GPT-2 learns every layout of them, and its texts are scored when it has learned."""
 
 import json
 import os
 import random
+import shutil
 import signal
 import time
+import unittest
 
-from gpt2 import gpt2_model
-from support import (SOURCE, Case, SharedCase, bert_model, config, events, main, sentiment, start, write_json)
+from gpt2 import SAMPLES, gpt2_model, pairs, writing
+from support import Case, SharedCase, events, main, start, write_json
 
-SAMPLES = SOURCE / "data" / "samples"
 LAYOUTS = {"webnlg": "webnlg", "webnlg_lora": "webnlg", "dart": "dart", "dart_lora": "dart", "e2e": "e2e",
            "e2e_csv": "e2e", "data_to_text": "data_to_text"}  # folder: task
 METHODS = ({"name": "lora", "rank": 4, "alpha": 8}, {"name": "mtlora", "structure": "icfm", "rank": 4, "alpha": 8})
-
-
-def writing(model, data, task, **changes):
-    """A configuration that trains two epochs and writes short texts with few beams."""
-    train = {"epochs": 2, "batch_size": 4, "max_length": 300, **changes.pop("train", {})}
-    generate = {"beams": 3, "max_new_tokens": 12, **changes.pop("generate", {})}
-    return config(model, data, task={"name": task}, train=train, generate=generate,
-                  **{"adapter": {"targets": ["c_attn"]}, **changes})
-
-
-def pairs(folder, words, train=24):
-    """A data_to_text task: the text names what the prompt does."""
-    folder.mkdir(parents=True)
-    rows = [{"prompt": f"what : {word}", "completion": f"it is {word}."} for word in words]
-    for split, count in (("train", train), ("dev", 4), ("test", 4)):
-        lines = [json.dumps(rows[i % len(rows)]) for i in range(count)]
-        (folder / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
-    return folder
 
 
 class Layouts(SharedCase):
@@ -78,82 +61,6 @@ class Layouts(SharedCase):
             self.assertEqual("dev" in json.loads((run / "result.json").read_text()), bool(final))
 
 
-class Generate(SharedCase):
-    def prepare(self):
-        model = gpt2_model(self.place / "model")
-        self.train("run", writing(model, SAMPLES / "e2e", "e2e"))
-        self.train("labels", config(bert_model(self.place / "bert"), sentiment(self.place / "sentiment", 32, 16),
-                                    train={"max_steps": 2}))
-
-    def setUp(self):
-        super().setUp()
-        self.checkpoint = ["--checkpoint", self.place / "run" / "best"]
-
-    def texts(self, *arguments, **options):
-        lines = self.succeeds("generate", *self.checkpoint, *arguments, **options).out.splitlines()
-        for line in lines:
-            self.assertEqual(list(json.loads(line)), ["text"])
-        return [json.loads(line)["text"] for line in lines]
-
-    def refused(self, *arguments, names, **options):
-        self.assertEqual(self.fails("generate", *arguments, names=names, **options).out, "")
-
-    def test_each_context_gets_one_line_in_order(self):
-        contexts = [f"name : {'x' * (i * 7 % 40)} {i}" for i in range(20)]
-        together = self.texts("--input", "-", stdin="\n".join(contexts))
-        self.assertEqual(len(together), 20)
-        self.assertGreater(len(set(together)), 4)
-        for i in (0, 9, 19):
-            self.assertEqual(self.texts(stdin=contexts[i] + "\n"), [together[i]])
-        self.assertEqual(self.texts("--input", "-", stdin="\r\n".join(contexts) + "\r\n"), together)
-        file = self.place / "contexts.jsonl"
-        file.write_text("\r\n".join(json.dumps({"prompt": c, "other": 1}) for c in contexts) + "\r\n")
-        self.assertEqual(self.texts("--input", file), together)
-
-    def test_an_empty_line_is_a_context_and_no_line_is_none(self):
-        self.assertEqual(len(self.texts(stdin="a\n\nb\n")), 3)
-        self.assertEqual(self.texts(stdin=""), [])
-
-    def test_a_split_gives_what_the_run_wrote(self):
-        wanted = (self.place / "run" / "test.outputs.txt").read_text().splitlines()
-        self.assertEqual(self.texts("--split", "test"), wanted)
-        contexts = list(dict.fromkeys(line.split("||")[0] for line in (SAMPLES / "e2e" / "test.txt").read_text().splitlines()))
-        self.assertEqual(self.texts(stdin="\n".join(contexts)), wanted)
-
-    def test_a_setting_changes_what_is_written(self):
-        self.assertLess(len(self.texts("--set", "generate.max_new_tokens=3", stdin="name : A")[0]), 4)
-
-    def test_wrong_input_is_refused(self):
-        self.refused(*self.checkpoint, stdin=b"good\n\xff\xfe\n", names=["stdin:2", "UTF-8"])
-        self.refused(*self.checkpoint, "--input", "-", "--split", "test", names=["--input", "--split"])
-        self.refused(*self.checkpoint, "--split", "tset", names=['did you mean "test"'])
-        for path in (self.place / "nothing", self.place):
-            self.refused(*self.checkpoint, "--input", path, names=[path])
-        for row in ('{"prompts": "x"}', '{"prompt": 3}', "[]", '{"prompt":'):
-            file = self.place / "bad.jsonl"
-            file.write_text('{"prompt": "a"}\n' + row + "\n")
-            self.refused(*self.checkpoint, "--input", file, names=[f"{file}:2"])
-
-    def test_a_long_context_loses_its_beginning_and_that_is_said(self):
-        result = self.succeeds("generate", *self.checkpoint, stdin="x" * 400 + " y\n" + "z\n")
-        self.assertIn("1 of 2 contexts are longer than 288 tokens", result.err)
-        self.refused(*self.checkpoint, "--set", "generate.max_new_tokens=299", stdin="x\n",
-                     names=["/generate/max_new_tokens", "299", "300"])
-
-    def test_models_and_tasks_of_other_kinds_are_refused(self):
-        labels = ["--checkpoint", self.place / "labels" / "best"]
-        self.refused(*labels, stdin="x\n", names=["generate", "predict"])
-        self.refused(*labels, "--split", "test", names=["generate", "predict"])
-        self.fails("predict", *self.checkpoint, stdin="x\n", names=["predict", "generate"])
-        wrong = {"bert": writing(self.place / "bert", SAMPLES / "e2e", "e2e"),
-                 "gpt2": config(self.place / "model", self.place / "sentiment", adapter={"targets": ["c_attn"]}),
-                 str(self.place / "absent"): writing(self.place / "model", self.place / "absent", "e2e")}
-        for named, settings in wrong.items():
-            file = write_json(self.place / "wrong.json", settings)
-            self.fails("train", "--config", file, "--out", self.place / "wrong", names=[named])
-            self.assertFalse((self.place / "wrong").exists())
-
-
 class Learning(Case):
     def setUp(self):
         super().setUp()
@@ -197,6 +104,73 @@ class Learning(Case):
         a, b = (json.loads((run / "result.json").read_text()) for run in (whole, broken))
         for key in ("metrics", "best", "last", "steps", "data", "test"):
             self.assertEqual(a[key], b[key], told)
+
+
+class Faults(SharedCase):
+    """What the program should do and does not yet; a mended one makes its test fail until the mark is taken off."""
+
+    def prepare(self):
+        gpt2_model(self.place / "model")
+        gpt2_model(self.place / "bytes", writes=b"\xff\xe4")
+        gpt2_model(self.place / "returns", writes=b"\rab")
+
+    def refused_early(self, *names, data=SAMPLES / "e2e", **generate):
+        file = write_json(self.place / "early.json", writing(self.place / "model", data, "e2e", generate=generate))
+        out = self.place / self.id().rsplit(".")[-1]
+        self.fails("train", "--config", file, "--out", out, names=names)
+        self.assertFalse(out.exists(), "it trained before it looked")
+
+    def data_with(self, name, **files):
+        folder = self.place / name
+        shutil.copytree(SAMPLES / "e2e", folder)
+        for split, content in files.items():
+            (folder / f"{split}.txt").write_text(content)
+        return folder
+
+    @unittest.expectedFailure
+    def test_bytes_that_are_no_utf8_are_replaced(self):
+        run = self.train("replaced", writing(self.place / "bytes", SAMPLES / "e2e", "e2e"))
+        self.assertIn("\ufffd", (run / "test.outputs.txt").read_text())
+        out = self.succeeds("generate", "--checkpoint", run / "best", stdin="name : A\n").out
+        self.assertIn("\ufffd", json.loads(out)["text"])
+
+    @unittest.expectedFailure
+    def test_a_text_with_a_carriage_return_is_one_line_of_the_outputs(self):
+        run = self.train("returned", writing(self.place / "returns", SAMPLES / "e2e", "e2e"))
+        self.succeeds("score", "--task", "e2e", "--hypotheses", run / "test.outputs.txt",
+                      "--references", SAMPLES / "e2e_csv" / "testset_w_refs.csv")
+
+    @unittest.expectedFailure
+    def test_a_malformed_final_split_shows_before_training(self):
+        self.refused_early("test.txt:1", data=self.data_with("malformed", test="no bars\n"))
+
+    @unittest.expectedFailure
+    def test_no_room_for_a_context_shows_before_training(self):
+        self.refused_early("/generate/max_new_tokens", max_new_tokens=299)
+
+    @unittest.expectedFailure
+    def test_more_beams_than_tokens_shows_before_training(self):
+        self.refused_early("/generate/beams", beams=1000)
+
+    @unittest.expectedFailure
+    def test_an_unknown_final_split_is_refused(self):
+        self.refused_early("tset", final_split="tset")
+
+    @unittest.expectedFailure
+    def test_a_stop_signal_ends_the_writing_of_texts(self):
+        data = pairs(self.place / "many", [f"word {i}" for i in range(2000)], test=2000)
+        settings = writing(self.place / "model", data, "data_to_text", generate={"beams": 10, "max_new_tokens": 64})
+        out = self.place / "stopped"
+        process = start("train", "--config", write_json(self.place / "stopped.json", settings), "--out", out)
+        while process.poll() is None and not any('"eval"' in line and '"step":12' in line for line in self.lines(out)):
+            time.sleep(0.01)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(60), 143)
+
+    @staticmethod
+    def lines(run):
+        return (run / "metrics.jsonl").read_text().splitlines() if (run / "metrics.jsonl").exists() else []
 
 
 if __name__ == "__main__":

@@ -68,8 +68,10 @@ class Learning(Case):
 
     def test_a_few_texts_are_learned(self):
         data = pairs(self.place / "data", ["red", "blue", "cold", "tall"])
-        settings = writing(self.model, data, "data_to_text", adapter={"targets": ["c_attn", "c_fc", "c_proj"], "method": METHODS[0]},
-                           optimizer={"lr": 2e-2}, train={"epochs": 100, "batch_size": 8, "max_length": 64})
+        settings = writing(self.model, data, "data_to_text",
+                           adapter={"targets": ["c_attn", "c_fc", "c_proj"], "method": METHODS[0]},
+                           optimizer={"lr": 2e-2},
+                           train={"epochs": 100, "batch_size": 8, "max_length": 64, "threads": 1, "evaluate_every_steps": 50})
         run = self.train("run", settings)
         losses = [e["loss"] for e in events(run, "eval")]
         self.assertLess(losses[-1], losses[0] / 4)
@@ -162,7 +164,7 @@ class Faults(SharedCase):
         settings = writing(self.place / "model", data, "data_to_text", generate={"beams": 10, "max_new_tokens": 64})
         out = self.place / "stopped"
         process = start("train", "--config", write_json(self.place / "stopped.json", settings), "--out", out)
-        while process.poll() is None and not any('"eval"' in line and '"step":12' in line for line in self.lines(out)):
+        while process.poll() is None and not any('"eval"' in e and '"step":12' in e for e in self.lines(out)):
             time.sleep(0.01)
         time.sleep(0.3)
         process.send_signal(signal.SIGTERM)

@@ -53,6 +53,12 @@ class Layouts(SharedCase):
             if metric != "corpus":
                 self.assertEqual(score["score"], wanted[metric], metric)
 
+    def test_a_context_that_leaves_no_room_is_refused(self):
+        settings = writing(self.place / "model", SAMPLES / "e2e", "e2e", train={"max_length": 30})
+        file = write_json(self.place / "short.json", settings)
+        self.fails("train", "--config", file, "--out", self.place / "short", names=["30 tokens", "train.max_length", "name : "])
+        self.assertFalse((self.place / "short").exists())
+
     def test_a_run_without_a_final_split_writes_no_texts(self):
         for name, final in (("none", None), ("dev", "dev")):
             settings = writing(self.place / "model", SAMPLES / "e2e", "e2e", generate={"final_split": final})
@@ -149,6 +155,14 @@ class Faults(SharedCase):
     @unittest.expectedFailure
     def test_no_room_for_a_context_shows_before_training(self):
         self.refused_early("/generate/max_new_tokens", max_new_tokens=299)
+
+    @unittest.expectedFailure
+    def test_a_final_split_without_references_shows_before_training(self):
+        folder = self.place / "prompts"
+        folder.mkdir()
+        for name in ("trainset.csv", "devset.csv", "testset.csv"):
+            shutil.copyfile(SAMPLES / "e2e_csv" / name, folder / name)
+        self.refused_early("test", data=folder)
 
     @unittest.expectedFailure
     def test_more_beams_than_tokens_shows_before_training(self):

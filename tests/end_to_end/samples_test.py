@@ -9,7 +9,7 @@ OWN = {
     "text_tsv": {"name": "text", "kind": "regression", "text": "question", "text_pair": "answer", "label": "score"},
     "text_jsonl": {"name": "text", "text": "sentence", "label": "language"},
 }
-# Tasks of generating text, which train on models of another kind.
+# Tasks of writing texts, which train on models of another kind: writing_test.py has them.
 TEXT_TASKS = {"webnlg", "webnlg_lora", "dart", "dart_lora", "e2e", "e2e_csv", "data_to_text"}
 
 

@@ -126,10 +126,9 @@ void add_score(CLI::App& program, Action& action) {
       ->type_name("FILE")
       ->required();
   app->add_option(
-         "--metrics", request->metrics,
-         "Separated by commas: bleu, chrf, chrf++, cider, meteor, nist, rouge_l, ter; with "
-         "options: bleu:variant=multi-bleu")
-      ->delimiter(',');
+      "--metrics", request->metrics,
+      "Separated by commas: bleu, chrf, chrf++, cider, meteor, nist, rouge_l, ter; with "
+      "options: bleu:variant=multi-bleu");
   app->add_option("--task", request->task,
                   "What papers report of e2e, webnlg or dart: metrics, lower case, tokenization");
   app->add_flag("--lowercase", request->lowercase, "All texts in lower case first");

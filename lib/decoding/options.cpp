@@ -31,7 +31,7 @@ void DecodingOptions::fields(Fields& f) {
   f("top_k", top_k, "Sampling: only so many best tokens (0: all).", at_least(0));
   f("top_p", top_p, "Sampling: only the fewest best tokens whose probabilities reach this sum.",
     between(0, 1));
-  f("seed", seed, "Sampling: decides, with the prompt's place, what is drawn.", at_least(0));
+  f("seed", seed, "Sampling: decides, with the prompt's tokens, what is drawn.", at_least(0));
 }
 
 bool EndTokens::contains(int32_t token) const {

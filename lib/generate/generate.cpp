@@ -9,6 +9,7 @@
 
 #include "lib/core/error.h"
 #include "lib/core/random.h"
+#include "lib/core/signals.h"
 #include "lib/generate/cache.h"
 
 namespace mtlora {
@@ -48,7 +49,10 @@ class Batched {
     const auto beams = static_cast<int64_t>(chosen_.size()) * most_rows();
     Cache cache(model_.shape(), packing_, plan_.decoding.max_new_tokens, beams);
     choose(read(cache), answered);
-    while (!rows_.empty()) choose(write(cache), answered);
+    while (!rows_.empty()) {
+      if (plan_.stop && plan_.stop()) throw Stopped();
+      choose(write(cache), answered);
+    }
   }
 
  private:

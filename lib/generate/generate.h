@@ -14,7 +14,8 @@ namespace mtlora {
 struct GeneratePlan {
   DecodingOptions decoding;
   EndTokens end;
-  int64_t batch_size = 8;  ///< prompts decoded together by one thread
+  int64_t batch_size = 8;        ///< prompts decoded together by one thread; at least 1
+  std::function<bool()> stop{};  ///< asked at every step; where it says true, Stopped is thrown
 };
 
 /// Called when a prompt is answered, from any thread but one at a time: its index and ids.

@@ -4,6 +4,7 @@
 
 #include "lib/core/error.h"
 #include "lib/core/files.h"
+#include "lib/core/utf8.h"
 #include "lib/metrics/score_text.h"
 
 namespace mtlora {
@@ -27,6 +28,7 @@ std::vector<std::string> read_lines(const std::string& file) {
     if (line.find('\r') != std::string_view::npos)
       fail("{}:{}: has a carriage return within the line; end lines with LF or CRLF", file,
            lines.size() + 1);
+    if (invalid_utf8(line)) fail("{}:{}: is not valid UTF-8", file, lines.size() + 1);
     lines.emplace_back(line);
     rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
   }

@@ -11,17 +11,32 @@
 namespace mtlora {
 namespace {
 
+// "bleu,meteor:modules=["exact","stem"]" at its commas; those within brackets belong to a value.
+std::vector<std::string> split_metrics(const std::string& list) {
+  std::vector<std::string> metrics(1);
+  int depth = 0;
+  for (const char c : list) {
+    depth += c == '[' ? 1 : c == ']' ? -1 : 0;
+    if (c == ',' && depth == 0)
+      metrics.emplace_back();
+    else
+      metrics.back() += c;
+  }
+  return metrics;
+}
+
 ScoreOptions options_of(const ScoreRequest& request) {
   if (request.task.empty() == request.metrics.empty())
     fail("one of --metrics NAME,… and --task e2e|webnlg|dart is needed");
   ScoreOptions options;
   if (!request.task.empty()) options = score_preset(request.task, request.meteor_data);
-  for (const std::string& metric : request.metrics) {
-    options.metrics.push_back(parse_scored_metric(metric));
-    ScoredMetric& added = options.metrics.back();
-    if (added.name == "meteor" && !request.meteor_data.empty())
-      added.options["data"] = request.meteor_data;
-  }
+  for (const std::string& list : request.metrics)
+    for (const std::string& metric : split_metrics(list)) {
+      options.metrics.push_back(parse_scored_metric(metric));
+      ScoredMetric& added = options.metrics.back();
+      if (added.name == "meteor" && !request.meteor_data.empty())
+        added.options["data"] = request.meteor_data;
+    }
   options.lowercase |= request.lowercase;
   options.tokenize |= request.tokenize;
   options.segments = request.segments;

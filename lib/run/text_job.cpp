@@ -34,15 +34,29 @@ class TextJob final : public Job {
 
   std::string final_split() const override {
     const auto& split = s_.options.generate.final_split;
-    const auto there = splits();
-    if (!split || std::find(there.begin(), there.end(), *split) == there.end()) return "";
-    return *split;
+    return split && is_there(*split) ? *split : "";
+  }
+  void check() override {
+    const auto& split = s_.options.generate.final_split;
+    if (!split) return;
+    const std::vector<std::string> known = {"train", "dev", "test"};
+    if (std::find(known.begin(), known.end(), *split) == known.end())
+      fail("/generate/final_split: {}", unknown("split", *split, known));
+    if (is_there(*split))
+      check_scoring(s_, *split);
+    else
+      log::warn(fmt::format("there is no {} set: no texts will be written and scored", *split));
   }
   Json finish(const std::filesystem::path& folder) override {
     return score_split(s_, final_split(), folder);
   }
 
  private:
+  bool is_there(const std::string& split) const {
+    const auto there = splits();
+    return std::find(there.begin(), there.end(), split) != there.end();
+  }
+
   Session& s_;
 };
 

@@ -171,6 +171,7 @@ int train(const TrainRequest& request) {
   const TrainOptions& options = s.options.train;
   Json hashes = Json::object();
   const auto job = make_job(s);
+  job->check();
   SplitSet train_split = job->load("train");
   const EncodedSet& train_set = train_split.set;
   hashes["train"] = train_split.hash;
@@ -221,10 +222,17 @@ int train(const TrainRequest& request) {
     return 128 + stop_signal();
   }
   Json result = result_of(trainer.state(), s, hashes);
-  if (const Json scores = final_scores(*job, s, folder); !scores.is_null())
-    result[job->final_split()] = scores;
-  if (result.contains(job->final_split()))
-    print_scores(job->final_split(), result[job->final_split()]["metrics"]);
+  try {
+    if (const Json scores = final_scores(*job, s, folder); !scores.is_null()) {
+      result[job->final_split()] = scores;
+      print_scores(job->final_split(), scores["metrics"]);
+    }
+  } catch (const Stopped&) {
+    log::info(
+        "stopped by a signal while texts were written; training is done and saved; --resume "
+        "writes them");
+    return 128 + stop_signal();
+  }
   write_file(folder / "result.json", result.dump(2) + "\n");
   report(trainer.state(), folder);
   return 0;

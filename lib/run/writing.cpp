@@ -4,6 +4,8 @@
 
 #include "lib/core/error.h"
 #include "lib/core/log.h"
+#include "lib/core/signals.h"
+#include "lib/core/utf8.h"
 
 namespace mtlora {
 namespace {
@@ -18,7 +20,7 @@ std::string stripped(const std::string& text) {
 }
 
 std::string text_of(const Tokenizer& tokenizer, const std::vector<int32_t>& ids) {
-  const std::string text = tokenizer.decode(ids);
+  const std::string text = replace_invalid_utf8(tokenizer.decode(ids));
   return stripped(text.substr(0, text.find(kTwoBreaks)));
 }
 
@@ -26,7 +28,7 @@ std::string text_of(const Tokenizer& tokenizer, const std::vector<int32_t>& ids)
 
 GeneratePlan generate_plan(const Session& session) {
   const GenerateOptions& options = session.options.generate;
-  GeneratePlan plan{options.decoding, {}, options.batch_size};
+  GeneratePlan plan{options.decoding, {}, options.batch_size, [] { return stop_signal() != 0; }};
   plan.end.ids.push_back(text_frame(*session.tokenizer).end);
   std::vector<int32_t> breaks;
   session.tokenizer->tokenize(kTwoBreaks, breaks);
@@ -34,16 +36,20 @@ GeneratePlan generate_plan(const Session& session) {
   return plan;
 }
 
+int64_t context_room(const Session& session) {
+  const int64_t all = std::min(session.options.train.max_length, session.model().longest());
+  const int64_t written = session.options.generate.decoding.max_new_tokens;
+  if (all - written < 2)
+    fail("/generate/max_new_tokens: {} leave no room for a context in {} tokens", written, all);
+  return all - written;
+}
+
 std::vector<std::string> write_texts(const Session& session,
                                      const std::vector<std::string>& contexts,
                                      const Written& written) {
   const GeneratePlan plan = generate_plan(session);
   const TextFrame frame = text_frame(*session.tokenizer);
-  const int64_t room = std::min(session.options.train.max_length, session.model().longest()) -
-                       plan.decoding.max_new_tokens;
-  if (room < 2)
-    fail("/generate/max_new_tokens: {} leave no room for a context in {} tokens",
-         plan.decoding.max_new_tokens, room + plan.decoding.max_new_tokens);
+  const int64_t room = context_room(session);
   std::vector<std::vector<int32_t>> prompts;
   size_t cut = 0;
   for (const std::string& context : contexts) {

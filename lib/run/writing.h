@@ -14,11 +14,15 @@ namespace mtlora {
 /// two line breaks where the tokenizer has a token for them (GPT-2's 628).
 GeneratePlan generate_plan(const Session& session);
 
+/// Tokens that a context may have beside what is written. Throws Error where there is no room.
+int64_t context_room(const Session& session);
+
 /// Called when a context is answered, one at a time, in any order.
 using Written = std::function<void(size_t context, const std::string& text)>;
 
 /// The text written for each context, in order: cut at the end of text and at two line breaks, and
-/// stripped (gpt2_decode.py of microsoft/LoRA). Warns of contexts that were cut to fit.
+/// stripped (gpt2_decode.py of microsoft/LoRA); bytes that are no UTF-8 become U+FFFD. Warns of
+/// contexts that were cut to fit. Throws Stopped where a signal asks to stop.
 std::vector<std::string> write_texts(const Session& session,
                                      const std::vector<std::string>& contexts,
                                      const Written& written = {});

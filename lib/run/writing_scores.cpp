@@ -60,13 +60,27 @@ Json scores_of(const std::vector<Answer>& answers, const std::string& group,
 void write_outputs(const std::filesystem::path& file, const std::vector<std::string>& texts) {
   std::string lines;
   for (std::string text : texts) {
-    std::replace(text.begin(), text.end(), '\n', ' ');  // a text is a line
+    for (const char line_end : {'\n', '\r'})  // a text is a line
+      std::replace(text.begin(), text.end(), line_end, ' ');
     lines += text + "\n";
   }
   write_file(file, lines);
 }
 
 }  // namespace
+
+void check_scoring(const Session& session, const std::string& split) {
+  context_room(session);
+  const GeneratePlan plan = generate_plan(session);
+  start_search(plan.decoding, plan.end, session.model().vocab_size(), 0, std::vector<int32_t>{0});
+  score_texts({{"a text", {"a text"}, 0}}, score_options(session));
+  for (const Prompt& prompt : session.text_task->load(split).prompts)
+    if (!prompt.references.empty()) return;
+  fail(
+      "/generate/final_split: no prompt of {} has a reference: there would be nothing to score; "
+      "null leaves the writing of texts out",
+      split);
+}
 
 Json score_split(const Session& session, const std::string& split,
                  const std::filesystem::path& folder) {

@@ -7,6 +7,9 @@
 
 namespace mtlora {
 
+/// Throws Error where score_split() would, as far as that can be seen before anything is written.
+void check_scoring(const Session& session, const std::string& split);
+
 /// {"metrics": {"all": {"bleu": {"score": …}, …}, "seen": …}, "examples", "missing_reference", …}:
 /// the scores of the task's preset for the texts written for the split's prompts, of all and of
 /// each group; "loss" too where the split has texts to learn from. Where `folder` is given, the

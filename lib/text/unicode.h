@@ -6,16 +6,13 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace mtlora {
+#include "lib/core/utf8.h"
 
-/// Offset in bytes of the first byte that is not UTF-8 (overlong forms and surrogates count as
-/// such), or nothing.
-std::optional<size_t> invalid_utf8(std::string_view text);
+namespace mtlora {
 
 /// The code point at `at`, which moves behind it. `text` is valid UTF-8.
 char32_t next_code_point(std::string_view text, size_t& at);

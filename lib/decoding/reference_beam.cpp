@@ -31,8 +31,8 @@ class ReferenceBeam final : public Search {
         beams_{{0, History(options_.no_repeat_ngram)}},
         divisors_(static_cast<size_t>(options_.max_new_tokens) + 1) {
     if (options_.beams > vocab_)
-      fail("/generate/beams: {} beams need as many tokens to begin with; the vocabulary has {}", options_.beams,
-           vocab_);
+      fail("/generate/beams: {} beams need as many tokens to begin with; the vocabulary has {}",
+           options_.beams, vocab_);
     for (size_t n = 1; n < divisors_.size(); ++n)
       divisors_[n] = std::pow(static_cast<double>(n), options_.length_penalty);
   }

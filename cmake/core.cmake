@@ -42,7 +42,7 @@ mtlora_warnings(mtlora_core)
 file(GLOB program_sources CONFIGURE_DEPENDS cmd/mtlora/*.cpp)
 if(program_sources)
   add_executable(mtlora ${program_sources})
-  target_link_libraries(mtlora PRIVATE mtlora_core CLI11::CLI11)
+  target_link_libraries(mtlora PRIVATE ${MTLORA_LINKED_FIRST} mtlora_core CLI11::CLI11)
   target_compile_definitions(mtlora PRIVATE MTLORA_VERSION="${PROJECT_VERSION}")
   # Many short-lived tensors: an allocator that keeps them at hand is worth several per cent of a step.
   find_library(TCMALLOC NAMES tcmalloc_minimal libtcmalloc_minimal.so.4)

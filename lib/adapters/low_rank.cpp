@@ -1,32 +1,15 @@
 #include "lib/adapters/low_rank.h"
 
-#include <unistd.h>
-
 #include <cmath>
 
-#include "lib/core/error.h"
 #include "lib/core/random.h"
 #include "lib/nn/names.h"
 
 namespace mtlora {
 namespace {
 
-// LibTorch 2.13 aborts the process where memory cannot be had: what is beyond the whole machine is
-// refused before it is asked for.
-void check_fits_memory(int64_t rows, int64_t columns) {
-  const double bytes = 4.0 * static_cast<double>(rows) * static_cast<double>(columns);
-  const double memory =
-      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
-  if (bytes > memory)
-    fail(
-        "out of memory: a matrix [{}, {}] of the adapter needs {:.3g} GB, the machine has {:.3g}; "
-        "a smaller adapter.method.rank needs less",
-        rows, columns, bytes / 1e9, memory / 1e9);
-}
-
 template <class Draw>
 Tensor drawn(int64_t rows, int64_t columns, uint64_t key, Draw draw) {
-  check_fits_memory(rows, columns);
   Tensor values = torch::empty({rows, columns});
   Random random(key);
   float* at = values.data_ptr<float>();

@@ -40,7 +40,7 @@ struct GenerateOptions {
 
 /// How written texts are scored, beyond what the task's papers do.
 struct ScoreSection {
-  std::string missing_reference = "first";
+  std::string missing_reference = "none";
   std::optional<std::string> meteor_data;
   void fields(Fields& f);
 };

@@ -32,15 +32,18 @@ struct Answer {
 
 // The texts beside their references; prompts without any are left out.
 std::vector<Answer> answers_of(const std::vector<Prompt>& prompts,
-                               const std::vector<std::string>& texts, bool pad_with_empty) {
+                               const std::vector<std::string>& texts,
+                               const std::string& missing_reference) {
   size_t most = 0;
   for (const Prompt& prompt : prompts) most = std::max(most, prompt.references.size());
   std::vector<Answer> answers;
   for (size_t i = 0; i < prompts.size(); ++i) {
-    const Prompt& prompt = prompts[i];
-    if (prompt.references.empty()) continue;
-    const size_t missing = pad_with_empty ? most - prompt.references.size() : 0;
-    answers.push_back({{texts[i], prompt.references, missing}, prompt.group});
+    if (prompts[i].references.empty()) continue;
+    Answer answer{{texts[i], prompts[i].references, 0}, prompts[i].group};
+    std::vector<std::string>& references = answer.segment.references;
+    if (missing_reference == "empty") answer.segment.empty_references = most - references.size();
+    if (missing_reference == "first") references.resize(most, std::string(references.front()));
+    answers.push_back(std::move(answer));
   }
   return answers;
 }
@@ -97,7 +100,7 @@ Json score_split(const Session& session, const std::string& split,
   if (!folder.empty()) write_outputs(folder / (split + ".outputs.txt"), texts);
 
   const std::string& missing = session.options.score.missing_reference;
-  const std::vector<Answer> answers = answers_of(data.prompts, texts, missing == "empty");
+  const std::vector<Answer> answers = answers_of(data.prompts, texts, missing);
   if (answers.empty()) fail("{}: no prompt of it has a reference: nothing to score", split);
   const ScoreOptions options = score_options(session);
   Json metrics = scores_of(answers, "", options);

@@ -50,8 +50,14 @@ std::vector<bool> matches(const std::vector<std::string>& patterns,
       problems.text(), candidates(all));
 }
 
-void fill_slots(torch::nn::Module& model, const AdapterOptions& options, AdapterSet& set,
-                uint64_t seed) {
+// The layers that the targets name, each with its adapted parts.
+struct Found {
+  LinearImpl* linear;
+  AdaptedLayer layer;
+};
+
+std::vector<Found> find_layers(torch::nn::Module& model, const AdapterOptions& options,
+                               uint64_t seed) {
   const std::vector<Slot> slots = linear_slots(model);
   std::vector<std::vector<std::string>> paths;  // GPT-2's "c_attn.query" is reached by "c_attn" too
   for (const Slot& slot : slots)
@@ -59,6 +65,7 @@ void fill_slots(torch::nn::Module& model, const AdapterOptions& options, Adapter
                                             : std::vector{slot.layer, slot.path});
   if (options.targets.empty()) fail("/adapter/targets: the method needs at least one target");
   const std::vector<bool> matched = matches(options.targets, paths, "/adapter/targets");
+  std::vector<Found> found;
   for (size_t i = 0; i < slots.size();) {
     LinearImpl* linear = slots[i].linear;
     // Of the whole layer's path: a part starts the same whichever parts are adapted beside it.
@@ -69,8 +76,35 @@ void fill_slots(torch::nn::Module& model, const AdapterOptions& options, Adapter
       if (layer.path.empty()) layer.path = slots[i].path;
       layer.parts.push_back(linear->parts()[slots[i].part]);
     }
-    if (layer.parts.empty()) continue;
-    linear->attach(set.make(layer));
+    if (!layer.parts.empty()) found.push_back({linear, std::move(layer)});
+  }
+  return found;
+}
+
+void fill_slots(torch::nn::Module& model, const AdapterOptions& options, AdapterSet& set,
+                uint64_t seed) {
+  const std::vector<Found> found = find_layers(model, options, seed);
+  std::vector<AdaptedLayer> layers;
+  for (const Found& f : found) layers.push_back(f.layer);
+  set.survey(layers);
+  for (const Found& f : found) f.linear->attach(set.make(f.layer));
+}
+
+void fill_blocks(torch::nn::Module& model, const std::string& method, AdapterSet& set,
+                 uint64_t seed) {
+  const std::vector<BlockSlot> slots = block_slots(model);
+  if (slots.empty())
+    fail(
+        "/adapter/method: {} puts blocks between a sublayer and its residual, for which BERT, "
+        "RoBERTa and DeBERTa have places; this model has none",
+        method);
+  for (const BlockSlot& slot : slots) {
+    const BlockPlace place{slot.path, slot.norm->ends(), slot.norm->weight.size(0),
+                           combine(seed, name_key(slot.path))};
+    std::shared_ptr<Block> block = set.make_block(place);
+    if (!block) continue;
+    slot.parent->register_module("adapter", block);
+    slot.norm->attach(std::move(block));
   }
 }
 
@@ -101,23 +135,27 @@ void AdapterOptions::fields(Fields& f) {
 
 int64_t Trained::count() const {
   int64_t count = 0;
-  for (const NamedTensor& t : tensors) count += t.tensor.numel();
+  for (const auto& [name, tensor] : parameters) count += tensor.numel();
   return count;
 }
 
-Trained inject(torch::nn::Module& model, const AdapterOptions& options, uint64_t seed,
-               const std::vector<std::string>& always) {
-  for (Tensor& p : model.parameters()) p.set_requires_grad(false);
-  const std::vector<NamedTensor> own = named_tensors(model);
+namespace {
 
-  const std::unique_ptr<AdapterSet> set =
-      adapter_method(options.method.name).start(options.method.options);
-  if (set->fills_slots()) fill_slots(model, options, *set, seed);
+// Puts the method's tensors into the model.
+void add_method(torch::nn::Module& model, const AdapterOptions& options, AdapterSet& set,
+                uint64_t seed) {
+  if (set.fills_slots()) fill_slots(model, options, set, seed);
+  if (set.fills_blocks()) fill_blocks(model, options.method.name, set, seed);
+  if (auto shared = set.shared()) model.register_module(options.method.name, std::move(shared));
+}
 
+// Lets the model's own tensors train that the method, the options or `always` name.
+void let_train(const std::vector<NamedTensor>& own, const AdapterOptions& options,
+               const AdapterSet& set, const std::vector<std::string>& always) {
   std::vector<std::vector<std::string>> names;
   for (const NamedTensor& t : own) names.push_back({t.name});
   for (const auto& [patterns, option] :
-       {std::pair{set->trainable(), "the method"}, {options.trainable, "/adapter/trainable"}}) {
+       {std::pair{set.trainable(), "the method"}, {options.trainable, "/adapter/trainable"}}) {
     const std::vector<bool> matched = matches(patterns, names, option);
     for (size_t i = 0; i < own.size(); ++i)
       if (matched[i]) Tensor(own[i].parameter).set_requires_grad(true);
@@ -126,17 +164,49 @@ Trained inject(torch::nn::Module& model, const AdapterOptions& options, uint64_t
     for (const std::string& pattern : always)
       if (path_match(pattern, t.name)) Tensor(t.parameter).set_requires_grad(true);
   refuse_half_fused(own, options.trainable);
-  name_dropout_sites(model);
+}
+
+}  // namespace
+
+Trained inject(torch::nn::Module& model, const AdapterOptions& options, uint64_t seed,
+               const std::vector<std::string>& always) {
+  for (Tensor& p : model.parameters()) p.set_requires_grad(false);
+  const std::vector<NamedTensor> own = named_tensors(model);
+  std::set<const void*> of_model;
+  for (const NamedTensor& t : own) of_model.insert(t.parameter.unsafeGetTensorImpl());
 
   Trained trained;
+  trained.set = adapter_method(options.method.name).start(options.method.options);
+  add_method(model, options, *trained.set, seed);
+  let_train(own, options, *trained.set, always);
+  name_dropout_sites(model);
+
   for (NamedTensor& t : named_tensors(model))
-    if (t.parameter.requires_grad()) trained.tensors.push_back(std::move(t));
+    if (t.parameter.requires_grad() || !of_model.contains(t.parameter.unsafeGetTensorImpl()))
+      trained.tensors.push_back(std::move(t));
   for (const auto& p : model.named_parameters())
     if (p.value().requires_grad()) trained.parameters.emplace_back(p.key(), p.value());
+  for (const Slot& slot : linear_slots(model))
+    if (slot.part == 0 && slot.linear->adapter())
+      for (FactorPair& pair : slot.linear->adapter()->factor_pairs())
+        trained.pairs.push_back(std::move(pair));
   return trained;
 }
 
+void meet_bases(torch::nn::Module& model) {
+  const torch::NoGradGuard no_grad;
+  for (const Slot& slot : linear_slots(model))
+    if (slot.part == 0 && slot.linear->adapter())
+      slot.linear->adapter()->meet({slot.linear->weight, slot.linear->bias});
+}
+
 void merge_adapters(torch::nn::Module& model) {
+  for (const BlockSlot& slot : block_slots(model))
+    if (slot.norm->has_block())
+      fail(
+          "{}: its adapter is not a linear map, so it cannot be merged into the weights; use the "
+          "checkpoint itself",
+          slot.path);
   for (const Slot& slot : linear_slots(model)) slot.linear->merge();
 }
 

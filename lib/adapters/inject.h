@@ -20,11 +20,16 @@ struct AdapterOptions {
   void fields(Fields& f);
 };
 
-/// What is trained: `tensors` by name, and each parameter once, in the model's order.
+/// What a run changes, in the model's order.
 struct Trained {
+  /// By name, what a checkpoint holds: all that is trained, and what the method added and keeps
+  /// frozen.
   std::vector<NamedTensor> tensors;
-  std::vector<std::pair<std::string, Tensor>> parameters;  ///< names of the modules' own
-  int64_t count() const;                                   ///< trained numbers
+  /// Each trained parameter once, by the names of the modules' own.
+  std::vector<std::pair<std::string, Tensor>> parameters;
+  std::shared_ptr<AdapterSet> set;  ///< the method at work; it refers to the model's adapters
+  std::vector<FactorPair> pairs;    ///< factors of products among the parameters
+  int64_t count() const;            ///< trained numbers
 };
 
 /// Freezes `model`, fills the slots that the targets name, and lets train: the adapters, what the
@@ -33,7 +38,11 @@ struct Trained {
 Trained inject(torch::nn::Module& model, const AdapterOptions& options, uint64_t seed,
                const std::vector<std::string>& always);
 
-/// Folds every adapter below `model` into its layer.
+/// Lets every adapter below `model` see its layer's weights, once these have the compute type.
+void meet_bases(torch::nn::Module& model);
+
+/// Folds every adapter below `model` into its layer. Throws Error where the method's change is no
+/// plain linear map.
 void merge_adapters(torch::nn::Module& model);
 
 }  // namespace mtlora

@@ -63,8 +63,12 @@ class Lora final : public LowRankAdapter {
 }  // namespace
 
 AdapterMethod lora() {
-  return layerwise<LoraOptions, Lora>({"lora", "Adds a product of two thin matrices to the weight.",
-                                       "ΔW = (α/r)·B·A", "Hu et al. 2021, arXiv:2106.09685"});
+  return layerwise<LoraOptions, Lora>(
+      {.name = "lora",
+       .summary = "Adds a product of two thin matrices to the weight.",
+       .equation = "ΔW = (α/r)·B·A",
+       .source = "Hu et al. 2021, arXiv:2106.09685",
+       .is_low_rank = true});
 }
 
 }  // namespace mtlora

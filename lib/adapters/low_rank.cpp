@@ -77,4 +77,18 @@ Affine LowRankAdapter::merged(const Affine& base) const {
   return out;
 }
 
+std::vector<FactorPair> LowRankAdapter::factor_pairs() const {
+  std::vector<FactorPair> all;
+  for (const Pair& pair : pairs_)
+    if (pair.a.defined() && pair.b.defined()) all.push_back({pair.a, pair.b});
+  return all;
+}
+
+std::vector<LowRankForm> LowRankAdapter::low_rank_form() const {
+  std::vector<LowRankForm> all;
+  for (size_t i = 0; i < pairs_.size(); ++i)
+    all.push_back({pairs_[i].part, down(i), folded(i), settings_.scale, pairs_[i].bias, {}});
+  return all;
+}
+
 }  // namespace mtlora

@@ -16,6 +16,8 @@ class LowRankAdapter : public Adapter {
  public:
   Tensor forward(const Tensor& x, const LinearMap& base, const Part& range, const Pass& pass) final;
   Affine merged(const Affine& base) const final;
+  std::vector<FactorPair> factor_pairs() const override;
+  std::vector<LowRankForm> low_rank_form() const final;
 
  protected:
   struct Settings {

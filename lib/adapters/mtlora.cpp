@@ -138,9 +138,11 @@ class Mtlora final : public LowRankAdapter {
 
 AdapterMethod mtlora() {
   return layerwise<MtloraOptions, Mtlora>(
-      {"mtlora", "LoRA with a trained transformation T between the two thin matrices.",
-       "ΔW = (α/r)·B·T·A; shim T=C, icfm T=CCᵀ, ctcm T=CD, dtsm T=C+D",
-       "Liang et al., arXiv:2403.07440"});
+      {.name = "mtlora",
+       .summary = "LoRA with a trained transformation T between the two thin matrices.",
+       .equation = "ΔW = (α/r)·B·T·A; shim T=C, icfm T=CCᵀ, ctcm T=CD, dtsm T=C+D",
+       .source = "Liang et al., arXiv:2403.07440",
+       .is_low_rank = true});
 }
 
 }  // namespace mtlora

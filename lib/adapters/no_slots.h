@@ -34,6 +34,8 @@ inline AdapterMethod without_slots(
   return {{std::move(text.name), std::move(text.summary), default_visit<NoOptions>()},
           std::move(text.equation),
           std::move(text.source),
+          text.merges,
+          text.is_low_rank,
           std::move(parameters),
           [patterns = std::move(patterns)](const Json&) {
             return std::make_unique<NoSlots>(patterns);

@@ -7,35 +7,15 @@
 #include <utility>
 #include <vector>
 
+#include "lib/adapters/adapter_set.h"
 #include "lib/core/options.h"
-#include "lib/nn/linear.h"
 
 namespace mtlora {
 
-/// The adapted parts of one linear layer, for which a method makes one adapter.
-struct AdaptedLayer {
-  std::string path;  ///< of the layer (of its first adapted part, where it is a fused one)
-  LinearShape shape;
-  std::vector<Part> parts;  ///< the adapted ones; the only part of a plain layer has no name
-  PartsAre parts_are;       ///< what they are in the checkpoint
-  uint64_t key;             ///< of its initial values: the run's seed and the layer's place
-};
-
-/// One method at work on one model: it makes the adapters and owns what they share.
-class AdapterSet {
- public:
-  virtual ~AdapterSet() = default;
-
-  /// The adapter of one layer; only called for methods that fill slots.
-  virtual std::shared_ptr<Adapter> make(const AdaptedLayer& layer) = 0;
-  /// Whether the method fills slots, so that it needs targets.
-  virtual bool fills_slots() const { return true; }
-  /// Patterns (lib/core/glob.h) of the model's own tensors that it trains beside.
-  virtual std::vector<std::string> trainable() const { return {}; }
-};
-
 struct AdapterMethod : Entry {
   std::string equation, source;
+  bool merges = true;        ///< its change is a plain linear map
+  bool is_low_rank = false;  ///< it can be written as a PEFT adapter
   /// Trained numbers of one adapted [out, in] layer, its parts counted one by one (methods.md 0.3).
   std::function<int64_t(const Json& options, int64_t in, int64_t out)> parameters;
   std::function<std::unique_ptr<AdapterSet>(const Json& options)> start;
@@ -47,38 +27,49 @@ const AdapterMethod& adapter_method(const std::string& name);
 /// For the config's Choice.
 const Kind& adapter_kind();
 
-/// A method whose layers share nothing: Layer(const Options&, const AdaptedLayer&) is all there is
-/// to write.
+/// What a method says of itself.
+struct MethodText {
+  std::string name, summary, equation, source;
+  /// Whether its change is a plain linear map, so that it can be merged into the weights.
+  bool merges = true;
+  /// Whether it can be written as a PEFT LoRA or DoRA: its adapters have a low_rank_form().
+  bool is_low_rank = false;
+};
+
+/// A method whose layers are made one by one: Layer(const Options&, const AdaptedLayer&) is all
+/// there is to write. What layers share, and what happens around a step, is in a derived Set with
+/// a constructor Set(Options).
 template <class Options, class Layer>
 struct Layerwise : AdapterSet {
   explicit Layerwise(Options parsed) : options(std::move(parsed)) {}
   std::shared_ptr<Adapter> make(const AdaptedLayer& layer) override {
-    return std::make_shared<Layer>(options, layer);
+    layers.push_back(std::make_shared<Layer>(options, layer));
+    return layers.back();
   }
   std::vector<std::string> trainable() const override {
     if constexpr (requires { options.trainable(); }) return options.trainable();
     return {};
   }
+  double lr_scale(const std::string& name) const override {
+    if constexpr (requires { options.lr_scale(name); }) return options.lr_scale(name);
+    return 1;
+  }
   Options options;
+  std::vector<std::shared_ptr<Layer>> layers;  ///< in the model's order
 };
 
-/// What a layerwise method says of itself.
-struct MethodText {
-  std::string name, summary, equation, source;
-};
-
-template <class Options, class Layer>
+template <class Options, class Layer, class Set = Layerwise<Options, Layer>>
 AdapterMethod layerwise(MethodText text) {
   return {
       {std::move(text.name), std::move(text.summary), default_visit<Options>()},
       std::move(text.equation),
       std::move(text.source),
+      text.merges,
+      text.is_low_rank,
       [](const Json& in, int64_t width_in, int64_t width_out) {
         return parse<Options>(in, "/adapter/method").parameters(width_in, width_out);
       },
-      [](const Json& in) {
-        return std::make_unique<Layerwise<Options, Layer>>(parse<Options>(in, "/adapter/method"));
-      }};
+      [](const Json& in) { return std::make_unique<Set>(parse<Options>(in, "/adapter/method")); }};
 }
 
 #define ADAPTER(name) AdapterMethod name();

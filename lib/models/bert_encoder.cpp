@@ -49,13 +49,16 @@ Tensor BertEmbeddingsImpl::forward(const Batch& batch, const Pass& pass) {
 BertLayerImpl::BertLayerImpl(const BertConfig& c)
     : attention_{c.num_attention_heads,
                  1.0 / std::sqrt(static_cast<double>(c.hidden_size / c.num_attention_heads))},
-      qkv_(LinearShape{c.hidden_size, 3 * c.hidden_size},
-           std::vector<std::string>{"query", "key", "value"}),
-      attention_output_(LinearShape{c.hidden_size, c.hidden_size}),
+      qkv_(
+          LinearShape{
+              .in = c.hidden_size, .out = 3 * c.hidden_size, .heads = c.num_attention_heads},
+          std::vector<std::string>{"query", "key", "value"}),
+      attention_output_(
+          LinearShape{.in = c.hidden_size, .out = c.hidden_size, .heads = c.num_attention_heads}),
       intermediate_(LinearShape{c.hidden_size, c.intermediate_size}),
       output_(LinearShape{c.intermediate_size, c.hidden_size}),
-      attention_norm_(c.hidden_size, c.layer_norm_eps),
-      output_norm_(c.hidden_size, c.layer_norm_eps),
+      attention_norm_(c.hidden_size, c.layer_norm_eps, Sublayer::attention),
+      output_norm_(c.hidden_size, c.layer_norm_eps, Sublayer::feed_forward),
       attention_dropout_(c.attention_probs_dropout_prob),
       attention_output_dropout_(c.hidden_dropout_prob),
       output_dropout_(c.hidden_dropout_prob) {

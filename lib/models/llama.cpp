@@ -79,10 +79,10 @@ class LlamaLayerImpl : public torch::nn::Module {
         index_(layer),
         feed_norm_(register_module("post_attention_layernorm", RmsNorm(c.width, c.epsilon))),
         qkv_(
-            LinearShape{c.width, c.q_width() + 2 * c.kv_width(), c.has_attention_bias},
+            LinearShape{c.width, c.q_width() + 2 * c.kv_width(), c.has_attention_bias, c.heads},
             parts_of({{"q_proj", c.q_width()}, {"k_proj", c.kv_width()}, {"v_proj", c.kv_width()}}),
             PartsAre::layers),
-        o_proj_(LinearShape{c.q_width(), c.width, c.has_attention_bias}),
+        o_proj_(LinearShape{c.q_width(), c.width, c.has_attention_bias, c.heads}),
         gate_up_(LinearShape{c.width, 2 * c.inner, c.has_feed_bias},
                  std::vector<std::string>{"gate_proj", "up_proj"}),
         down_proj_(LinearShape{c.inner, c.width, c.has_feed_bias}),

@@ -33,6 +33,21 @@ struct LinearMap {
   Tensor bias;
 };
 
+/// Two trained factors of one change, which is linear in their product: down [rank, in], up [out,
+/// rank].
+struct FactorPair {
+  Tensor down, up;
+};
+
+/// The change of one part as LoRA writes it: ΔW = scale · up down (+ a change of the bias), and
+/// with a magnitude [out] the weight is magnitude ⊙ (W + ΔW) / ‖W + ΔW‖, row by row (DoRA).
+struct LowRankForm {
+  Part part;
+  Tensor down, up;  ///< [rank, in], [out, rank]
+  double scale = 1;
+  Tensor bias, magnitude;  ///< [out] or undefined
+};
+
 /// A trainable change to the given parts of one linear layer.
 class Adapter : public torch::nn::Module {
  public:
@@ -45,11 +60,19 @@ class Adapter : public torch::nn::Module {
   /// The plain map equal to forward() in evaluation, computed in the type of `base` (fp32 or
   /// double), of all rows.
   virtual Affine merged(const Affine& base) const = 0;
+
+  /// The base's weights are there, in the compute type: what starts from them is set now.
+  virtual void meet(const Affine&) {}
+  /// For optimizers that move both factors of a product together; none where there is no such pair.
+  virtual std::vector<FactorPair> factor_pairs() const { return {}; }
+  /// The change in LoRA's form, part by part; nothing where it has none.
+  virtual std::vector<LowRankForm> low_rank_form() const { return {}; }
 };
 
 struct LinearShape {
   int64_t in = 0, out = 0;
   bool has_bias = true;
+  int64_t heads = 0;  ///< of the attention whose queries, keys, values or output it makes; else 0
 };
 
 /// What the parts of a linear layer are in the checkpoint.

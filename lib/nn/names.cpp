@@ -70,6 +70,17 @@ std::vector<Slot> linear_slots(torch::nn::Module& root) {
   return slots;
 }
 
+std::vector<BlockSlot> block_slots(torch::nn::Module& root) {
+  std::vector<BlockSlot> slots;
+  walk("", root, [&](const std::string& path, torch::nn::Module& module) {
+    for (const auto& child : module.named_children())
+      if (auto* norm = child.value()->as<LayerNormImpl>())
+        if (norm->ends() != Sublayer::none) slots.push_back({path, &module, norm});
+    return true;
+  });
+  return slots;
+}
+
 std::vector<NamedTensor> named_tensors(const torch::nn::Module& root) {
   std::vector<NamedTensor> tensors;
   // walking does not change the modules

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lib/nn/linear.h"
+#include "lib/nn/norm.h"
 
 namespace mtlora {
 
@@ -21,6 +22,16 @@ struct Slot {
 
 /// Every linear layer below `root`, in the model's order.
 std::vector<Slot> linear_slots(torch::nn::Module& root);
+
+/// A slot for a block: the end of a sublayer of a post-norm layer.
+struct BlockSlot {
+  std::string path;           ///< of the module that holds the norm: "….attention.output"
+  torch::nn::Module* parent;  ///< that module; owned by the model, as the norm
+  LayerNormImpl* norm;
+};
+
+/// Every slot for a block below `root`, in the model's order.
+std::vector<BlockSlot> block_slots(torch::nn::Module& root);
 
 /// A tensor under its checkpoint name: a parameter, or the rows of one that belong to a part.
 struct NamedTensor {

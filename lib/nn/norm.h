@@ -4,23 +4,32 @@
 
 #include <torch/torch.h>
 
+#include <memory>
+#include <utility>
+
 #include "lib/backend/decoder_ops.h"
+#include "lib/nn/block.h"
 #include "lib/nn/pass.h"
 
 namespace mtlora {
 
 class LayerNormImpl : public torch::nn::Module {
  public:
-  LayerNormImpl(int64_t width, double epsilon)
+  /// `ends`: the sublayer whose residual it closes, where it has a slot for a block.
+  LayerNormImpl(int64_t width, double epsilon, Sublayer ends = Sublayer::none)
       : weight(register_parameter("weight", torch::ones({width}))),
         bias(register_parameter("bias", torch::zeros({width}))),
-        epsilon_(epsilon) {}
+        epsilon_(epsilon),
+        ends_(ends) {}
 
   /// LayerNorm(x), x [tokens, width]
   Tensor forward(const Tensor& x) { return backend::layer_norm(x, {weight, bias, epsilon_}); }
-  /// LayerNorm(residual + dropout(x))
+  /// LayerNorm(residual + dropout(x)), dropout(x) changed by the block where there is one.
   Tensor after_residual(const Tensor& x, const Tensor& residual, const backend::Dropout& dropout) {
-    return backend::dropout_add_norm(x, residual, {weight, bias, epsilon_}, dropout);
+    if (!block_) return backend::dropout_add_norm(x, residual, {weight, bias, epsilon_}, dropout);
+    const Tensor changed = block_->forward(backend::dropout(x, dropout), residual,
+                                           [this](const Tensor& sum) { return forward(sum); });
+    return backend::dropout_add_norm(changed, residual, {weight, bias, epsilon_}, {});
   }
 
   /// sum = residual + dropout(x), and LayerNorm(sum): a pre-norm block goes on with both.
@@ -29,10 +38,17 @@ class LayerNormImpl : public torch::nn::Module {
     return backend::add_layer_norm(x, residual, {weight, bias, epsilon_}, dropout);
   }
 
+  Sublayer ends() const { return ends_; }
+  /// Fills the slot. Whoever does registers the block where its tensors are to be named.
+  void attach(std::shared_ptr<Block> block) { block_ = std::move(block); }
+  bool has_block() const { return block_ != nullptr; }
+
   Tensor weight, bias;  ///< [width], always fp32
 
  private:
   double epsilon_;
+  Sublayer ends_;
+  std::shared_ptr<Block> block_;
 };
 TORCH_MODULE(LayerNorm);
 

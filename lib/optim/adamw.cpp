@@ -21,8 +21,10 @@ struct AdamWOptions {
   }
 };
 
-// The parameters that share one weight decay.
+// The parameters that share one weight decay and one learning rate.
 struct Group {
+  bool decays;
+  double lr_scale;
   std::vector<size_t> index;  // among all parameters
   backend::AdamWState tensors;
 };
@@ -32,7 +34,7 @@ class AdamW final : public Optimizer {
   AdamW(const AdamWOptions& options, const std::vector<Parameter>& parameters) : options_(options) {
     for (size_t i = 0; i < parameters.size(); ++i) {
       const Parameter& p = parameters[i];
-      Group& group = p.decays ? decaying_ : plain_;
+      Group& group = group_of(p);
       group.index.push_back(i);
       group.tensors.params.push_back(p.tensor.detach());
       const auto moment = [&](const char* name, std::vector<Tensor>& list, const Tensor& start) {
@@ -46,23 +48,29 @@ class AdamW final : public Optimizer {
   }
 
   void step(const std::vector<Tensor>& gradients, double factor) override {
-    move(decaying_, gradients, factor, options_.weight_decay);
-    move(plain_, gradients, factor, 0.0);
+    for (Group& group : groups_) move(group, gradients, factor);
   }
   std::vector<std::pair<std::string, Tensor>> state() override { return state_; }
   double lr() const override { return options_.lr; }
 
  private:
-  void move(Group& group, const std::vector<Tensor>& gradients, double factor, double decay) {
-    if (group.index.empty()) return;
+  Group& group_of(const Parameter& p) {
+    for (Group& group : groups_)
+      if (group.decays == p.decays && group.lr_scale == p.lr_scale) return group;
+    groups_.push_back({p.decays, p.lr_scale, {}, {}});
+    return groups_.back();
+  }
+
+  void move(Group& group, const std::vector<Tensor>& gradients, double factor) const {
     group.tensors.grads.clear();
     for (const size_t i : group.index) group.tensors.grads.push_back(gradients[i]);
-    backend::fused_adamw(group.tensors, {options_.lr * factor, options_.beta1, options_.beta2,
-                                         options_.epsilon, decay});
+    backend::fused_adamw(group.tensors,
+                         {options_.lr * factor * group.lr_scale, options_.beta1, options_.beta2,
+                          options_.epsilon, group.decays ? options_.weight_decay : 0.0});
   }
 
   AdamWOptions options_;
-  Group decaying_, plain_;
+  std::vector<Group> groups_;
   std::vector<std::pair<std::string, Tensor>> state_;
 };
 

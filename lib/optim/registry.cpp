@@ -11,6 +11,19 @@ bool decays(const std::string& name) {
   return true;
 }
 
+void Optimizer::step(const std::vector<Tensor>&, double) {
+  TORCH_INTERNAL_ASSERT(false, "this optimizer takes no gradients");
+}
+
+double Optimizer::step_by_loss(const LossStep&) {
+  TORCH_INTERNAL_ASSERT(false, "this optimizer takes gradients");
+}
+
+void forget(Optimizer& optimizer, const std::string& parameter) {
+  for (auto& [name, tensor] : optimizer.state())
+    if (name.substr(name.find('/') + 1) == parameter) tensor.zero_();
+}
+
 const std::vector<OptimizerEntry>& optimizers() {
   static const std::vector<OptimizerEntry> all = {
 #define OPTIMIZER(name) name(),

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,23 +17,39 @@ namespace mtlora {
 
 using torch::Tensor;
 
-/// A trained tensor (fp32) and whether weight decay applies to it.
+/// A trained tensor (fp32) and what rules apply to it.
 struct Parameter {
   std::string name;
   Tensor tensor;
-  bool decays = true;
+  bool decays = true;   ///< whether weight decay applies
+  double lr_scale = 1;  ///< its learning rate is the optimizer's times this
+  /// Where it is the A [rank, in] of a product B A: the place of B [out, rank] in the list.
+  std::optional<size_t> partner = std::nullopt;
 };
 
 /// Biases and the scales of norms do not decay (as Hugging Face's Trainer).
 bool decays(const std::string& name);
 
+/// What a step offers to an optimizer that does without gradients.
+struct LossStep {
+  int64_t index = 0;  ///< of the step, from 0
+  uint64_t seed = 0;  ///< of the run
+  double factor = 1;  ///< of the learning rate
+  /// The loss of the step's examples, in evaluation (no dropout), at the parameters as they are.
+  std::function<double()> loss;
+};
+
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
+  /// Whether it moves by gradients: then step() is called, else step_by_loss().
+  virtual bool uses_gradients() const { return true; }
   /// Moves every parameter by its gradient (same order), at lr = own lr · factor.
-  virtual void step(const std::vector<Tensor>& gradients, double factor) = 0;
-  /// Everything that a later step depends on beside the parameters. Writing these tensors restores
-  /// it.
+  virtual void step(const std::vector<Tensor>& gradients, double factor);
+  /// Moves every parameter by losses alone; returns the loss to report.
+  virtual double step_by_loss(const LossStep& step);
+  /// Everything that a later step depends on beside the parameters, named "<what>/<parameter>".
+  /// Writing these tensors restores it; all zeros are the state at the beginning.
   virtual std::vector<std::pair<std::string, Tensor>> state() = 0;
   virtual double lr() const = 0;
 };
@@ -41,6 +58,9 @@ struct OptimizerEntry : Entry {
   std::function<std::unique_ptr<Optimizer>(const Json& options, std::vector<Parameter> parameters)>
       start;
 };
+
+/// Lets the optimizer forget what it knows of one parameter.
+void forget(Optimizer& optimizer, const std::string& parameter);
 
 const std::vector<OptimizerEntry>& optimizers();
 const Kind& optimizer_kind();

@@ -10,6 +10,7 @@
 #include "lib/data/sampler.h"
 #include "lib/run/environment.h"
 #include "lib/run/job.h"
+#include "lib/train/parameters.h"
 
 namespace mtlora {
 namespace {
@@ -67,14 +68,13 @@ void bench(const BenchRequest& request) {
   const EncodedSet set = job->load("train").set;
   const auto seed = static_cast<uint64_t>(options.seed);
   Sampler sampler(set.size(), options.batch_size, seed, Sampler::Order::shuffled);
-  std::vector<Parameter> parameters;
-  for (const auto& [name, tensor] : s.trained.parameters)
-    parameters.push_back({name, tensor, decays(name)});
+  const std::vector<Parameter> parameters = parameters_of(s.trained);
   const auto optimizer = make_optimizer(s.options.optimizer, parameters);
   const auto objective = job->objective(set);
-  TrainStep step(*objective, parameters, *s.pool, {options.clip, seed, true});
+  TrainStep step(*objective, parameters, *s.pool, {options.clip, seed, true, s.trained.set.get()});
 
   const int64_t warm_up = std::max<int64_t>(5, request.steps / 10);
+  s.trained.set->begin({warm_up + request.steps, 0, seed});
   double startup = 0;
   Totals totals;
   double begin = 0;

@@ -106,6 +106,7 @@ Session open_with(const Json& config, bool own_head) {
   else
     s.trained = inject(s.model(), s.options.adapter, seed, always);
   set_compute_type(s.model(), *s.loaded.family, s.dtype);
+  meet_bases(s.model());
   s.resolved = resolve(s.options, s.task ? s.task->info().labels : std::vector<std::string>());
   s.pool = std::make_unique<backend::ShardPool>(thread_count(s.options.train));
   backend::self_test();

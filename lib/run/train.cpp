@@ -10,6 +10,7 @@
 #include "lib/core/signals.h"
 #include "lib/run/environment.h"
 #include "lib/run/job.h"
+#include "lib/train/parameters.h"
 #include "lib/train/progress.h"
 #include "lib/train/trainer.h"
 
@@ -77,14 +78,6 @@ RunLength run_length(const TrainOptions& t, const Job& job, int64_t batches_per_
   if (std::find(known.begin(), known.end(), length.best_by) == known.end())
     fail("/train/best_by: {}", unknown("metric", length.best_by, known));
   return length;
-}
-
-// Every parameter that is trained, with whether it decays.
-std::vector<Parameter> parameters_of(const Trained& trained) {
-  std::vector<Parameter> parameters;
-  for (const auto& [name, tensor] : trained.parameters)
-    parameters.push_back({name, tensor, decays(name)});
-  return parameters;
 }
 
 // adapter.start_from: the other checkpoint's tensors but for its head, which belongs to its task.
@@ -206,10 +199,11 @@ int train(const TrainRequest& request) {
 
   const auto optimizer = make_optimizer(s.options.optimizer, parameters_of(s.trained));
   const auto objective = job->objective(train_set);
-  TrainStep step(*objective, parameters_of(s.trained), *s.pool, {options.clip, seed, true});
+  TrainStep step(*objective, parameters_of(s.trained), *s.pool,
+                 {options.clip, seed, true, s.trained.set.get()});
   Trainer trainer({s.trained.tensors, step, *optimizer, schedule, sampler, std::move(dev),
                    [&](const EncodedSet& set) { return job->evaluate(set); }, s.resolved,
-                   s.loaded.fingerprint, hashes, *s.tokenizer, folder},
+                   s.loaded.fingerprint, hashes, *s.tokenizer, folder, *s.trained.set, seed},
                   length);
   if (request.resume && fs::exists(folder / "last")) {
     trainer.resume();

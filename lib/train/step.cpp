@@ -70,9 +70,21 @@ void TrainStep::run_shard(int64_t step, const std::vector<Item>& items, double s
   clock.lap(shard.phases.backward);
 }
 
-StepReport TrainStep::gradients(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
-                                std::vector<Tensor>& gradients) {
+void TrainStep::run_shard_for_loss(const std::vector<Item>& items, double share,
+                                   Shard& shard) const {
+  if (items.empty()) return;
   const torch::NoGradGuard no_grad;
+  Clock clock;
+  const Batch batch = objective_.collate(items);
+  clock.lap(shard.phases.collate);
+  const Tensor loss = objective_.loss(batch, {false, 0, batch.rows}) * share;
+  shard.loss += static_cast<double>(loss.item<float>());
+  shard.tokens += batch.ids.size(0);
+  clock.lap(shard.phases.forward);
+}
+
+StepReport TrainStep::pass(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
+                           Wanted wanted, std::vector<Shard>& shards) {
   StepReport report;
   int64_t terms = 0;
   for (const auto& items : micro_batches) {
@@ -84,20 +96,38 @@ StepReport TrainStep::gradients(int64_t step, const std::vector<std::vector<Item
 
   std::vector<std::vector<std::vector<Item>>> cut;
   for (const auto& items : micro_batches) cut.push_back(cut_shards(objective_.set(), items, count));
-  std::vector<Shard> shards(count);
+  shards.assign(count, {});
   Clock clock;
   double parallel = 0;
-  pool_.run([&](int shard) {
-    const auto s = static_cast<size_t>(shard);
-    for (const auto& micro : cut) run_shard(step, micro[s], share, shards[s]);
+  pool_.run([&](int number) {
+    const auto s = static_cast<size_t>(number);
+    for (const auto& micro : cut) {
+      if (wanted == Wanted::gradients)
+        run_shard(step, micro[s], share, shards[s]);
+      else
+        run_shard_for_loss(micro[s], share, shards[s]);
+    }
   });
   clock.lap(parallel);
-
-  // In fixed order: the sum does not depend on which thread was done first.
-  gradients.assign(tensors_.size(), {});
-  for (Shard& shard : shards) {
+  for (const Shard& shard : shards) {
     report.loss += shard.loss;
     report.tokens += shard.tokens;
+  }
+  report.phases = shards[0].phases;
+  report.phases.wait =
+      parallel - report.phases.collate - report.phases.forward - report.phases.backward;
+  return report;
+}
+
+StepReport TrainStep::gradients(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
+                                std::vector<Tensor>& gradients) {
+  const torch::NoGradGuard no_grad;
+  std::vector<Shard> shards;
+  StepReport report = pass(step, micro_batches, Wanted::gradients, shards);
+  Clock clock;
+  // In fixed order: the sum does not depend on which thread was done first.
+  gradients.assign(tensors_.size(), {});
+  for (Shard& shard : shards)
     for (size_t i = 0; i < shard.gradients.size(); ++i) {
       if (!shard.gradients[i].defined()) continue;
       if (gradients[i].defined())
@@ -105,31 +135,91 @@ StepReport TrainStep::gradients(int64_t step, const std::vector<std::vector<Item
       else  // a copy of its own, in the parameter's layout: what follows works in place
         gradients[i] = shard.gradients[i].clone(at::MemoryFormat::Contiguous);
     }
-  }
   for (size_t i = 0; i < tensors_.size(); ++i)
     if (!gradients[i].defined()) gradients[i] = torch::zeros_like(tensors_[i]);
-  report.phases = shards[0].phases;
-  report.phases.wait =
-      parallel - report.phases.collate - report.phases.forward - report.phases.backward;
+  add_penalty(report, gradients);
   clock.lap(report.phases.update);
+  return report;
+}
+
+void TrainStep::add_penalty(StepReport& report, std::vector<Tensor>& gradients) const {
+  if (!options_.adapters) return;
+  const torch::AutoGradMode with_gradients(true);
+  const Tensor penalty = options_.adapters->penalty();
+  if (!penalty.defined()) return;
+  report.loss += penalty.item<double>();
+  const auto slopes = torch::autograd::grad({penalty}, tensors_, {}, false, false,
+                                            /*allow_unused=*/true);
+  const torch::NoGradGuard no_grad;
+  for (size_t i = 0; i < slopes.size(); ++i)
+    if (slopes[i].defined()) gradients[i].add_(slopes[i]);
+}
+
+StepReport TrainStep::loss(int64_t step, const std::vector<std::vector<Item>>& micro_batches) {
+  const torch::NoGradGuard no_grad;
+  std::vector<Shard> shards;
+  StepReport report = pass(step, micro_batches, Wanted::loss, shards);
+  if (!options_.adapters) return report;
+  const Tensor penalty = options_.adapters->penalty();
+  if (penalty.defined()) report.loss += penalty.item<double>();
   return report;
 }
 
 StepReport TrainStep::run(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
                           Optimizer& optimizer, double factor) {
+  if (options_.adapters) factor *= options_.adapters->lr_factor(step);
+  if (!optimizer.uses_gradients()) return run_by_loss(step, micro_batches, optimizer, factor);
   std::vector<Tensor> grads;
   StepReport report = gradients(step, micro_batches, grads);
   const torch::NoGradGuard no_grad;
   Clock clock;
   report.gradient_norm = backend::gradient_norm(grads);
-  if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_norm))
-    report_not_finite(step, micro_batches, report);
+  check_finite(step, micro_batches, report);
   // as torch.nn.utils.clip_grad_norm_
   if (options_.clip > 0 && report.gradient_norm > options_.clip)
     backend::scale_(grads, options_.clip / (report.gradient_norm + 1e-6));
+  if (options_.adapters) options_.adapters->before_update(step, {tensors_, grads});
   optimizer.step(grads, factor);
+  finish(step, grads, optimizer);
   clock.lap(report.phases.update);
   return report;
+}
+
+// Every look at a loss is a pass over the same examples; the report is of all of them together.
+StepReport TrainStep::run_by_loss(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
+                                  Optimizer& optimizer, double factor) {
+  const torch::NoGradGuard no_grad;
+  StepReport report;
+  Clock clock;
+  const auto look = [&] {
+    const StepReport one = loss(step, micro_batches);
+    check_finite(step, micro_batches, one);
+    report.examples = one.examples;
+    report.tokens = one.tokens;
+    report.phases.collate += one.phases.collate;
+    report.phases.forward += one.phases.forward;
+    report.phases.wait += one.phases.wait;
+    return one.loss;
+  };
+  report.loss = optimizer.step_by_loss({step, options_.seed, factor, look});
+  std::vector<Tensor> none(tensors_.size());
+  finish(step, none, optimizer);
+  clock.lap(report.phases.update);
+  report.phases.update -= report.phases.collate + report.phases.forward + report.phases.wait;
+  return report;
+}
+
+void TrainStep::finish(int64_t step, std::vector<Tensor>& gradients, Optimizer& optimizer) const {
+  if (!options_.adapters) return;
+  for (const Tensor& anew : options_.adapters->after_update(step, {tensors_, gradients}))
+    for (const Parameter& p : parameters_)
+      if (p.tensor.is_same(anew)) forget(optimizer, p.name);
+}
+
+void TrainStep::check_finite(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
+                             const StepReport& report) const {
+  if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_norm))
+    report_not_finite(step, micro_batches, report);
 }
 
 void TrainStep::report_not_finite(int64_t step, const std::vector<std::vector<Item>>& micro_batches,

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/adapters/adapter_set.h"
 #include "lib/backend/shards.h"
 #include "lib/optim/registry.h"
 #include "lib/train/objective.h"
@@ -16,6 +17,8 @@ struct StepOptions {
   double clip = 1.0;  ///< of the gradients' global norm; 0: none
   uint64_t seed = 0;
   bool training = true;  ///< false: dropout is off
+  /// The method's part in a step; null: none. Outlives the step.
+  AdapterSet* adapters = nullptr;
 };
 
 /// Where the time of a step goes, in seconds of the first shard.
@@ -37,17 +40,32 @@ class TrainStep {
             StepOptions options);
 
   /// Loss and gradients of the micro-batches taken together as one batch: sums over the terms of
-  /// all examples divided by their whole number. The gradients are in the parameters' order.
+  /// all examples divided by their whole number, and the method's penalty. The gradients are in the
+  /// parameters' order.
   StepReport gradients(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
                        std::vector<Tensor>& gradients);
-  /// The same, then clips and moves the parameters. Throws Error naming the examples when the loss
-  /// or a gradient is not finite; nothing has moved then.
+  /// The loss alone, in evaluation and without a graph.
+  StepReport loss(int64_t step, const std::vector<std::vector<Item>>& micro_batches);
+  /// Gradients, clipping and the update, the method's hooks around it; or, for an optimizer that
+  /// takes no gradients, losses and the update. Throws Error naming the examples when the loss or a
+  /// gradient is not finite; nothing has moved then.
   StepReport run(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
                  Optimizer& optimizer, double factor);
 
  private:
   struct Shard;
+  enum class Wanted { gradients, loss };
+  /// One pass over the micro-batches, cut into shards. The caller has gradients switched off.
+  StepReport pass(int64_t step, const std::vector<std::vector<Item>>& micro_batches, Wanted wanted,
+                  std::vector<Shard>& shards);
   void run_shard(int64_t step, const std::vector<Item>& items, double share, Shard& shard);
+  void run_shard_for_loss(const std::vector<Item>& items, double share, Shard& shard) const;
+  void add_penalty(StepReport& report, std::vector<Tensor>& gradients) const;
+  void check_finite(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
+                    const StepReport& report) const;
+  StepReport run_by_loss(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
+                         Optimizer& optimizer, double factor);
+  void finish(int64_t step, std::vector<Tensor>& gradients, Optimizer& optimizer) const;
   [[noreturn]] void report_not_finite(int64_t step,
                                       const std::vector<std::vector<Item>>& micro_batches,
                                       const StepReport& report) const;

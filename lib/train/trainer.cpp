@@ -81,7 +81,19 @@ void Trainer::resume() {
     fail("{}: is not the state of a run: {}", (last / "state.json").string(), e.what());
   }
   restore_tensors(last / "adapter.safetensors", checkpoint_tensors(parts_.trained));
-  restore_tensors(last / "state.safetensors", parts_.optimizer.state());
+  restore_tensors(last / "state.safetensors", moving_state());
+}
+
+// What the next step depends on beside the trained tensors.
+std::vector<std::pair<std::string, Tensor>> Trainer::moving_state() const {
+  auto state = parts_.optimizer.state();
+  for (auto& [name, tensor] : parts_.adapters.state())
+    state.emplace_back("adapter/" + name, tensor);
+  return state;
+}
+
+double Trainer::lr_of(int64_t step) const {
+  return parts_.optimizer.lr() * parts_.schedule.factor(step) * parts_.adapters.lr_factor(step);
 }
 
 StepReport Trainer::one_step() {
@@ -104,11 +116,10 @@ void Trainer::log_step(const StepReport& report) {
   state_.loss_sum += report.loss;
   ++state_.loss_steps;
   if (!is_due(length_.log_every_steps)) return;
-  const double lr = parts_.optimizer.lr() * parts_.schedule.factor(state_.step - 1);
   events_->write({{"event", "train"},
                   {"step", state_.step},
                   {"loss", state_.loss_sum / static_cast<double>(state_.loss_steps)},
-                  {"lr", lr},
+                  {"lr", lr_of(state_.step - 1)},
                   {"gradient_norm", report.gradient_norm},
                   {"examples", state_.examples}});
   state_.loss_sum = 0;
@@ -154,11 +165,12 @@ void Trainer::save(const std::string& name) {
   state["fingerprint"] = parts_.fingerprint;
   state["data"] = parts_.data_hashes;
   save_checkpoint(parts_.folder / name, {parts_.config, state, checkpoint_tensors(parts_.trained),
-                                         parts_.optimizer.state(), &parts_.tokenizer});
+                                         moving_state(), &parts_.tokenizer});
 }
 
 bool Trainer::run() {
   events_ = std::make_unique<EventLog>(parts_.folder / "metrics.jsonl", state_.metrics_bytes);
+  parts_.adapters.begin({length_.total_steps, state_.step, parts_.seed});
   Progress progress({length_.total_steps, state_.step});
   const int64_t examples_before = state_.examples;
   double since = now();
@@ -169,8 +181,7 @@ bool Trainer::run() {
     const double at = now();
     state_.seconds += at - std::exchange(since, at);
     log_step(report);
-    progress.update(state_.step, report.loss,
-                    parts_.optimizer.lr() * parts_.schedule.factor(state_.step - 1),
+    progress.update(state_.step, report.loss, lr_of(state_.step - 1),
                     state_.examples - examples_before);
     if (is_due(length_.evaluate_every_steps)) {
       progress.clear();

@@ -56,6 +56,8 @@ struct TrainerParts {
   Json data_hashes;  ///< of every split, by name
   const Tokenizer& tokenizer;
   std::filesystem::path folder;  ///< of the run
+  AdapterSet& adapters;
+  uint64_t seed;
 };
 
 class Trainer {
@@ -73,6 +75,8 @@ class Trainer {
 
  private:
   StepReport one_step();
+  double lr_of(int64_t step) const;
+  std::vector<std::pair<std::string, Tensor>> moving_state() const;
   void log_step(const StepReport& report);
   void evaluate_now();
   void save(const std::string& name);

@@ -94,6 +94,31 @@ TEST_CASE("the merged map is the forward in evaluation", "[laws]") {
   CHECK(distance(before, adapted.toy->forward(x)) < rounding);
 }
 
+TEST_CASE("LoRA's form of a change is the change", "[laws]") {
+  const Case c = a_case();
+  CAPTURE(c);
+  const torch::NoGradGuard no_grad;
+  Adapted adapted(c);
+  adapted.shake();
+  size_t forms = 0;
+  for (const Linear& layer : adapted.layers()) {
+    if (!layer->adapter()) continue;
+    const Affine merged = layer->adapter()->merged({layer->weight, layer->bias});
+    for (const LowRankForm& form : layer->adapter()->low_rank_form()) {
+      ++forms;
+      const auto rows = [&](const Tensor& t) {
+        return t.narrow(0, form.part.begin, form.part.size());
+      };
+      Tensor want = rows(layer->weight) + form.scale * form.up.mm(form.down);
+      if (form.magnitude.defined()) want = want * (form.magnitude / want.norm(2, 1)).unsqueeze(1);
+      CHECK(distance(rows(merged.weight), want) < rounding);
+      if (form.bias.defined())
+        CHECK(distance(rows(merged.bias), rows(layer->bias) + form.bias) < rounding);
+    }
+  }
+  CHECK(forms == (c.method->is_low_rank ? 4 : 0));  // query, value, dense, no_bias
+}
+
 TEST_CASE("subtracting the merged change gives the weights back", "[laws]") {
   const Case c = a_case();
   CAPTURE(c);
@@ -193,8 +218,11 @@ TEST_CASE("as many numbers are trained as the method says", "[laws]") {
   const bool fills_slots = c.method->start(c.options)->fills_slots();
   int64_t count = 0;
   for (const NamedTensor& t : adapted.trained.tensors)
-    if (!fills_slots || !own.contains(t.name)) count += t.tensor.numel();
-  int64_t formula = 0;
+    if (t.parameter.requires_grad() && (!fills_slots || !own.contains(t.name)))
+      count += t.tensor.numel();
+  CHECK(adapted.trained.count() >= count);
+  int64_t formula = 0;  // the norms' scales and shifts, where the model's own tensors are trained
+  if (!fills_slots) formula = (c.method->name == "full" ? 2 : 1) * (3 * Toy::part + Toy::inner);
   for (const Linear& layer : adapted.layers())
     for (const Part& part : layer->parts()) {
       if (fills_slots && part.name == "key") continue;  // not a target

@@ -17,7 +17,8 @@ namespace mtlora::test {
 
 using Tensors = std::map<std::string, Tensor>;
 
-/// y = no_bias(tanh(dense(tanh(qkv(x))))); x [tokens, 6] -> [tokens, 5]
+/// Two sublayers as a post-norm layer has them, and a last product; x [tokens, 6] -> [tokens, 5]:
+/// a = qkv(x), h = LayerNorm(a + tanh(a)); c = dense(h), k = LayerNorm(c + tanh(c)); no_bias(k)
 class Toy : public torch::nn::Module {
  public:
   static constexpr int64_t in = 6, part = 4, inner = 7, out = 5;
@@ -25,14 +26,18 @@ class Toy : public torch::nn::Module {
   /// Weights are the same for every Toy.
   explicit Toy(torch::ScalarType type = torch::kDouble) {
     name_group(*this, "self").register_module("qkv", qkv);
+    name_group(name_group(*this, "attention"), "output").register_module("LayerNorm", first_norm);
     register_module("dense", dense);
+    name_group(*this, "output").register_module("LayerNorm", second_norm);
     register_module("no_bias", no_bias);
     uint64_t seed = 1;
     for (const NamedTensor& t : named_tensors(*this)) t.tensor.copy_(values(t.tensor, seed++));
     to(type);
   }
   Tensor forward(const Tensor& x, const Pass& pass = {}) {
-    return no_bias(torch::tanh(dense(torch::tanh(qkv(x, pass)), pass)), pass);
+    const Tensor a = qkv(x, pass);
+    const Tensor c = dense(first_norm->after_residual(torch::tanh(a), a, {}), pass);
+    return no_bias(second_norm->after_residual(torch::tanh(c), c, {}), pass);
   }
 
   /// Numbers of mean 0 and deviation 0.5.
@@ -42,7 +47,9 @@ class Toy : public torch::nn::Module {
   }
 
   Linear qkv{LinearShape{in, 3 * part}, std::vector<std::string>{"query", "key", "value"}};
+  LayerNorm first_norm{3 * part, 1e-5, Sublayer::attention};
   Linear dense{LinearShape{3 * part, inner}};
+  LayerNorm second_norm{inner, 1e-5, Sublayer::feed_forward};
   Linear no_bias{LinearShape{inner, out, /*has_bias=*/false}};
 };
 
@@ -93,6 +100,7 @@ struct Adapted {
   explicit Adapted(const Case& c, torch::ScalarType type = torch::kDouble, uint64_t seed = 5)
       : trained(inject(*toy, options_of(c), seed, {})) {
     toy->to(type);
+    meet_bases(*toy);
   }
   /// Moves every trained tensor to some values.
   Adapted& shake() {

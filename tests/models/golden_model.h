@@ -13,6 +13,7 @@
 #include "lib/models/load.h"
 #include "lib/nn/loss.h"
 #include "lib/optim/schedule.h"
+#include "lib/train/parameters.h"
 #include "lib/train/step.h"
 
 namespace mtlora::test {
@@ -53,13 +54,6 @@ inline std::vector<Item> items_until(int64_t count, int64_t first = 0) {
   std::vector<Item> items;
   for (int64_t i = first; i < count; ++i) items.push_back({i, i});
   return items;
-}
-
-inline std::vector<Parameter> parameters_of(const Trained& trained) {
-  std::vector<Parameter> parameters;
-  for (const auto& [name, tensor] : trained.parameters)
-    parameters.push_back({name, tensor, decays(name)});
-  return parameters;
 }
 
 /// The examples of a golden's flat batch.
@@ -109,7 +103,8 @@ class GoldenTraining {
         rename_(rename ? std::move(rename) : [](std::string name) { return name; }),
         items_(items_until(objective.set().size())),
         pool_(1),
-        step_(objective, parameters_of(trained), pool_, {.clip = 1.0, .training = false}) {}
+        step_(objective, parameters_of(trained), pool_,
+              {.clip = 1.0, .training = false, .adapters = trained.set.get()}) {}
 
   void check() {
     check_gradients();

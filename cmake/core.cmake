@@ -32,6 +32,8 @@ endif()
 
 add_library(mtlora_core STATIC ${core_sources})
 target_precompile_headers(mtlora_core PRIVATE <torch/torch.h>)
+set_source_files_properties(lib/backend/process_group.cpp PROPERTIES INCLUDE_DIRECTORIES
+  ${CMAKE_CURRENT_SOURCE_DIR}/lib/backend/gloo_names)
 target_compile_definitions(mtlora_core PRIVATE MTLORA_VERSION="${PROJECT_VERSION}")
 target_link_libraries(mtlora_core PUBLIC mtlora_base mtlora_torch PRIVATE PkgConfig::ZIP)
 if(TARGET mtlora_kernels)

@@ -52,6 +52,11 @@ void add_train(CLI::App& program, Action& action) {
   app->add_option("--out", request->out, "The run's folder (default: runs/<name of the config>)")
       ->type_name("DIR");
   app->add_flag("--resume", request->resume, "Continue the run in that folder, bit for bit");
+  app->add_option("--processes", request->processes,
+                  "Processes of this machine that compute the run together. torchrun, srun and "
+                  "mpirun start them too: torchrun --no-python -- mtlora train …")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1024));
   app->footer(
       "Examples:\n"
       "  mtlora train --config demo.json\n"
@@ -60,7 +65,8 @@ void add_train(CLI::App& program, Action& action) {
       "runs/rte-dtsm\n"
       "  mtlora train --config demo.json --set 'adapter.method={\"name\": \"lora\", \"rank\": 4}' "
       "--out runs/lora\n"
-      "  mtlora train --config demo.json --resume");
+      "  mtlora train --config demo.json --resume\n"
+      "  mtlora train --config demo.json --processes 2 --set train.threads=1");
   app->callback([&action, request] { action = [request] { return train(*request); }; });
 }
 

@@ -18,6 +18,8 @@ class Classifier : public Model {
   /// Hidden states of the embeddings and of each layer, [tokens, width] each; for inspection and
   /// tests.
   virtual std::vector<Tensor> hidden_states(const Batch& batch, const Pass& pass) = 0;
+  /// Numbers that it gives each sequence.
+  virtual int64_t outputs() const = 0;
 };
 
 struct ClassifierShape {

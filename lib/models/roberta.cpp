@@ -41,6 +41,7 @@ class RobertaClassifier final : public Classifier {
   std::vector<Tensor> hidden_states(const Batch& batch, const Pass& pass) override {
     return encoder_->hidden_states(batch, pass);
   }
+  int64_t outputs() const override { return out_proj_->shape().out; }
   int64_t longest() const override {
     return encoder_->config().max_position_embeddings - encoder_->config().first_position;
   }

@@ -17,6 +17,7 @@ struct TrainRequest {
   ConfigSource config;
   std::string out;  ///< the run's folder; "": runs/<name of the config>
   bool resume = false;
+  int processes = 1;  ///< of this machine that compute it together
 };
 /// Returns the exit code: 0, or 128 + the signal that stopped the run after it was saved.
 int train(const TrainRequest& request);

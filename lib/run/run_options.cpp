@@ -41,7 +41,12 @@ void TrainOptions::fields(Fields& f) {
   f("label_smoothing", label_smoothing, "Share of a target that is spread over all classes.",
     at_least_zero_below(1));
   f("threads", threads,
-    "Parts of a batch computed at the same time, one thread each; null: one a core.", at_least(1));
+    "Parts of a batch computed at the same time, one thread each; null: one a core, shared among "
+    "the processes of this machine.",
+    at_least(1));
+  f("timeout_seconds", timeout_seconds,
+    "Of a run of several processes: how long one waits for the others before it gives up.",
+    positive());
   f("device", device, "Where to compute; auto is the CPU in this build.",
     one_of({"auto", "cpu", "cuda"}));
   f("dtype", dtype,

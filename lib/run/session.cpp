@@ -23,8 +23,8 @@ torch::ScalarType compute_type(const TrainOptions& options) {
   return backend::prefers_bf16() ? torch::kBFloat16 : torch::kFloat;
 }
 
-int thread_count(const TrainOptions& options) {
-  const auto cores = std::max<int64_t>(1, std::thread::hardware_concurrency());
+int thread_count(const TrainOptions& options, int processes) {
+  const auto cores = std::max<int64_t>(1, std::thread::hardware_concurrency() / processes);
   return static_cast<int>(options.threads.value_or(cores));
 }
 
@@ -79,7 +79,7 @@ void load_writing(Session& s) {
   s.loaded = std::move(loaded);
 }
 
-Session open_with(const Json& config, bool own_head) {
+Session open_with(const Json& config, bool own_head, int processes = 1) {
   torch::set_num_threads(1);  // the pool's threads each compute a part of a batch by themselves
   Session s{.options = parse_run_options(config),
             .resolved = {},
@@ -108,7 +108,7 @@ Session open_with(const Json& config, bool own_head) {
   set_compute_type(s.model(), *s.loaded.family, s.dtype);
   meet_bases(s.model());
   s.resolved = resolve(s.options, s.task ? s.task->info().labels : std::vector<std::string>());
-  s.pool = std::make_unique<backend::ShardPool>(thread_count(s.options.train));
+  s.pool = std::make_unique<backend::ShardPool>(thread_count(s.options.train, processes));
   backend::self_test();
   return s;
 }
@@ -144,11 +144,11 @@ void Session::require_labels(const char* command) const {
 }
 
 CollateOptions Session::collate() const {
-  return {task->info().kind == TaskKind::regression, 1};
+  return {task && task->info().kind == TaskKind::regression, 1};
 }
 
 EvaluateOptions Session::evaluate() const {
-  return {collate(), options.train.evaluation_batch_size};
+  return {collate(), options.train.evaluation_batch_size, world};
 }
 
 EncodedSet Session::encoded(const Dataset& data) const {
@@ -163,8 +163,8 @@ EncodedSet Session::encoded(const TextData& data) const {
   return with_warning(EncodedSet(data, *tokenizer, encode), data.split, encode.max_length);
 }
 
-Session open_session(const Json& config) {
-  Session s = open_with(config, false);
+Session open_session(const Json& config, int processes) {
+  Session s = open_with(config, false, processes);
   log_loaded(s.loaded);
   settle(s);
   return s;

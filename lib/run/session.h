@@ -28,6 +28,7 @@ struct Session {
   Trained trained;
   std::unique_ptr<backend::ShardPool> pool;
   torch::ScalarType dtype = torch::kFloat;
+  World* world = nullptr;  ///< the processes that evaluate together; not the session's own
 
   Model& model() const;
   CollateOptions collate() const;
@@ -40,7 +41,8 @@ struct Session {
 };
 
 /// Builds everything a run needs. Throws Error.
-Session open_session(const Json& config);
+/// `processes`: how many share this machine's cores.
+Session open_session(const Json& config, int processes = 1);
 
 /// Opens the session that a checkpoint was made with, its weights restored. `request` may override
 /// options.

@@ -26,8 +26,7 @@ class TextJob final : public Job {
                                            s_.options.train.label_smoothing);
   }
   Evaluation evaluate(const EncodedSet& set) override {
-    return evaluate_texts(*s_.language_model, set, *s_.pool,
-                          s_.options.train.evaluation_batch_size);
+    return evaluate_texts(*s_.language_model, set, *s_.pool, s_.evaluate());
   }
   std::vector<std::string> metrics() const override { return {}; }
   std::string main_metric() const override { return "loss"; }

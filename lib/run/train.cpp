@@ -7,12 +7,15 @@
 #include "lib/core/error.h"
 #include "lib/core/files.h"
 #include "lib/core/log.h"
+#include "lib/core/rendezvous.h"
 #include "lib/core/signals.h"
 #include "lib/run/environment.h"
 #include "lib/run/job.h"
+#include "lib/run/launch.h"
 #include "lib/train/parameters.h"
 #include "lib/train/progress.h"
 #include "lib/train/trainer.h"
+#include "lib/train/world.h"
 
 namespace mtlora {
 namespace fs = std::filesystem;
@@ -152,15 +155,57 @@ void report(const RunState& state, const fs::path& folder) {
   fmt::print("{}\n", folder.string());
 }
 
-}  // namespace
+std::vector<std::string> arguments_of(const TrainRequest& request, const fs::path& folder) {
+  std::vector<std::string> all{"train"};
+  for (const std::string& file : request.config.files) all.insert(all.end(), {"--config", file});
+  for (const std::string& a : request.config.assignments) all.insert(all.end(), {"--set", a});
+  all.insert(all.end(), {"--out", folder.string()});
+  if (request.resume) all.push_back("--resume");
+  return all;
+}
 
-int train(const TrainRequest& request) {
-  const fs::path folder = run_folder(request);
-  const Json config = gather_config(request.config);
-  parse_run_options(config);  // a wrong option shows before anything is created or loaded
-  check_folder(folder, request.resume);
-  catch_stop_signals();
-  Session s = open_session(config);
+// The folder of a new run, or the one to be resumed; false: that run is finished.
+bool open_folder(const fs::path& folder, bool resume, const Json& config) {
+  make_folder(folder);
+  if (!resume) {
+    write_file(folder / "config.json", config.dump(2) + "\n");
+    return true;
+  }
+  check_same_config(folder, config);
+  if (fs::exists(folder / "result.json")) {
+    log::info(
+        fmt::format("the run in {} is finished: there is nothing to resume", folder.string()));
+    return false;
+  }
+  for (const char* left_over : {"best.partial", "last.partial"})  // of a save that was killed
+    fs::remove_all(folder / left_over);
+  return true;
+}
+
+// What the leader does when training is done: final texts and scores, and result.json.
+int finish(Job& job, const Session& s, const Trainer& trainer, const Json& hashes,
+           const fs::path& folder) {
+  Json result = result_of(trainer.state(), s, hashes);
+  try {
+    if (const Json scores = final_scores(job, s, folder); !scores.is_null()) {
+      result[job.final_split()] = scores;
+      print_scores(job.final_split(), scores["metrics"]);
+    }
+  } catch (const Stopped&) {
+    log::info(
+        "stopped by a signal while texts were written; training is done and saved; --resume "
+        "writes them");
+    return 128 + stop_signal();
+  }
+  write_file(folder / "result.json", result.dump(2) + "\n");
+  report(trainer.state(), folder);
+  return 0;
+}
+
+int train_in(World& world, const TrainRequest& request, const Json& config,
+             const fs::path& folder) {
+  Session s = open_session(config, world.local_size());
+  s.world = &world;
   const TrainOptions& options = s.options.train;
   Json hashes = Json::object();
   const auto job = make_job(s);
@@ -177,59 +222,58 @@ int train(const TrainRequest& request) {
   start_from(s);
 
   // Whatever could be wrong with the request has shown by now: only here something is written.
-  make_folder(folder);
-  if (request.resume) {
-    check_same_config(folder, s.resolved);
-    if (fs::exists(folder / "result.json")) {
-      log::info(
-          fmt::format("the run in {} is finished: there is nothing to resume", folder.string()));
-      return 0;
-    }
-    for (const char* left_over : {"best.partial", "last.partial"})  // of a save that was killed
-      fs::remove_all(folder / left_over);
-  } else {
-    write_file(folder / "config.json", s.resolved.dump(2) + "\n");
-  }
-  log::also_to(folder / "log.txt");
+  bool has_work = true;
+  if (world.leads()) has_work = open_folder(folder, request.resume, s.resolved);
+  if (world.largest(has_work ? 0 : 1) != 0) return 0;
+  if (world.leads()) log::also_to(folder / "log.txt");
   log::info(parameters_text(s.model()));
-  log::info(fmt::format("{} examples, {} tokens; {} steps of {}; {} threads, {}", train_set.size(),
-                        train_set.tokens(), length.total_steps,
-                        options.batch_size * options.accumulate, s.pool->threads(),
-                        s.dtype == torch::kFloat ? "fp32" : "bf16"));
+  log::info(fmt::format("{} examples, {} tokens; {} steps of {}; {}{} threads, {}",
+                        train_set.size(), train_set.tokens(), length.total_steps,
+                        options.batch_size * options.accumulate,
+                        world.size() > 1 ? fmt::format("{} processes of ", world.size()) : "",
+                        s.pool->threads(), s.dtype == torch::kFloat ? "fp32" : "bf16"));
 
   const auto optimizer = make_optimizer(s.options.optimizer, parameters_of(s.trained));
   const auto objective = job->objective(train_set);
   TrainStep step(*objective, parameters_of(s.trained), *s.pool,
-                 {options.clip, seed, true, s.trained.set.get()});
+                 {options.clip, seed, true, s.trained.set.get(), &world});
   Trainer trainer({s.trained.tensors, step, *optimizer, schedule, sampler, std::move(dev),
                    [&](const EncodedSet& set) { return job->evaluate(set); }, s.resolved,
-                   s.loaded.fingerprint, hashes, *s.tokenizer, folder, *s.trained.set, seed},
+                   s.loaded.fingerprint, hashes, *s.tokenizer, folder, *s.trained.set, seed, world},
                   length);
   if (request.resume && fs::exists(folder / "last")) {
     trainer.resume();
     log::info(fmt::format("resumed at step {}", trainer.state().step));
   }
-  const bool finished = trainer.run();
-  if (!finished) {
+  if (const int signal = trainer.run(); signal != 0) {
     log::info(fmt::format("stopped by a signal after step {}; saved in {}; continue with --resume",
                           trainer.state().step, (folder / "last").string()));
-    return 128 + stop_signal();
+    return 128 + signal;
   }
-  Json result = result_of(trainer.state(), s, hashes);
+  return world.leads() ? finish(*job, s, trainer, hashes, folder) : 0;
+}
+
+}  // namespace
+
+int train(const TrainRequest& request) {
+  const fs::path folder = run_folder(request);
+  const Json config = gather_config(request.config);
+  const RunOptions options = parse_run_options(config);  // before anything is created or loaded
+  const Rendezvous place = rendezvous();
+  if (request.processes > 1 && place.size > 1)
+    fail("--processes {}: {} has started {} processes already", request.processes, place.source,
+         place.size);
+  if (place.rank == 0) check_folder(folder, request.resume);
+  if (request.processes > 1) return launch(request.processes, arguments_of(request, folder));
+  catch_stop_signals();
+  if (place.rank > 0) log::quiet(true);
+  World world(place, options.train.timeout_seconds);
   try {
-    if (const Json scores = final_scores(*job, s, folder); !scores.is_null()) {
-      result[job->final_split()] = scores;
-      print_scores(job->final_split(), scores["metrics"]);
-    }
-  } catch (const Stopped&) {
-    log::info(
-        "stopped by a signal while texts were written; training is done and saved; --resume "
-        "writes them");
-    return 128 + stop_signal();
+    return train_in(world, request, config, folder);
+  } catch (const std::exception& e) {
+    world.report_failure(e.what());
+    throw;
   }
-  write_file(folder / "result.json", result.dump(2) + "\n");
-  report(trainer.state(), folder);
-  return 0;
 }
 
 }  // namespace mtlora

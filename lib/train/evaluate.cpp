@@ -27,6 +27,21 @@ std::vector<std::vector<Item>> batches_by_length(const EncodedSet& set, int64_t 
   return batches;
 }
 
+// Calls work(i) for this process's batches, on all threads. Batches shrink: taking every n-th gives
+// each thread of each process long and short ones alike.
+template <class Work>
+void for_each_batch(size_t batches, backend::ShardPool& pool, const World* world,
+                    const Work& work) {
+  const auto threads = static_cast<size_t>(pool.threads());
+  const auto processes = static_cast<size_t>(world ? world->size() : 1);
+  const size_t first = world ? static_cast<size_t>(world->rank()) * threads : 0;
+  pool.run([&](int shard) {
+    const torch::NoGradGuard no_grad;
+    for (size_t i = first + static_cast<size_t>(shard); i < batches; i += processes * threads)
+      work(i);
+  });
+}
+
 Predictions predictions_of(const Tensor& logits, const EncodedSet& set, const TaskInfo& task) {
   Predictions predictions;
   for (int64_t i = 0; i < set.size(); ++i) predictions.labels.push_back(set.label(i));
@@ -58,39 +73,34 @@ Tensor predict_logits(Classifier& model, const EncodedSet& set, backend::ShardPo
                       const EvaluateOptions& options) {
   const torch::NoGradGuard no_grad;
   const auto batches = batches_by_length(set, options.batch_size);
-  std::vector<Tensor> logits(batches.size());
-  const auto count = static_cast<size_t>(pool.threads());
-  pool.run([&](int shard) {
-    const torch::NoGradGuard no_grad_here;
-    // Batches shrink: taking every count-th gives each shard long and short ones alike.
-    for (size_t i = static_cast<size_t>(shard); i < batches.size(); i += count) {
-      const Batch batch = collate(set, batches[i], options.collate);
-      logits[i] = model.logits(batch, Pass{false, 0, batch.rows});
-    }
-  });
   if (batches.empty()) fail("there is nothing to evaluate");
-  const Tensor out = torch::empty({set.size(), logits[0].size(1)});
+  std::vector<Tensor> logits(batches.size());
+  for_each_batch(batches.size(), pool, options.world, [&](size_t i) {
+    const Batch batch = collate(set, batches[i], options.collate);
+    logits[i] = model.logits(batch, Pass{false, 0, batch.rows});
+  });
+  // Every row is one process's and zero in the others: the sum is that process's bits.
+  const Tensor out = torch::zeros({set.size(), model.outputs()});
   for (size_t i = 0; i < batches.size(); ++i) {
+    if (!logits[i].defined()) continue;
     std::vector<int64_t> index;
     for (const Item& item : batches[i]) index.push_back(item.index);
     out.index_copy_(0, torch::tensor(index, torch::kLong), logits[i].to(torch::kFloat));
   }
+  if (options.world) options.world->sum(out);
   return out;
 }
 
 Evaluation evaluate_texts(LanguageModel& model, const EncodedSet& set, backend::ShardPool& pool,
-                          int64_t batch_size) {
+                          const EvaluateOptions& options) {
   const TextObjective objective(model, set, 0);
-  const auto batches = batches_by_length(set, batch_size);
+  const auto batches = batches_by_length(set, options.batch_size);
   std::vector<double> sums(batches.size());
-  const auto count = static_cast<size_t>(pool.threads());
-  pool.run([&](int shard) {
-    const torch::NoGradGuard no_grad;
-    for (size_t i = static_cast<size_t>(shard); i < batches.size(); i += count) {
-      const Batch batch = objective.collate(batches[i]);
-      sums[i] = objective.loss(batch, Pass{false, 0, batch.rows}).item<double>();
-    }
+  for_each_batch(batches.size(), pool, options.world, [&](size_t i) {
+    const Batch batch = objective.collate(batches[i]);
+    sums[i] = objective.loss(batch, Pass{false, 0, batch.rows}).item<double>();
   });
+  if (options.world) options.world->sum(std::span<double>(sums));
   int64_t targets = 0;
   for (int64_t i = 0; i < set.size(); ++i) targets += set.targets(i);
   if (targets == 0) fail("there is nothing to evaluate");

@@ -11,12 +11,14 @@
 #include "lib/models/classifier.h"
 #include "lib/models/language_model.h"
 #include "lib/train/collate.h"
+#include "lib/train/world.h"
 
 namespace mtlora {
 
 struct EvaluateOptions {
   CollateOptions collate;
   int64_t batch_size = 64;
+  World* world = nullptr;  ///< the processes that share the work and all get the result
 };
 
 /// The model's logits [examples, outputs], fp32, in the order of the set. Examples of like length
@@ -38,7 +40,7 @@ struct Evaluation {
 
 /// The mean loss of the targets of the texts, without label smoothing; the same guarantees.
 Evaluation evaluate_texts(LanguageModel& model, const EncodedSet& set, backend::ShardPool& pool,
-                          int64_t batch_size);
+                          const EvaluateOptions& options);
 
 /// Throws Error when an example has no label.
 Evaluation evaluate(Classifier& model, const EncodedSet& set, const TaskInfo& task,

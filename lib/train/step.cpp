@@ -1,6 +1,7 @@
 #include "lib/train/step.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <exception>
@@ -93,9 +94,13 @@ StepReport TrainStep::pass(int64_t step, const std::vector<std::vector<Item>>& m
   }
   const double share = 1.0 / static_cast<double>(terms);
   const auto count = static_cast<size_t>(pool_.threads());
+  const auto processes = static_cast<size_t>(options_.world ? options_.world->size() : 1);
+  const size_t first = options_.world ? static_cast<size_t>(options_.world->rank()) * count : 0;
 
+  // A shard for each thread of each process; two processes of one thread are one of two.
   std::vector<std::vector<std::vector<Item>>> cut;
-  for (const auto& items : micro_batches) cut.push_back(cut_shards(objective_.set(), items, count));
+  for (const auto& items : micro_batches)
+    cut.push_back(cut_shards(objective_.set(), items, processes * count));
   shards.assign(count, {});
   Clock clock;
   double parallel = 0;
@@ -103,9 +108,9 @@ StepReport TrainStep::pass(int64_t step, const std::vector<std::vector<Item>>& m
     const auto s = static_cast<size_t>(number);
     for (const auto& micro : cut) {
       if (wanted == Wanted::gradients)
-        run_shard(step, micro[s], share, shards[s]);
+        run_shard(step, micro[first + s], share, shards[s]);
       else
-        run_shard_for_loss(micro[s], share, shards[s]);
+        run_shard_for_loss(micro[first + s], share, shards[s]);
     }
   });
   clock.lap(parallel);
@@ -114,9 +119,18 @@ StepReport TrainStep::pass(int64_t step, const std::vector<std::vector<Item>>& m
     report.tokens += shard.tokens;
   }
   report.phases = shards[0].phases;
+  sum_reports(report);
   report.phases.wait =
       parallel - report.phases.collate - report.phases.forward - report.phases.backward;
   return report;
+}
+
+void TrainStep::sum_reports(StepReport& report) const {
+  if (!options_.world) return;
+  std::array<double, 2> sums{report.loss, static_cast<double>(report.tokens)};
+  options_.world->sum(std::span<double>(sums));
+  report.loss = sums[0];
+  report.tokens = static_cast<int64_t>(sums[1]);
 }
 
 StepReport TrainStep::gradients(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
@@ -137,6 +151,7 @@ StepReport TrainStep::gradients(int64_t step, const std::vector<std::vector<Item
     }
   for (size_t i = 0; i < tensors_.size(); ++i)
     if (!gradients[i].defined()) gradients[i] = torch::zeros_like(tensors_[i]);
+  if (options_.world) options_.world->sum(gradients);
   add_penalty(report, gradients);
   clock.lap(report.phases.update);
   return report;

@@ -10,6 +10,7 @@
 #include "lib/backend/shards.h"
 #include "lib/optim/registry.h"
 #include "lib/train/objective.h"
+#include "lib/train/world.h"
 
 namespace mtlora {
 
@@ -19,6 +20,8 @@ struct StepOptions {
   bool training = true;  ///< false: dropout is off
   /// The method's part in a step; null: none. Outlives the step.
   AdapterSet* adapters = nullptr;
+  /// The processes that compute the step together; null: this one alone. Outlives the step.
+  World* world = nullptr;
 };
 
 /// Where the time of a step goes, in seconds of the first shard.
@@ -38,6 +41,8 @@ class TrainStep {
   /// The objective and the pool outlive the step.
   TrainStep(const Objective& objective, std::vector<Parameter> parameters, backend::ShardPool& pool,
             StepOptions options);
+
+  // Every process is given all examples of the step, computes its part of them, and gets the sums.
 
   /// Loss and gradients of the micro-batches taken together as one batch: sums over the terms of
   /// all examples divided by their whole number, and the method's penalty. The gradients are in the
@@ -60,6 +65,7 @@ class TrainStep {
                   std::vector<Shard>& shards);
   void run_shard(int64_t step, const std::vector<Item>& items, double share, Shard& shard);
   void run_shard_for_loss(const std::vector<Item>& items, double share, Shard& shard) const;
+  void sum_reports(StepReport& report) const;
   void add_penalty(StepReport& report, std::vector<Tensor>& gradients) const;
   void check_finite(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
                     const StepReport& report) const;

@@ -112,16 +112,20 @@ StepReport Trainer::one_step() {
                          parts_.schedule.factor(state_.step));
 }
 
+void Trainer::write_event(const Json& event) {
+  if (events_) events_->write(event);
+}
+
 void Trainer::log_step(const StepReport& report) {
   state_.loss_sum += report.loss;
   ++state_.loss_steps;
   if (!is_due(length_.log_every_steps)) return;
-  events_->write({{"event", "train"},
-                  {"step", state_.step},
-                  {"loss", state_.loss_sum / static_cast<double>(state_.loss_steps)},
-                  {"lr", lr_of(state_.step - 1)},
-                  {"gradient_norm", report.gradient_norm},
-                  {"examples", state_.examples}});
+  write_event({{"event", "train"},
+               {"step", state_.step},
+               {"loss", state_.loss_sum / static_cast<double>(state_.loss_steps)},
+               {"lr", lr_of(state_.step - 1)},
+               {"gradient_norm", report.gradient_norm},
+               {"examples", state_.examples}});
   state_.loss_sum = 0;
   state_.loss_steps = 0;
 }
@@ -132,12 +136,12 @@ void Trainer::evaluate_now() {
     const Evaluation e = parts_.evaluate(set);
     log::info(
         fmt::format("step {}/{}  {}{}", state_.step, length_.total_steps, split, metrics_text(e)));
-    events_->write({{"event", "eval"},
-                    {"step", state_.step},
-                    {"split", split},
-                    {"metrics", e.metrics_json()},
-                    {"loss", e.loss},
-                    {"examples", e.examples}});
+    write_event({{"event", "eval"},
+                 {"step", state_.step},
+                 {"split", split},
+                 {"metrics", e.metrics_json()},
+                 {"loss", e.loss},
+                 {"examples", e.examples}});
     Json metrics = e.metrics_json();
     metrics["loss"] = e.loss;
     if (i > 0) {
@@ -155,11 +159,12 @@ void Trainer::evaluate_now() {
   }
   if (parts_.dev.empty() || state_.best_step != state_.step) return;
   state_.best_metrics = state_.last_metrics;
-  events_->write({{"event", "checkpoint"}, {"step", state_.step}, {"kind", "best"}});
+  write_event({{"event", "checkpoint"}, {"step", state_.step}, {"kind", "best"}});
   save("best");
 }
 
 void Trainer::save(const std::string& name) {
+  if (!parts_.world.leads()) return;
   state_.metrics_bytes = events_->bytes();
   Json state = state_.to_json();
   state["fingerprint"] = parts_.fingerprint;
@@ -168,10 +173,12 @@ void Trainer::save(const std::string& name) {
                                          moving_state(), &parts_.tokenizer});
 }
 
-bool Trainer::run() {
-  events_ = std::make_unique<EventLog>(parts_.folder / "metrics.jsonl", state_.metrics_bytes);
+int Trainer::run() {
+  if (parts_.world.leads())
+    events_ = std::make_unique<EventLog>(parts_.folder / "metrics.jsonl", state_.metrics_bytes);
   parts_.adapters.begin({length_.total_steps, state_.step, parts_.seed});
-  Progress progress({length_.total_steps, state_.step});
+  std::optional<Progress> progress;
+  if (parts_.world.leads()) progress.emplace(ProgressOptions{length_.total_steps, state_.step});
   const int64_t examples_before = state_.examples;
   double since = now();
   while (state_.step < length_.total_steps && !state_.stopped_early) {
@@ -181,26 +188,28 @@ bool Trainer::run() {
     const double at = now();
     state_.seconds += at - std::exchange(since, at);
     log_step(report);
-    progress.update(state_.step, report.loss, lr_of(state_.step - 1),
-                    state_.examples - examples_before);
+    if (progress)
+      progress->update(state_.step, report.loss, lr_of(state_.step - 1),
+                       state_.examples - examples_before);
     if (is_due(length_.evaluate_every_steps)) {
-      progress.clear();
+      if (progress) progress->clear();
       evaluate_now();
       state_.stopped_early = length_.patience &&
                              state_.evaluations_since_best >= *length_.patience &&
                              state_.step < length_.total_steps;
       since = now();
     }
+    const int signal = parts_.world.largest(stop_signal());
     if (is_due(length_.save_every_steps) || state_.stopped_early) {
-      events_->write({{"event", "checkpoint"}, {"step", state_.step}, {"kind", "last"}});
+      write_event({{"event", "checkpoint"}, {"step", state_.step}, {"kind", "last"}});
       save("last");
       since = now();
-    } else if (stop_signal() != 0) {
+    } else if (signal != 0) {
       save("last");
     }
-    if (stop_signal() != 0 && state_.step < length_.total_steps) return false;
+    if (signal != 0 && state_.step < length_.total_steps) return signal;
   }
-  return true;
+  return 0;
 }
 
 }  // namespace mtlora

@@ -58,6 +58,7 @@ struct TrainerParts {
   std::filesystem::path folder;  ///< of the run
   AdapterSet& adapters;
   uint64_t seed;
+  World& world;  ///< its leader writes
 };
 
 class Trainer {
@@ -67,9 +68,9 @@ class Trainer {
 
   /// Takes up the run where `folder`/last left it.
   void resume();
-  /// Trains to the end, or until a signal asks to stop (then a checkpoint is saved first); returns
-  /// whether it reached the end.
-  bool run();
+  /// Trains to the end, or until a signal asks any process to stop (then a checkpoint is saved
+  /// first); returns that signal, or 0 at the end.
+  int run();
 
   const RunState& state() const { return state_; }
 
@@ -78,6 +79,7 @@ class Trainer {
   double lr_of(int64_t step) const;
   std::vector<std::pair<std::string, Tensor>> moving_state() const;
   void log_step(const StepReport& report);
+  void write_event(const Json& event);
   void evaluate_now();
   void save(const std::string& name);
   bool is_due(int64_t every) const;

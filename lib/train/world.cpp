@@ -1,0 +1,73 @@
+#include "lib/train/world.h"
+
+#include "lib/backend/process_group.h"
+#include "lib/core/error.h"
+
+namespace mtlora {
+
+World::World() = default;
+World::~World() = default;
+
+World::World(const Rendezvous& place, double timeout_seconds)
+    : place_(place), timeout_seconds_(timeout_seconds) {
+  if (place.size > 1) group_ = std::make_unique<backend::ProcessGroup>(place, timeout_seconds);
+}
+
+void World::explain(const backend::PeerFailure& failure) const {
+  const std::string rest =
+      "the last checkpoint is intact; --resume continues from it, on any number of processes";
+  if (failure.ranks.empty())
+    fail("rank {} of {}: the others cannot be reached: {}; {}", rank(), size(), failure.message,
+         rest);
+  const std::string who = fmt::format("rank{} {} of {}", failure.ranks.size() > 1 ? "s" : "",
+                                      fmt::join(failure.ranks, ", "), size());
+  if (failure.is_gone) fail("{} ended: {}; {}", who, failure.message, rest);
+  fail("{} did not answer within {:.0f} s (train.timeout_seconds); {}", who, timeout_seconds_,
+       rest);
+}
+
+template <class Work>
+void World::together(Work&& work) const {
+  try {
+    work();
+  } catch (const backend::PeerFailure& failure) {
+    explain(failure);
+  }
+}
+
+void World::sum(const torch::Tensor& tensor) {
+  if (group_) together([&] { group_->sum(tensor); });
+}
+
+void World::sum(const std::vector<torch::Tensor>& tensors) {
+  if (!group_) return;
+  const torch::NoGradGuard no_grad;
+  std::vector<torch::Tensor> flat;
+  for (const torch::Tensor& t : tensors) flat.push_back(t.reshape(-1));
+  const torch::Tensor all = torch::cat(flat);
+  sum(all);
+  int64_t at = 0;
+  for (const torch::Tensor& t : tensors) {
+    t.copy_(all.narrow(0, at, t.numel()).view(t.sizes()));
+    at += t.numel();
+  }
+}
+
+void World::sum(std::span<double> numbers) {
+  if (!group_) return;
+  const torch::Tensor all =
+      torch::from_blob(numbers.data(), {static_cast<int64_t>(numbers.size())}, torch::kDouble);
+  sum(all);
+}
+
+int World::largest(int number) {
+  int64_t result = number;
+  if (group_) together([&] { result = group_->largest(number); });
+  return static_cast<int>(result);
+}
+
+void World::report_failure(const std::string& message) {
+  if (group_) group_->report_failure(message);
+}
+
+}  // namespace mtlora

@@ -1,0 +1,62 @@
+// The processes of a run. Each holds the whole model and computes a part of every batch; gradients,
+// losses and predictions are summed over them, so that N processes do what one would. Alone,
+// nothing of this costs anything.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lib/core/rendezvous.h"
+
+namespace mtlora::backend {
+class ProcessGroup;
+struct PeerFailure;
+}  // namespace mtlora::backend
+
+namespace mtlora {
+
+class World {
+ public:
+  /// Alone.
+  World();
+  /// Meets the others, if there are any. Throws Error when they do not come in time.
+  World(const Rendezvous& place, double timeout_seconds);
+  ~World();
+
+  int rank() const { return place_.rank; }
+  int size() const { return place_.size; }
+  /// Processes on this machine.
+  int local_size() const { return place_.local_size; }
+  /// The one that writes files and speaks to the user.
+  bool leads() const { return place_.rank == 0; }
+
+  // All throw Error naming the rank that is gone or does not answer.
+
+  /// The sums over all processes, in place and the same bits everywhere; fp32, as one flat buffer.
+  void sum(const std::vector<torch::Tensor>& tensors);
+  void sum(std::span<double> numbers);
+  /// The same of one contiguous tensor.
+  void sum(const torch::Tensor& tensor);
+  /// The largest of all processes' numbers.
+  int largest(int number);
+  /// Waits for all.
+  void meet() { largest(0); }
+
+  /// Tells the others why this process ends.
+  void report_failure(const std::string& message);
+
+ private:
+  template <class Work>
+  void together(Work&& work) const;
+  [[noreturn]] void explain(const backend::PeerFailure& failure) const;
+
+  Rendezvous place_;
+  double timeout_seconds_ = 0;
+  std::unique_ptr<backend::ProcessGroup> group_;
+};
+
+}  // namespace mtlora

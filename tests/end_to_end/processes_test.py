@@ -1,0 +1,162 @@
+"""Several processes compute what one does; a dead or silent one is named, and nothing is lost."""
+
+import json
+import os
+import random
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+import support
+from support import Case, bert_model, config, main, read_safetensors, sentiment, start, write_json
+
+SAME = ("best/adapter.safetensors", "last/adapter.safetensors", "last/state.safetensors", "metrics.jsonl")
+
+
+def children(process):
+    """The process ids that a process has started, in the order of their ranks."""
+    text = open(f"/proc/{process.pid}/task/{process.pid}/children").read()
+    return [int(pid) for pid in text.split()]
+
+
+def floats(data):
+    return struct.unpack(f"<{len(data) // 4}f", data)
+
+
+class Processes(Case):
+    def setUp(self):
+        super().setUp()
+        seed = int(os.environ.get("MTLORA_TEST_SEED", random.randrange(10**6)))
+        self.random = random.Random(seed)
+        self.told = f"MTLORA_TEST_SEED={seed} chooses the same moments again"
+        print(self.told, flush=True)
+        self.model = bert_model(self.place / "model")
+        # 201 examples: the last batch of an epoch has 9, one of 5 micro-batches is alone in its step
+        self.data = sentiment(self.place / "data", train=201)
+
+    def configuration(self, **train):
+        method = {"name": "mtlora", "structure": "dtsm", "rank": 4, "dropout": 0.1}
+        return config(self.model, self.data, model={"dropout": 0.1}, adapter={"method": method},
+                      train={"accumulate": 2, "batch_size": 16, "epochs": 4, "save_every_steps": 3,
+                             "evaluate_every_steps": 5, "log_every_steps": 2, "threads": 1,
+                             "timeout_seconds": 60, **train})
+
+    def arguments(self, name, configuration, processes):
+        file = write_json(self.place / f"{name}.json", configuration)
+        return ["train", "--config", file, "--out", self.place / name, "--processes", processes]
+
+    def run_in(self, name, processes, **train):
+        self.succeeds(*self.arguments(name, self.configuration(**train), processes))
+        return self.place / name
+
+    def assert_close(self, a, b):
+        """The same final tensors and metrics up to the order of sums."""
+        one, two = (read_safetensors(run / "last" / "adapter.safetensors")[0] for run in (a, b))
+        self.assertEqual(sorted(one), sorted(two))
+        for name in one:
+            x, y = floats(one[name][2]), floats(two[name][2])
+            largest = max(map(abs, x))
+            worst = max(abs(p - q) for p, q in zip(x, y))
+            # fp32 sums in another order, through 28 steps of AdamW
+            self.assertLessEqual(worst, 1e-3 * largest, name)
+        results = [json.loads((run / "result.json").read_text()) for run in (a, b)]
+        for key in ("steps", "trained_parameters", "data"):
+            self.assertEqual(results[0][key], results[1][key])
+        self.assertAlmostEqual(results[0]["last"]["metrics"]["loss"], results[1]["last"]["metrics"]["loss"], 4)
+        self.assertEqual(results[0]["last"]["metrics"]["accuracy"], results[1]["last"]["metrics"]["accuracy"])
+
+    def test_two_processes_of_one_thread_are_one_of_two_bit_for_bit(self):
+        one, two = self.run_in("one", 1, threads=2), self.run_in("two", 2)
+        for name in SAME:
+            self.assertTrue((one / name).read_bytes() == (two / name).read_bytes(), f"{name} differs")
+
+    def test_four_processes_are_one(self):
+        self.assert_close(self.run_in("one", 1), self.run_in("four", 4))
+
+    def killed_and_resumed(self, processes, then, signals):
+        whole = self.run_in("whole", 1)
+        out = self.place / "broken"
+        arguments = self.arguments("broken", self.configuration(max_steps=None), processes)
+        process = subprocess.Popen([support.PROGRAM, *map(str, arguments)], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, text=True)
+        while process.poll() is None and not (out / "last" / "state.json").exists():
+            time.sleep(0.002)
+        time.sleep(self.random.uniform(0, 0.05))
+        victim = self.random.randrange(processes)
+        pids = children(process)
+        self.assertEqual(len(pids), processes)
+        os.kill(pids[victim], signals)
+        error = process.communicate(timeout=120)[1]
+        return whole, out, arguments, process.returncode, victim, error
+
+    def test_a_killed_process_is_named_and_another_number_goes_on(self):
+        for processes, then in ((2, 1), (4, 2)):
+            with self.subTest(processes=processes):
+                for name in ("whole", "broken"):
+                    subprocess.run(["rm", "-rf", self.place / name], check=True)
+                whole, out, arguments, code, victim, error = self.killed_and_resumed(
+                    processes, then, signal.SIGKILL)
+                self.assertEqual(code, 1, f"{error}\n{self.told}")
+                self.assertIn(f"rank {victim}", error, self.told)
+                self.assertFalse((out / "result.json").exists())
+                self.succeeds("eval", "--checkpoint", out / "last", "--json")
+                self.succeeds(*arguments[:-1], then, "--resume")
+                self.assert_close(whole, out)
+
+    def test_a_silent_process_ends_the_run_in_time(self):
+        configuration = self.configuration(timeout_seconds=4, epochs=2000)
+        arguments = self.arguments("stuck", configuration, 2)
+        process = subprocess.Popen([support.PROGRAM, *map(str, arguments)], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, text=True)
+        out = self.place / "stuck"
+        while process.poll() is None and not (out / "last" / "state.json").exists():
+            time.sleep(0.002)
+        silent = children(process)[1]
+        os.kill(silent, signal.SIGSTOP)
+        error = process.communicate(timeout=90)[1]
+        self.assertEqual(process.returncode, 1, error)
+        self.assertIn("rank 1", error)
+        self.succeeds("eval", "--checkpoint", out / "last", "--json")
+
+    def test_a_signal_stops_all_after_the_same_step(self):
+        arguments = self.arguments("signal", self.configuration(max_steps=3000, save_every_steps=1000), 2)
+        process = start(*arguments)
+        out = self.place / "signal"
+        while process.poll() is None and not (out / "metrics.jsonl").exists():
+            time.sleep(0.002)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(60), 143)
+        step = json.loads((out / "last" / "state.json").read_text())["step"]
+        self.assertTrue(0 < step < 3000)
+
+    def test_processes_of_another_launcher_find_each_other(self):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        arguments = self.arguments("torchrun", self.configuration(epochs=1), 1)
+        both = [subprocess.Popen([support.PROGRAM, *map(str, arguments)], stderr=subprocess.PIPE, text=True,
+                                 stdout=subprocess.DEVNULL,
+                                 env={**os.environ, "RANK": str(rank), "WORLD_SIZE": "2",
+                                      "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)})
+                for rank in range(2)]
+        said = [process.communicate(timeout=120)[1] for process in both]
+        self.assertEqual([process.returncode for process in both], [0, 0], said)
+        self.assertTrue((self.place / "torchrun" / "result.json").exists())
+        self.assertIn("2 processes", said[0])
+        self.assertEqual(said[1], "")
+
+    def test_wrong_requests_give_one_message(self):
+        arguments = self.arguments("wrong", self.configuration(), 2)
+        self.fails(*arguments, "--set", "adapter.method.rnak=3", names=["rnak"])
+        self.fails(*arguments, "--set", f"task.data={self.place / 'nowhere'}", names=["nowhere"])
+        self.fails(*arguments, environment={"RANK": "0"}, names=["WORLD_SIZE"])
+        self.fails(*arguments, environment={"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"},
+                   names=["--processes 2"])
+        self.fails(*arguments[:-1], 0, code=2)
+        self.assertFalse((self.place / "wrong").exists())
+
+
+if __name__ == "__main__":
+    main()

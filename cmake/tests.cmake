@@ -33,6 +33,7 @@ if(NOT MTLORA_BASE_ONLY)
   if(TARGET mtlora_tests)
     # the same definitions, or the header could not be used again
     target_compile_definitions(mtlora_tests PRIVATE MTLORA_VERSION="${PROJECT_VERSION}")
+    target_compile_options(mtlora_tests PRIVATE -UFMT_HEADER_ONLY)
     target_precompile_headers(mtlora_tests REUSE_FROM mtlora_core)
   endif()
 endif()

@@ -2,7 +2,9 @@
 // around every training step (rank budgets, gradient masks, merge and restart).
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+#include <torch/types.h>
 
 #include <memory>
 #include <string>

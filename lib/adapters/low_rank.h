@@ -3,7 +3,9 @@
 // into one [out, rank] matrix, so every structure costs what LoRA costs.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+#include <torch/types.h>
 
 #include <vector>
 

@@ -4,6 +4,10 @@
 
 namespace mtlora {
 
+#define ADAPTER(name) AdapterMethod name();
+#include "lib/adapters/methods.def"
+#undef ADAPTER
+
 const std::vector<AdapterMethod>& adapter_methods() {
   static const std::vector<AdapterMethod> methods = {
 #define ADAPTER(name) name(),

@@ -72,8 +72,4 @@ AdapterMethod layerwise(MethodText text) {
       [](const Json& in) { return std::make_unique<Set>(parse<Options>(in, "/adapter/method")); }};
 }
 
-#define ADAPTER(name) AdapterMethod name();
-#include "lib/adapters/methods.def"
-#undef ADAPTER
-
 }  // namespace mtlora

@@ -3,7 +3,9 @@
 // names and numbers as Hugging Face transformers' BertModel and RobertaModel.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+#include <torch/types.h>
 
 #include <vector>
 

@@ -1,7 +1,7 @@
 // A model that gives each sequence a few numbers: the classes' logits, or one value.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <optional>
 #include <vector>

@@ -3,6 +3,10 @@
 
 namespace mtlora {
 
+#define FAMILY(name) Family name();
+#include "lib/models/families.def"
+#undef FAMILY
+
 const std::vector<Family>& families() {
   static const std::vector<Family> all = {
 #define FAMILY(name) name(),

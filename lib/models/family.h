@@ -36,8 +36,4 @@ const std::vector<Family>& families();
 /// Throws Error naming the known ones.
 const Family& family_of(const ModelConfig& config);
 
-#define FAMILY(name) Family name();
-#include "lib/models/families.def"
-#undef FAMILY
-
 }  // namespace mtlora

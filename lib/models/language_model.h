@@ -1,7 +1,7 @@
 // A causal language model: each token's hidden state says which token comes next.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <optional>
 

@@ -1,7 +1,9 @@
 // What every pretrained model is, whatever it is asked for.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+#include <torch/types.h>
 
 #include <cstdint>
 

@@ -2,7 +2,7 @@
 // values and do not know whether the keys are those of the batch at hand or of a cache.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <utility>
 

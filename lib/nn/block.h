@@ -2,7 +2,9 @@
 // Post-norm layers end with LayerNorm(residual + dropout(x)); a block changes dropout(x).
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+#include <torch/types.h>
 
 #include <functional>
 

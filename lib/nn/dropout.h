@@ -2,7 +2,9 @@
 // do not depend on the order in which modules were built or run.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+#include <torch/types.h>
 
 #include <string>
 

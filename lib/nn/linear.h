@@ -2,7 +2,9 @@
 // adapting a model never replaces a module: it fills slots.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+#include <torch/types.h>
 
 #include <map>
 #include <memory>

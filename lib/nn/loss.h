@@ -2,7 +2,7 @@
 // whole count, so that shards and accumulated micro-batches add up to the one big batch.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 namespace mtlora {
 

@@ -2,7 +2,9 @@
 // are one layer; in a checkpoint, and to the user, they are three.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+#include <torch/types.h>
 
 #include <string>
 #include <vector>

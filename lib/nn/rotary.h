@@ -3,7 +3,7 @@
 // modeling_rope_utils.py.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <string>
 

@@ -1,7 +1,7 @@
 // The loss of a language model over its vocabulary, without ever holding all logits.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "lib/backend/weight.h"
 

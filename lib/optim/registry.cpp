@@ -4,6 +4,10 @@
 
 namespace mtlora {
 
+#define OPTIMIZER(name) OptimizerEntry name();
+#include "lib/optim/optimizers.def"
+#undef OPTIMIZER
+
 bool decays(const std::string& name) {
   // what transformers' get_decay_parameter_names leaves out; ln_1, ln_2 and ln_f are GPT-2's norms
   for (const char* part : {"bias", "LayerNorm", "layernorm", ".norm.", "_norm.", ".ln_"})

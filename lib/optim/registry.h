@@ -2,7 +2,7 @@
 // times the schedule's factor.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <functional>
 #include <memory>
@@ -65,9 +65,5 @@ void forget(Optimizer& optimizer, const std::string& parameter);
 const std::vector<OptimizerEntry>& optimizers();
 const Kind& optimizer_kind();
 std::unique_ptr<Optimizer> make_optimizer(const Choice& choice, std::vector<Parameter> parameters);
-
-#define OPTIMIZER(name) OptimizerEntry name();
-#include "lib/optim/optimizers.def"
-#undef OPTIMIZER
 
 }  // namespace mtlora

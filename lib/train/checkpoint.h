@@ -9,7 +9,7 @@
 //   tokenizer files      copies
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <filesystem>
 #include <string>

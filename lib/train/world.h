@@ -3,7 +3,7 @@
 // nothing of this costs anything.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <memory>
 #include <span>

@@ -1,7 +1,7 @@
 // A building block may not know a model: one fault. Its other includes are allowed.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "lib/core/error.h"
 #include "lib/models/bert.h"

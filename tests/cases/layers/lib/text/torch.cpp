@@ -1,4 +1,4 @@
 // Text sees no LibTorch, and includes are written from the root: two faults.
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "wordpiece.h"

@@ -81,7 +81,7 @@ class Configs(Case):
                 continue
             left -= set(c.files)
             with self.subTest(model=c.model, task=c.task, method=c.method):
-                error = self.fails(*c.words, "--set", f"model.path={missing}", "--out", self.place / "out",
+                error = self.fails(*c.words[:-2], "--set", f"model.path={missing}", "--out", self.place / "out",
                                    names=[missing]).err
                 for section in ("adapter", "optimizer", "train", "schedule", "task"):
                     self.assertNotRegex(error, rf"(?m)(^|\s)/{section}")

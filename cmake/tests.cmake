@@ -1,5 +1,6 @@
 # One test program without LibTorch, one with; one ctest entry a folder, selected by its tag.
 find_package(Catch2 2 REQUIRED)
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
 set(runner_flags -w NoAssertions) # Catch2 2 takes one -w; that no test has the tag is seen in what it prints
 set(test_environment "MTLORA_SOURCE=${CMAKE_CURRENT_SOURCE_DIR}")
 
@@ -35,6 +36,13 @@ if(NOT MTLORA_BASE_ONLY)
     target_compile_definitions(mtlora_tests PRIVATE MTLORA_VERSION="${PROJECT_VERSION}")
     target_compile_options(mtlora_tests PRIVATE -UFMT_HEADER_ONLY)
     target_precompile_headers(mtlora_tests REUSE_FROM mtlora_core)
+    # the README's example of a method, as it stands there (tests/adapters/readme_example_test.cpp)
+    set(readme_example ${CMAKE_CURRENT_BINARY_DIR}/readme/scaled.cpp)
+    add_custom_command(OUTPUT ${readme_example}
+      COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/tests/support/readme_example.py
+              ${CMAKE_CURRENT_SOURCE_DIR}/README.md ${readme_example}
+      DEPENDS README.md tests/support/readme_example.py VERBATIM)
+    target_sources(mtlora_tests PRIVATE ${readme_example})
   endif()
 endif()
 
@@ -51,8 +59,8 @@ endif()
 
 # The program as a user meets it: Python's standard library runs it on a tiny model.
 if(NOT MTLORA_BASE_ONLY)
-  find_package(Python3 REQUIRED COMPONENTS Interpreter)
-  foreach(topic describe learns samples resume processes bad_input broken_run start_from writing generate score)
+  foreach(topic describe learns samples resume processes bad_input broken_run start_from writing generate score paper
+                methods_table)
     add_test(NAME end_to_end_${topic}
              COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/tests/end_to_end/${topic}_test.py
                      $<TARGET_FILE:mtlora>)

@@ -80,7 +80,9 @@ OptimizerEntry adamw() {
   return {{"adamw", "Adam with decoupled weight decay.", default_visit<AdamWOptions>()},
           [](const Json& options, std::vector<Parameter> parameters) {
             return std::make_unique<AdamW>(parse<AdamWOptions>(options, "/optimizer"), parameters);
-          }};
+          },
+          "m ← β1·m + (1−β1)·g, v ← β2·v + (1−β2)·g²; θ ← θ − lr·wd·θ − lr·m̂/(√v̂ + ε)",
+          "Loshchilov & Hutter 2019, arXiv:1711.05101"};
 }
 
 }  // namespace mtlora

@@ -57,6 +57,7 @@ class Optimizer {
 struct OptimizerEntry : Entry {
   std::function<std::unique_ptr<Optimizer>(const Json& options, std::vector<Parameter> parameters)>
       start;
+  std::string equation = {}, source = {};
 };
 
 /// Lets the optimizer forget what it knows of one parameter.

@@ -8,6 +8,7 @@
 #include "lib/metrics/text_metric.h"
 #include "lib/models/family.h"
 #include "lib/optim/registry.h"
+#include "lib/run/describe_text.h"
 #include "lib/run/run_options.h"
 
 namespace mtlora {
@@ -16,23 +17,53 @@ namespace {
 const std::vector<std::string> kTopics = {"config",  "schema", "methods",   "tasks",
                                           "metrics", "models", "optimizers"};
 
+// Every option of an entry: its type, default, meaning and bounds, as the schema has them.
+Json options_of(const Visit& visit) {
+  return options_schema(visit)["properties"];
+}
+
+// What one adapted layer costs, at rank 8 where the method has a rank.
+Json parameters_of(const AdapterMethod& m, const Json& options) {
+  Json given = Json::object();
+  if (options.contains("rank")) given["rank"] = 8;
+  const auto set = m.start(Json::object());
+  Json out = {{"count", m.parameters(given, 768, 768)},
+              {"of", set->fills_blocks() ? "a block of width 768" : "a 768 x 768 layer"}};
+  out["at"] = options.contains("rank") ? "rank 8" : options.empty() ? "" : "the defaults";
+  return out;
+}
+
 Json methods() {
   Json out = Json::array();
-  for (const AdapterMethod& m : adapter_methods())
+  for (const AdapterMethod& m : adapter_methods()) {
+    const Json options = options_of(m.visit);
     out.push_back({{"name", m.name},
                    {"summary", m.summary},
                    {"equation", m.equation},
                    {"source", m.source},
-                   {"parameters_768x768", m.parameters(Json::object(), 768, 768)},
-                   {"options", write_options(m.visit)}});
+                   {"merges", m.merges},
+                   {"is_low_rank", m.is_low_rank},
+                   {"parameters", parameters_of(m, options)},
+                   {"options", options}});
+  }
   return out;
 }
 
-template <class Entries>
-Json entries_json(const Entries& entries) {
+Json optimizers_json() {
   Json out = Json::array();
-  for (const auto& e : entries)
-    out.push_back({{"name", e.name}, {"summary", e.summary}, {"options", write_options(e.visit)}});
+  for (const OptimizerEntry& o : optimizers())
+    out.push_back({{"name", o.name},
+                   {"summary", o.summary},
+                   {"equation", o.equation},
+                   {"source", o.source},
+                   {"options", options_of(o.visit)}});
+  return out;
+}
+
+Json tasks_json() {
+  Json out = Json::array();
+  for (const TaskEntry& t : tasks())
+    out.push_back({{"name", t.name}, {"summary", t.summary}, {"options", options_of(t.visit)}});
   return out;
 }
 
@@ -42,8 +73,8 @@ Json metrics_json() {
   for (const TextMetric& m : text_metrics())
     out.push_back({{"name", m.name},
                    {"summary", m.summary},
-                   {"options", write_options(m.visit)},
-                   {"source", m.source}});
+                   {"source", m.source},
+                   {"options", options_of(m.visit)}});
   return out;
 }
 
@@ -51,19 +82,6 @@ Json models_json() {
   Json out = Json::array();
   for (const Family& f : families()) out.push_back({{"name", f.name}, {"summary", f.summary}});
   return out;
-}
-
-void print(const Json& entries) {
-  for (const Json& e : entries) {
-    fmt::print("{:<20} {}\n", e["name"].get<std::string>(), e["summary"].get<std::string>());
-    if (e.contains("equation")) fmt::print("{:<20} {}\n", "", e["equation"].get<std::string>());
-    if (e.contains("parameters_768x768"))
-      fmt::print("{:<20} {} trained numbers for a 768 x 768 layer with the defaults\n", "",
-                 e["parameters_768x768"].dump());
-    if (e.contains("options") && !e["options"].empty())
-      fmt::print("{:<20} defaults {}\n", "", e["options"].dump());
-    if (e.contains("source")) fmt::print("{:<20} {}\n", "", e["source"].get<std::string>());
-  }
 }
 
 }  // namespace
@@ -79,16 +97,13 @@ void describe(const std::string& topic, bool json) {
     fmt::print("{}\n", options_schema(visit).dump(2));
   } else {
     const Json entries = topic == "methods"      ? methods()
-                         : topic == "tasks"      ? entries_json(tasks())
+                         : topic == "tasks"      ? tasks_json()
                          : topic == "metrics"    ? metrics_json()
                          : topic == "models"     ? models_json()
-                         : topic == "optimizers" ? entries_json(optimizers())
+                         : topic == "optimizers" ? optimizers_json()
                                                  : Json();
     if (entries.is_null()) fail("{}", unknown("topic", topic, kTopics));
-    if (json)
-      fmt::print("{}\n", entries.dump(2));
-    else
-      print(entries);
+    fmt::print("{}\n", json ? entries.dump(2) : entries_text(entries));
   }
 }
 

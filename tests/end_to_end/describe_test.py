@@ -62,6 +62,36 @@ class Describe(Case):
             self.assertIn(topic, listed)
         self.fails("describe", "metods", names=["metods", "methods"])
 
+    def test_methods_and_optimizers_say_all_of_themselves(self):
+        schema = json.loads(self.succeeds("describe", "schema").out)["properties"]
+        choices = {"methods": schema["adapter"]["properties"]["method"], "optimizers": schema["optimizer"]}
+        for topic, choice in choices.items():
+            wanted = {c["properties"]["name"]["const"]: c["properties"] for c in choice["oneOf"]}
+            entries = json.loads(self.succeeds("describe", topic, "--json").out)
+            texts = self.succeeds("describe", topic).out.split("\n\n")
+            self.assertEqual([e["name"] for e in entries], list(wanted))
+            self.assertEqual(len(texts), len(entries))
+            for entry, text in zip(entries, texts):
+                with self.subTest(topic=topic, name=entry["name"]):
+                    words = " ".join(text.split())
+                    self.assertEqual({"name": {"const": entry["name"]}, **entry["options"]}, wanted[entry["name"]])
+                    self.assertTrue(text.startswith(f"{entry['name']}: {entry['summary']}\n"))
+                    for key in ("equation", "source"):
+                        self.assertGreater(len(entry[key]), 5)
+                        self.assertIn(entry[key], words)
+                    for name, option in entry["options"].items():
+                        self.assertIn(f"{name} = {json.dumps(option['default'])} {option['description']}", words)
+                    self.assertLessEqual(max(map(len, text.splitlines())), 100)
+
+    def test_the_cost_of_a_method_is_said_at_rank_8(self):
+        wanted = {"lora": (8 * (768 + 768), "rank 8"), "mtlora": (8 * (768 + 768) + 64, "rank 8"), "bitfit": (768, ""),
+                  "full": (768 * 768 + 768, ""), "houlsby": (2 * 768 * 64 + 64 + 768, "the defaults")}
+        entries = {e["name"]: e["parameters"] for e in json.loads(self.succeeds("describe", "methods", "--json").out)}
+        text = self.succeeds("describe", "methods").out
+        for name, (count, at) in wanted.items():
+            self.assertEqual((entries[name]["count"], entries[name]["at"]), (count, at), name)
+            self.assertIn(f"{count:,} trained numbers for {entries[name]['of']}", text)
+
     def test_the_schema_takes_the_shipped_configurations_and_no_others(self):
         schema = json.loads(self.succeeds("describe", "schema").out)
         files = sorted((SOURCE / "configs").glob("*.json"))

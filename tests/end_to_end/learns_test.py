@@ -11,6 +11,8 @@ METHODS = {
     **{s: {"name": "mtlora", "structure": s, "rank": 4, "alpha": 8} for s in ("shim", "icfm", "ctcm", "dtsm")},
     "bitfit": {"name": "bitfit"},
     "full": {"name": "full"},
+    "houlsby": {"name": "houlsby", "bottleneck": 8},
+    "pfeiffer": {"name": "pfeiffer", "bottleneck": 8},
 }
 CHECKPOINT = {"config.json", "adapter.safetensors", "state.safetensors", "state.json", "vocab.txt"}
 
@@ -40,6 +42,15 @@ class Learns(Case):
                 self.assertGreater(result["metrics"]["accuracy"], 0.8)
                 losses = [e["loss"] for e in events(run, "train")]
                 self.assertLess(losses[-1], 0.8 * losses[0])
+
+    def test_what_is_no_linear_map_is_not_exported(self):
+        method = {"name": "pfeiffer", "bottleneck": 8}
+        run = self.train("run", config(self.model, self.data, adapter={"method": method}, train={"max_steps": 2}))
+        self.fails("export", "--checkpoint", run / "last", "--out", self.place / "out", names=["cannot be merged"])
+        self.assertFalse((self.place / "out").exists())
+        scores = self.succeeds("eval", "--checkpoint", run / "last", "--json").out
+        wanted = json.loads((run / "result.json").read_text())["last"]["metrics"]
+        self.assertEqual(json.loads(scores)["loss"], wanted["loss"])
 
     def test_roberta_learns_as_well(self):
         model = roberta_model(self.place / "roberta")

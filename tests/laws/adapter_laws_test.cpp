@@ -8,6 +8,7 @@
 
 using namespace mtlora;
 using namespace mtlora::test;
+using Catch::Matchers::Contains;
 
 namespace {
 
@@ -63,19 +64,21 @@ Case a_case() {
 TEST_CASE("the laws visit every method", "[laws]") {
   std::vector<std::string> names;
   for (const AdapterMethod& method : adapter_methods()) names.push_back(method.name);
-  CHECK(names == std::vector<std::string>{"lora", "mtlora", "bitfit", "full"});
+  CHECK(names ==
+        std::vector<std::string>{"lora", "mtlora", "bitfit", "full", "houlsby", "pfeiffer"});
   std::set<std::string> visited;
   for (const Case& c : all_cases()) visited.insert(c.method->name);
   CHECK(visited == std::set<std::string>(names.begin(), names.end()));
-  CHECK(all_cases().size() == 5 + 9 + 1 + 1);
+  CHECK(all_cases().size() == 5 + 9 + 1 + 1 + 3 + 3);
 }
 
-TEST_CASE("attaching changes no output", "[laws]") {
+TEST_CASE("attaching changes no output, unless the method says so", "[laws]") {
   const Case c = a_case();
   CAPTURE(c);
+  const bool starts_as_base = c.method->start(c.options)->starts_as_base();
   for (const auto type : {torch::kDouble, torch::kFloat}) {
     const Tensor x = toy_input(type);
-    CHECK(torch::equal(Toy(type).forward(x), Adapted(c, type).toy->forward(x)));
+    CHECK(torch::equal(Toy(type).forward(x), Adapted(c, type).toy->forward(x)) == starts_as_base);
   }
 }
 
@@ -89,6 +92,11 @@ TEST_CASE("the merged map is the forward in evaluation", "[laws]") {
   const Tensor x = toy_input();
   const Tensor before = adapted.toy->forward(x);
   CHECK(distance(before, Toy().forward(x)) > 1e-3);  // there is a change to merge
+  if (!c.method->merges) {
+    CHECK_THROWS_WITH(merge_adapters(*adapted.toy), Contains("cannot be merged"));
+    CHECK(torch::equal(before, adapted.toy->forward(x)));
+    return;
+  }
   merge_adapters(*adapted.toy);
   for (const Linear& layer : adapted.layers()) CHECK(!layer->adapter());
   CHECK(distance(before, adapted.toy->forward(x)) < rounding);
@@ -203,11 +211,10 @@ TEST_CASE("a checkpoint of other tensors is refused by name", "[laws]") {
   save(folder / "one", shim);
   const auto file = folder / "one" / "adapter.safetensors";
   CHECK_THROWS_WITH(restore_tensors(file, checkpoint_tensors(ctcm.trained.tensors)),
-                    Catch::Matchers::Contains("self.query.D: missing") &&
-                        Catch::Matchers::Contains("no_bias.D: missing"));
+                    Contains("self.query.D: missing") && Contains("no_bias.D: missing"));
   save(folder / "one", ctcm);
   CHECK_THROWS_WITH(restore_tensors(file, checkpoint_tensors(shim.trained.tensors)),
-                    Catch::Matchers::Contains("self.value.D: not expected"));
+                    Contains("self.value.D: not expected"));
 }
 
 TEST_CASE("as many numbers are trained as the method says", "[laws]") {
@@ -215,20 +222,25 @@ TEST_CASE("as many numbers are trained as the method says", "[laws]") {
   CAPTURE(c);
   const Adapted adapted(c);
   const std::set<std::string> own = own_names();
-  const bool fills_slots = c.method->start(c.options)->fills_slots();
+  const auto set = c.method->start(c.options);
+  const bool fills_slots = set->fills_slots(), fills_blocks = set->fills_blocks();
+  const bool trains_own = !fills_slots && !fills_blocks;
   int64_t count = 0;
   for (const NamedTensor& t : adapted.trained.tensors)
-    if (t.parameter.requires_grad() && (!fills_slots || !own.contains(t.name)))
+    if (t.parameter.requires_grad() && (trains_own || !own.contains(t.name)))
       count += t.tensor.numel();
   CHECK(adapted.trained.count() >= count);
   int64_t formula = 0;  // the norms' scales and shifts, where the model's own tensors are trained
-  if (!fills_slots) formula = (c.method->name == "full" ? 2 : 1) * (3 * Toy::part + Toy::inner);
+  if (trains_own) formula = (c.method->name == "full" ? 2 : 1) * (3 * Toy::part + Toy::inner);
+  for (const BlockSlot& slot : block_slots(*adapted.toy))
+    if (const int64_t width = slot.norm->weight.size(0); slot.norm->has_block())
+      formula += c.method->parameters(c.options, width, width);
   for (const Linear& layer : adapted.layers())
     for (const Part& part : layer->parts()) {
-      if (fills_slots && part.name == "key") continue;  // not a target
+      if (fills_blocks || (fills_slots && part.name == "key")) continue;  // not a target
       int64_t of_part = c.method->parameters(c.options, layer->shape().in, part.size());
       // The formulas are for layers that have a bias.
-      const bool counts_bias = !fills_slots || c.options.value("bias", "none") == "lora_only";
+      const bool counts_bias = trains_own || c.options.value("bias", "none") == "lora_only";
       if (!layer->bias.defined() && counts_bias) of_part -= part.size();
       formula += of_part;
     }
@@ -264,6 +276,7 @@ TEST_CASE("settled layers give what unsettled ones do", "[laws]") {
   const Tensor before = adapted.toy->forward(x);
   for (Linear layer : adapted.layers()) layer->settle();
   CHECK(torch::equal(before, adapted.toy->forward(x)));
+  if (!c.method->merges) return;
   merge_adapters(*adapted.toy);
   // fp32: some hundred roundings of the largest output
   CHECK(distance(before, adapted.toy->forward(x)) < 1e-5 * before.abs().max().item<double>());

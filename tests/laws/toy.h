@@ -77,6 +77,10 @@ inline std::vector<Json> variants_of(const std::string& method) {
     for (const char* structure : {"shim", "icfm", "ctcm", "dtsm"})
       for (const char* init : {"repo", "identity"})
         all.push_back({{"structure", structure}, {"init", init}, {"rank", 3}, {"alpha", 5.0}});
+  if (method == "houlsby" || method == "pfeiffer") {
+    all.push_back({{"bottleneck", 3}});
+    all.push_back({{"bottleneck", 5}, {"init", "repo"}});
+  }
   return all;
 }
 

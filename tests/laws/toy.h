@@ -77,6 +77,10 @@ inline std::vector<Json> variants_of(const std::string& method) {
     for (const char* structure : {"shim", "icfm", "ctcm", "dtsm"})
       for (const char* init : {"repo", "identity"})
         all.push_back({{"structure", structure}, {"init", init}, {"rank", 3}, {"alpha", 5.0}});
+  if (method == "adalora")
+    all.push_back({{"rank", 3}, {"target_rank", 1}, {"alpha", 5.0}, {"orthogonality", 0.5}});
+  if (method == "rm_lora")
+    all.push_back({{"rank", 3}, {"alpha", 5.0}, {"variant", "v1"}, {"masked", "frozen"}});
   return all;
 }
 

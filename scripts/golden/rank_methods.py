@@ -10,6 +10,7 @@ import torch
 import transformers
 from transformers import AutoModelForSequenceClassification
 
+import draws
 import recipe
 
 MODEL, SEED, RANK, ALPHA, WEIGHT = "bert-tiny-wide", 69, 4, 8, 0.1
@@ -108,49 +109,6 @@ class Allocator:
                 self.named[path + ".lora_E"][S[path] <= ordered[k - 1]] = 0
 
 
-U32, U64 = (1 << 32) - 1, (1 << 64) - 1
-
-
-def mix64(x):
-    x = ((x ^ (x >> 30)) * 0xbf58476d1ce4e5b9) & U64
-    x = ((x ^ (x >> 27)) * 0x94d049bb133111eb) & U64
-    return x ^ (x >> 31)
-
-
-def combine(a, b):
-    return mix64((a + 0x9e3779b97f4a7c15 + mix64(b)) & U64)
-
-
-def name_key(name):
-    """FNV-1a, mixed."""
-    value = 0xcbf29ce484222325
-    for byte in name.encode():
-        value = ((value ^ byte) * 0x100000001b3) & U64
-    return mix64(value)
-
-
-def philox(block, key):
-    """Philox4x32-10 (Salmon et al. 2011) of a 64-bit counter and key."""
-    c, k = [block & U32, block >> 32, 0, 0], [key & U32, key >> 32]
-    for _ in range(10):
-        p, q = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
-        c = [(q >> 32) ^ c[1] ^ k[0], q & U32, (p >> 32) ^ c[3] ^ k[1], p & U32]
-        k = [(k[0] + 0x9E3779B9) & U32, (k[1] + 0xBB67AE85) & U32]
-    return c
-
-
-def directions(key):
-    """A random order of the rank's directions: Fisher-Yates, 64 bits a draw, those refused that would be uneven."""
-    words = (w for block in range(1 << 20) for w in reversed(philox(block, key)))
-    order = list(range(RANK))
-    for i in range(RANK, 1, -1):
-        drawn = -1
-        while drawn < (1 << 64) % i:
-            drawn = (next(words) << 32) | next(words)
-        order[i - 1], order[drawn % i] = order[drawn % i], order[i - 1]
-    return order
-
-
 class Masker:
     """From the second step on, k rows of the gradient of A and k columns of that of B; `frozen` undoes the others' moves."""
 
@@ -162,14 +120,14 @@ class Masker:
     def key(path):
         layer, _, part = path.rpartition(".")
         fused = part in ("query", "key", "value")  # parts of one layer, named by the first
-        return combine(combine(DRAW_SEED, name_key(layer + ".query" if fused else path)), name_key(part if fused else ""))
+        return draws.key(DRAW_SEED, layer + ".query" if fused else path, part if fused else "")
 
     def before_step(self, t):
         self.held = []
         for path in [n.removesuffix(".lora_A") for n in self.named if n.endswith("lora_A")]:
             if t == 0:
                 break
-            order = {m: directions(combine(combine(self.key(path), name_key(m)), t)) for m in ("lora_A", "lora_B")}
+            order = {m: draws.permutation(RANK, draws.key(self.key(path), m, t)) for m in ("lora_A", "lora_B")}
             if self.variant == "v1":
                 order["lora_B"] = order["lora_A"]
             for m, chosen in order.items():

@@ -4,9 +4,11 @@ import json
 import os
 import random
 import signal
+import struct
 import time
 
-from support import Case, bert_model, config, events, main, mtlora, sentiment, snapshot, start, write_json
+from support import (Case, bert_model, config, events, main, mtlora, read_safetensors, sentiment, snapshot, start,
+                     write_json)
 
 SAME = ("best/adapter.safetensors", "last/adapter.safetensors", "last/state.safetensors", "metrics.jsonl")
 
@@ -21,8 +23,8 @@ class Resume(Case):
         self.model = bert_model(self.place / "model")
         self.data = sentiment(self.place / "data", train=200)  # 12.5 batches an epoch, 7 steps of two
 
-    def configuration(self, **train):
-        method = {"name": "mtlora", "structure": "dtsm", "rank": 4, "dropout": 0.1}
+    def configuration(self, method=None, **train):
+        method = method or {"name": "mtlora", "structure": "dtsm", "rank": 4, "dropout": 0.1}
         return config(self.model, self.data, model={"dropout": 0.1}, adapter={"method": method},
                       train={"accumulate": 2, "batch_size": 16, "epochs": 8, "save_every_steps": 3,
                              "evaluate_every_steps": 5, "log_every_steps": 2, **train})
@@ -56,24 +58,38 @@ class Resume(Case):
         file = write_json(self.place / f"{name}.json", configuration)
         return ["train", "--config", file, "--out", self.place / name]
 
-    def check_kills(self, **train):
-        whole = self.train("whole", self.configuration(**train))
+    def check_kills(self, name="run", kills=5, **changes):
+        whole = self.train(f"{name}-whole", self.configuration(**changes))
         self.assertEqual(json.loads((whole / "result.json").read_text())["steps"], 56)
-        broken = self.place / "broken"
-        codes = self.interrupted(broken, self.arguments("broken", self.configuration(**train)),
-                                 [signal.SIGKILL] * 5, whole)
+        broken = self.place / name
+        codes = self.interrupted(broken, self.arguments(name, self.configuration(**changes)),
+                                 [signal.SIGKILL] * kills, whole)
         self.assertIn(-signal.SIGKILL, codes, self.told)
         self.assert_same(whole, broken)
         self.assertEqual([p.name for p in broken.rglob("*.partial")], [], self.told)
         a, b = (json.loads((run / "result.json").read_text()) for run in (whole, broken))
         for key in ("metrics", "best", "last", "steps", "data", "trained_parameters"):
             self.assertEqual(a[key], b[key])
+        return whole
 
     def test_killed_at_any_moment_it_ends_in_the_same_bytes(self):
         self.check_kills()
 
     def test_killed_at_any_moment_it_ends_in_the_same_bytes_in_bf16(self):
         self.check_kills(dtype="bf16")
+
+    def test_killed_with_a_falling_rank_budget_it_ends_in_the_same_bytes(self):
+        method = {"name": "adalora", "rank": 6, "target_rank": 2, "mask_interval": 2, "dropout": 0.1}
+        whole = self.check_kills(kills=3, method=method)
+        tensors, _ = read_safetensors(whole / "last" / "adapter.safetensors")
+        values = [struct.unpack("<6f", data) for name, (_, _, data) in tensors.items() if name.endswith(".lora_E")]
+        self.assertEqual(len(values), 4)  # query and value of two layers
+        self.assertEqual(sum(value != 0 for of_one in values for value in of_one), 4 * 2)
+
+    def test_killed_with_masked_gradients_it_ends_in_the_same_bytes(self):
+        for masked in ("moments", "frozen"):
+            with self.subTest(masked=masked):
+                self.check_kills(masked, kills=2, method={"name": "rm_lora", "rank": 4, "masked": masked})
 
     def test_a_signal_saves_and_the_rest_ends_in_the_same_bytes(self):
         # long enough that the signal comes before the end on any machine

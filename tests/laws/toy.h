@@ -81,6 +81,10 @@ inline std::vector<Json> variants_of(const std::string& method) {
     all.push_back({{"bottleneck", 3}});
     all.push_back({{"bottleneck", 5}, {"init", "repo"}});
   }
+  if (method == "adalora")
+    all.push_back({{"rank", 3}, {"target_rank", 1}, {"alpha", 5.0}, {"orthogonality", 0.5}});
+  if (method == "rm_lora")
+    all.push_back({{"rank", 3}, {"alpha", 5.0}, {"variant", "v1"}, {"masked", "frozen"}});
   return all;
 }
 

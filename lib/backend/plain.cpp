@@ -43,20 +43,26 @@ Tensor attention_mask(const Dropout& dropout, int64_t heads, int64_t keys) {
   return at::stack(masks);
 }
 
+Tensor by_head(const Tensor& x, int64_t heads) {
+  return widened(x).reshape({x.size(0), heads, x.size(1) / heads}).transpose(0, 1);
+}
+
+Tensor weighted_values(const Tensor& scores, const Tensor& v, const Dropout& dropout) {
+  const int64_t heads = scores.size(0);
+  Tensor probabilities = at::softmax(scores, -1);
+  if (drops(dropout)) probabilities = probabilities * attention_mask(dropout, heads, v.size(0));
+  const Tensor out = at::matmul(probabilities, by_head(v, heads));  // [heads, queries, head]
+  return out.transpose(0, 1).reshape({scores.size(1), v.size(1)}).to(v.scalar_type());
+}
+
 namespace {
 
 /// One sequence: q [queries, width], k and v [keys, width].
 Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionShape& shape,
               const Dropout& dropout) {
-  const auto by_head = [&](const Tensor& x) {
-    return widened(x).reshape({x.size(0), shape.heads, -1}).transpose(0, 1);
-  };
-  const Tensor scores = at::matmul(by_head(q), by_head(k).transpose(1, 2)) * shape.scale;
-  Tensor probabilities = at::softmax(scores, -1);
-  if (drops(dropout))
-    probabilities = probabilities * attention_mask(dropout, shape.heads, k.size(0));
-  const Tensor out = at::matmul(probabilities, by_head(v));  // [heads, queries, head]
-  return out.transpose(0, 1).reshape(q.sizes()).to(q.scalar_type());
+  const Tensor products =
+      at::matmul(by_head(q, shape.heads), by_head(k, shape.heads).transpose(1, 2));
+  return weighted_values(products * shape.scale, v, dropout);
 }
 
 }  // namespace

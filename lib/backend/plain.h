@@ -1,8 +1,9 @@
-// Every operation of ops.h as ordinary ATen operations with their own autograd: any CPU, float32,
-// bfloat16 and double. The reference that the kernels are tested against.
+// Every operation of ops.h and disentangled_ops.h as ordinary ATen operations with their own
+// autograd: any CPU, float32, bfloat16 and double. The reference that the kernels are tested
+// against.
 #pragma once
 
-#include "lib/backend/ops.h"
+#include "lib/backend/disentangled_ops.h"
 
 namespace mtlora::backend::plain {
 
@@ -10,6 +11,12 @@ Tensor self_attention(const Tensor& qkv, const Packing& packing, const Attention
                       const Dropout& dropout);
 Tensor pooled_attention(const Tensor& q, const Tensor& kv, const Packing& packing,
                         const AttentionShape& shape, const Dropout& dropout);
+Tensor disentangled_attention(const Tensor& qkv, const RelativePositions& positions,
+                              const Packing& packing, const AttentionShape& shape,
+                              const Dropout& dropout);
+Tensor disentangled_pooled_attention(const Tensor& q, const Tensor& kv,
+                                     const RelativePositions& positions, const Packing& packing,
+                                     const AttentionShape& shape, const Dropout& dropout);
 Tensor dropout(const Tensor& x, const Dropout& dropout);
 Tensor layer_norm(const Tensor& x, const Affine& affine);
 Tensor dropout_add_norm(const Tensor& x, const Tensor& residual, const Affine& affine,
@@ -19,7 +26,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias);
 Tensor linear_low_rank(const Tensor& x, const Tensor& weight, const Tensor& bias,
                        const LowRank& low_rank);
 
-// What these and plain_decoder.cpp share.
+// What these, plain_disentangled.cpp and plain_decoder.cpp share.
 
 /// bf16 is computed in fp32, like in the kernels; fp32 and double stay.
 Tensor widened(const Tensor& x);
@@ -28,5 +35,10 @@ bool drops(const Dropout& dropout);
 Dropout narrowed(const Dropout& dropout, int64_t begin, int64_t count);
 /// The factors of all heads' probabilities, [heads, queries, keys]; the rows are the queries'.
 Tensor attention_mask(const Dropout& dropout, int64_t heads, int64_t keys);
+/// [rows, width] as [heads, rows, head], widened.
+Tensor by_head(const Tensor& x, int64_t heads);
+/// dropout(softmax(scores)) v: scores [heads, queries, keys], v [keys, width]; [queries, width] in
+/// the type of v.
+Tensor weighted_values(const Tensor& scores, const Tensor& v, const Dropout& dropout);
 
 }  // namespace mtlora::backend::plain

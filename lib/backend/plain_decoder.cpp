@@ -7,12 +7,7 @@
 namespace mtlora::backend::plain {
 namespace {
 
-/// [rows, count · head] as [count, rows, head].
-Tensor by_head(const Tensor& x, int64_t count) {
-  return widened(x).reshape({x.size(0), count, x.size(1) / count}).transpose(0, 1);
-}
-
-/// The same with every head repeated for the query heads that read it.
+/// [kv_heads, rows, head] with every head repeated for the query heads that read it.
 Tensor by_query_head(const Tensor& x, const CausalShape& shape) {
   return by_head(x, shape.kv_heads).repeat_interleave(shape.heads / shape.kv_heads, 0);
 }

@@ -2,7 +2,10 @@
 // they are trusted.
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
+
 #include "lib/backend/decoder_ops.h"
+#include "lib/backend/disentangled_ops.h"
 #include "lib/backend/kernel_call.h"
 #include "lib/backend/plain.h"
 #include "lib/core/log.h"
@@ -55,6 +58,25 @@ std::vector<Tensor> results(const Case& c) {
   return {y.detach(), torch::autograd::grad({loss}, {x})[0]};
 }
 
+/// The same of disentangled attention, far distances sharing rows.
+std::vector<Tensor> disentangled_results(const Case& c) {
+  at::AutoGradMode graph(true);
+  const Tensor x = c.x.detach().clone().requires_grad_();
+  const Tensor rows = numbers({9, 64}, 14).to(x.scalar_type()).requires_grad_();
+  auto row_of = std::make_shared<std::vector<int32_t>>();
+  for (int32_t d = -17; d < 18; ++d) row_of->push_back(std::clamp(d, -4, 4) + 4);
+  const RelativePositions positions{rows.narrow(1, 0, 32), rows.narrow(1, 32, 32), row_of};
+  const Tensor y = disentangled_attention(x, positions, c.packing, {2, 0.15}, c.dropout);
+  const Dropout of_queries{c.dropout.p, c.dropout.key, c.dropout.rows.narrow(0, 0, 2)};
+  const Tensor pooled = disentangled_pooled_attention(y.narrow(0, 0, 2), x.narrow(1, 0, 64),
+                                                      positions, c.packing, {2, 0.15}, of_queries);
+  const Tensor target = numbers({2, 32}, 15).to(y.scalar_type());
+  const Tensor loss =
+      (pooled * target).sum() + (y * numbers({21, 32}, 16).to(y.scalar_type())).sum();
+  const auto gradients = torch::autograd::grad({loss}, {x, rows});
+  return {y.detach(), pooled.detach(), gradients[0], gradients[1]};
+}
+
 /// What three rows of two prompts, one step ago and now, attend to with one key/value head of 16.
 Tensor decoded(const Tensor& q, const Case& c) {
   const std::vector<int32_t> prompt_of_row{0, 1, 1}, ancestry{0, 2, 1, 0, 1, 2};
@@ -86,6 +108,7 @@ bool agree(at::ScalarType type, double tolerance) {
   const auto all = [&] {
     std::vector<Tensor> list = results(c);
     for (const Tensor& x : decoder_results(c)) list.push_back(x);
+    for (const Tensor& x : disentangled_results(c)) list.push_back(x);
     return list;
   };
   const Path before = path();

@@ -53,34 +53,20 @@ BertLayerImpl::BertLayerImpl(const BertConfig& c)
           LinearShape{
               .in = c.hidden_size, .out = 3 * c.hidden_size, .heads = c.num_attention_heads},
           std::vector<std::string>{"query", "key", "value"}),
-      attention_output_(
-          LinearShape{.in = c.hidden_size, .out = c.hidden_size, .heads = c.num_attention_heads}),
-      intermediate_(LinearShape{c.hidden_size, c.intermediate_size}),
-      output_(LinearShape{c.intermediate_size, c.hidden_size}),
-      attention_norm_(c.hidden_size, c.layer_norm_eps, Sublayer::attention),
-      output_norm_(c.hidden_size, c.layer_norm_eps, Sublayer::feed_forward),
       attention_dropout_(c.attention_probs_dropout_prob),
-      attention_output_dropout_(c.hidden_dropout_prob),
-      output_dropout_(c.hidden_dropout_prob) {
+      after_attention_({c.hidden_size, c.num_attention_heads, c.intermediate_size, c.layer_norm_eps, c.hidden_dropout_prob,
+                        activation_of("gelu", "hidden_act")}) {
   torch::nn::Module& attention = name_group(*this, "attention");
   torch::nn::Module& self = name_group(attention, "self");
   self.register_module("qkv", qkv_);
   self.register_module("dropout", attention_dropout_);
-  torch::nn::Module& projection = name_group(attention, "output");
-  projection.register_module("dense", attention_output_);
-  projection.register_module("LayerNorm", attention_norm_);
-  projection.register_module("dropout", attention_output_dropout_);
-  name_group(*this, "intermediate").register_module("dense", intermediate_);
-  torch::nn::Module& output = name_group(*this, "output");
-  output.register_module("dense", output_);
-  output.register_module("LayerNorm", output_norm_);
-  output.register_module("dropout", output_dropout_);
+  after_attention_.register_in(*this, attention);
 }
 
 Tensor BertLayerImpl::forward(const Tensor& x, const Batch& batch, const Pass& pass) {
   const Tensor context = backend::self_attention(qkv_(x, pass), batch.packing, attention_,
                                                  attention_dropout_->at(pass));
-  return after_attention(context, x, pass);
+  return after_attention_(context, x, pass);
 }
 
 Tensor BertLayerImpl::forward_first(const Tensor& x, const Batch& batch, const Pass& pass) {
@@ -90,15 +76,7 @@ Tensor BertLayerImpl::forward_first(const Tensor& x, const Batch& batch, const P
   const Tensor kv = qkv_->forward_parts(x, 1, 3, pass);
   const Tensor context =
       backend::pooled_attention(q, kv, batch.packing, attention_, attention_dropout_->at(of_first));
-  return after_attention(context, first, of_first);
-}
-
-Tensor BertLayerImpl::after_attention(const Tensor& context, const Tensor& residual,
-                                      const Pass& pass) {
-  const Tensor attended = attention_norm_->after_residual(
-      attention_output_(context, pass), residual, attention_output_dropout_->at(pass));
-  const Tensor inner = backend::gelu(intermediate_(attended, pass));
-  return output_norm_->after_residual(output_(inner, pass), attended, output_dropout_->at(pass));
+  return after_attention_(context, first, of_first);
 }
 
 BertEncoderImpl::BertEncoderImpl(const BertConfig& config)

@@ -10,9 +10,7 @@
 #include <vector>
 
 #include "lib/models/model_config.h"
-#include "lib/nn/dropout.h"
-#include "lib/nn/linear.h"
-#include "lib/nn/norm.h"
+#include "lib/models/post_norm.h"
 #include "lib/nn/pass.h"
 
 namespace mtlora {
@@ -54,12 +52,10 @@ class BertLayerImpl : public torch::nn::Module {
   Tensor forward_first(const Tensor& x, const Batch& batch, const Pass& pass);
 
  private:
-  Tensor after_attention(const Tensor& context, const Tensor& residual, const Pass& pass);
-
   backend::AttentionShape attention_;
-  Linear qkv_, attention_output_, intermediate_, output_;
-  LayerNorm attention_norm_, output_norm_;
-  DropoutSite attention_dropout_, attention_output_dropout_, output_dropout_;
+  Linear qkv_;
+  DropoutSite attention_dropout_;
+  PostNorm after_attention_;
 };
 TORCH_MODULE(BertLayer);
 

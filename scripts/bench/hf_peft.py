@@ -2,8 +2,8 @@
 """Times LoRA training and evaluation with Hugging Face transformers + PEFT, as a user writes it.
 
 One process measures one variant and prints one JSON object with the keys of `mtlora bench --json`:
-BERT-like classifier, LoRA on query and value (rank 8, alpha 16), the model's own dropout, AdamW,
-gradients clipped at 1.0. Reading a batch's rows, padding them and the step are timed together;
+BERT-like classifier, LoRA (rank 8, alpha 16), by default on query and value, the model's own dropout,
+AdamW, gradients clipped at 1.0. Reading a batch's rows, padding them and the step are timed together;
 tokenising is not. Run by scripts/bench/compare_hf.
 """
 
@@ -54,6 +54,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True, help="folder with train.tsv and dev.tsv of SST-2")
+    parser.add_argument("--targets", nargs="+", default=["query", "value"], help="ends of the adapted layers' names")
     parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--padding", choices=["dynamic", "128"], default="dynamic")
     parser.add_argument("--steps", type=int, default=60)
@@ -61,6 +62,7 @@ def main():
     parser.add_argument("--windows", type=int, default=6)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--evaluation-batch", type=int, default=64)
+    parser.add_argument("--evaluation-rows", type=int, default=832)
     parser.add_argument("--threads", type=int, default=0, help="0: PyTorch's own choice")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -81,7 +83,7 @@ def main():
     model = transformers.AutoModelForSequenceClassification.from_pretrained(
         options.model, num_labels=2, dtype=dtype)
     model = peft.get_peft_model(model, peft.LoraConfig(
-        task_type="SEQ_CLS", r=8, lora_alpha=16, target_modules=["query", "value"]))
+        task_type="SEQ_CLS", r=8, lora_alpha=16, target_modules=options.targets))
     optimizer = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad], lr=5e-4, weight_decay=0.0)
 
@@ -122,7 +124,7 @@ def main():
     peak_training = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     model.eval()
-    dev = batches_of(encode(read_rows(options.data / "dev.tsv", 832)), options.evaluation_batch)
+    dev = batches_of(encode(read_rows(options.data / "dev.tsv", options.evaluation_rows)), options.evaluation_batch)
     for batch in dev[:3]:
         evaluate(batch)
     evaluation = windows(evaluate, dev * 3, 3)[0]

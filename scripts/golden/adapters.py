@@ -42,13 +42,14 @@ def train_only(model, wanted):
         p.requires_grad_(wanted(name))
 
 
-def peft_lora(name, dtype, rslora=False):
-    """PEFT's model, and {our name: parameter} of what it trains."""
+def peft_lora(name, dtype, rslora=False, layers=("query", "value")):
+    """PEFT's model with the given layers of attention.self adapted, and {our name: parameter} of what it trains."""
     model = load(name, dtype)
     g = torch.Generator().manual_seed(SEED)
-    values = {path: adapter(m.out_features, m.in_features, g) for path, m in targets(model, ATTENTION)}
+    adapted = targets(model, [f"attention.self.{layer}" for layer in layers])
+    values = {path: adapter(m.out_features, m.in_features, g) for path, m in adapted}
     wrapped = peft.get_peft_model(model, peft.LoraConfig(
-        task_type="SEQ_CLS", r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, target_modules=["query", "value"],
+        task_type="SEQ_CLS", r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, target_modules=list(layers),
         use_rslora=rslora)).eval().to(dtype)
     named = {}
     for full, p in recipe.trained(wrapped):

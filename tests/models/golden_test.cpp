@@ -10,8 +10,9 @@ using namespace mtlora::test;
 
 namespace {
 
-const std::vector<std::string> models{"bert-tiny", "bert-tiny-wide", "bert-tiny-regression",
-                                      "roberta-tiny"};
+const std::vector<std::string> models{
+    "bert-tiny",       "bert-tiny-wide",  "bert-tiny-regression", "roberta-tiny",
+    "deberta-v3-tiny", "deberta-v2-tiny", "deberta-v2-c2p-tiny",  "deberta-v2-p2c-tiny"};
 
 }  // namespace
 

@@ -102,6 +102,55 @@ constexpr int64_t attention_scratch(int64_t keys, int64_t head) {
   return 5 * padded * head + attention_block * (2 * padded + 2 * head);
 }
 
+/// What disentangled attention of a batch reads: score(i, j) = scale (q_i·k_j +
+/// q_i·position_key[row_of[i - j]] + k_j·position_query[row_of[i - j]]) between places of a
+/// sequence.
+template <class T>
+struct DisentangledInputs {
+  Rows<const T> q, k, v;
+  Rows<const T> position_query, position_key;  ///< either may be null: no such term
+  const int32_t* row_of;   ///< of distance 0; valid for every |distance| < longest
+  const int32_t* offsets;  ///< [sequences + 1]: where the keys of each begin
+  int64_t sequences, longest;
+  bool pooled;  ///< row s of q is the first query of sequence s; else q has a row for every key
+  int64_t heads, head;
+  float scale;
+  Mask mask;       ///< of the rows of q
+  float* scratch;  ///< disentangled_scratch(longest, head) floats
+};
+
+/// out = dropout(softmax(score)) v of every sequence.
+template <class T>
+struct DisentangledForward {
+  DisentangledInputs<T> in;
+  Rows<T> out;
+  float* statistics;  ///< [rows of q, heads, 2]: the largest score and 1 / the sum of exponentials
+};
+
+/// Gradients of DisentangledForward; probabilities are computed anew.
+template <class T>
+struct DisentangledBackward {
+  DisentangledInputs<T> in;
+  Rows<const T> dout;
+  Rows<T> dq, dk, dv;
+  Rows<float> dposition_query, dposition_key;  ///< added to; either may be null
+  const float* statistics;
+};
+
+/// Rows of a product with position rows that are shifted together.
+constexpr int64_t shifted_rows = 16;
+
+/// Distances between the places of sequences up to `longest` long, and room for whole vectors.
+constexpr int64_t distance_columns(int64_t longest) {
+  return (2 * longest + 2 * shifted_rows - 2) / 16 * 16;
+}
+
+constexpr int64_t disentangled_scratch(int64_t longest, int64_t head) {
+  const int64_t padded = (longest + 15) / 16 * 16;
+  const int64_t tables = 2 * 3 * distance_columns(longest) * head;
+  return tables + 9 * padded * head + 2 * longest * padded + shifted_rows * (padded + 32);
+}
+
 /// Columns of a packed matrix that lie together.
 constexpr int64_t panel_columns = 32;
 
@@ -148,6 +197,8 @@ struct Kernels {
   void (*gelu_backward)(const T* x, const T* dy, T* dx, int64_t count);
   void (*attention_forward)(const AttentionForward<T>&);
   void (*attention_backward)(const AttentionBackward<T>&);
+  void (*disentangled_forward)(const DisentangledForward<T>&);
+  void (*disentangled_backward)(const DisentangledBackward<T>&);
   void (*pack)(const PackCall<T, T>&);
   void (*pack_float)(const PackCall<T, float>&);
   void (*gemm)(const GemmCall<T, T>&);

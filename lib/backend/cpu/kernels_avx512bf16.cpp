@@ -1,6 +1,7 @@
 // The kernels as AVX512_BF16 computes them: bf16 only.
 #if defined(__AVX512F__)
 #  include "lib/backend/cpu/attention.h"
+#  include "lib/backend/cpu/disentangled_attention.h"
 #  include "lib/backend/cpu/elementwise.h"
 
 namespace mtlora::backend::cpu {
@@ -8,9 +9,19 @@ namespace {
 
 template <class T>
 constexpr Kernels<T> compiled_here() {
-  return {dropout<T>,       norm_forward<T>,      norm_backward<T>,      gelu_forward<T>,
-          gelu_backward<T>, attention_forward<T>, attention_backward<T>, pack<T, T>,
-          pack<T, float>,   gemm<T, T>,           gemm<T, float>};
+  return {dropout<T>,
+          norm_forward<T>,
+          norm_backward<T>,
+          gelu_forward<T>,
+          gelu_backward<T>,
+          attention_forward<T>,
+          attention_backward<T>,
+          disentangled_forward<T>,
+          disentangled_backward<T>,
+          pack<T, T>,
+          pack<T, float>,
+          gemm<T, T>,
+          gemm<T, float>};
 }
 
 }  // namespace

@@ -1,0 +1,134 @@
+#include "lib/models/deberta_encoder.h"
+
+#include "lib/nn/names.h"
+
+namespace mtlora {
+
+DebertaEmbeddingsImpl::DebertaEmbeddingsImpl(const DebertaConfig& c)
+    : norm_(c.hidden_size, c.layer_norm_eps), dropout_(c.hidden_dropout_prob) {
+  const auto table = [&](const char* name, int64_t entries) {
+    return name_group(*this, name)
+        .register_parameter("weight", torch::empty({entries, c.embedding_size}));
+  };
+  word_ = table("word_embeddings", c.vocab_size);
+  if (c.position_biased_input) position_ = table("position_embeddings", c.max_position_embeddings);
+  if (c.type_vocab_size > 0) segment_ = table("token_type_embeddings", c.type_vocab_size);
+  if (c.embedding_size != c.hidden_size)
+    projection_ = register_module(
+        "embed_proj", Linear(LinearShape{c.embedding_size, c.hidden_size, /*has_bias=*/false}));
+  register_module("LayerNorm", norm_);
+  register_module("dropout", dropout_);
+}
+
+Tensor DebertaEmbeddingsImpl::forward(const Batch& batch, const Pass& pass) {
+  Tensor sum = at::embedding(word_, batch.ids);
+  if (position_.defined()) sum = sum + at::embedding(position_, batch.positions);
+  if (segment_.defined()) sum = sum + at::embedding(segment_, batch.segments);
+  if (projection_) sum = projection_(sum, pass);
+  return dropout_(norm_(sum), pass);
+}
+
+DebertaConvolutionImpl::DebertaConvolutionImpl(const DebertaConfig& c)
+    : taps_(c.conv_kernel_size),
+      activation_(activation_of(c.conv_act, "conv_act")),
+      norm_(c.hidden_size, c.layer_norm_eps),
+      dropout_(c.hidden_dropout_prob) {
+  torch::nn::Module& conv = name_group(*this, "conv");
+  weight_ = conv.register_parameter("weight", torch::empty({c.hidden_size, c.hidden_size, taps_}));
+  bias_ = conv.register_parameter("bias", torch::empty({c.hidden_size}));
+  register_module("LayerNorm", norm_);
+  register_module("dropout", dropout_);
+}
+
+namespace {
+
+// [tokens · taps] int64: the tokens around each one; `tokens`, a row of zeros, beyond the ends.
+Tensor neighbours(const Batch& batch, int64_t taps) {
+  const int64_t tokens = batch.ids.size(0);
+  const Tensor index = torch::full({tokens, taps}, tokens, torch::kLong);
+  int64_t* out = index.data_ptr<int64_t>();
+  const std::vector<int32_t>& offsets = *batch.packing.offsets;
+  for (size_t s = 0; s + 1 < offsets.size(); ++s)
+    for (int64_t t = offsets[s]; t < offsets[s + 1]; ++t)
+      for (int64_t tap = 0; tap < taps; ++tap) {
+        const int64_t from = t + tap - taps / 2;
+        if (from >= offsets[s] && from < offsets[s + 1]) out[t * taps + tap] = from;
+      }
+  return index.flatten();
+}
+
+}  // namespace
+
+Tensor DebertaConvolutionImpl::forward(const Tensor& x, const Tensor& residual, const Batch& batch,
+                                       const Pass& pass) {
+  const int64_t width = x.size(1);
+  const Tensor with_zeros = torch::cat({x, torch::zeros({1, width}, x.options())});
+  const Tensor around =
+      with_zeros.index_select(0, neighbours(batch, taps_)).reshape({x.size(0), taps_ * width});
+  const Tensor weight = weight_.permute({0, 2, 1}).reshape({width, taps_ * width});
+  const Tensor out = dropout_(backend::linear(around, weight, bias_), pass);
+  return norm_(residual + activation_(out));
+}
+
+DebertaLayerImpl::DebertaLayerImpl(const DebertaConfig& c)
+    : self_(c),
+      after_attention_({c.hidden_size, c.intermediate_size, c.layer_norm_eps, c.hidden_dropout_prob,
+                        activation_of(c.hidden_act, "hidden_act")}) {
+  torch::nn::Module& attention = name_group(*this, "attention");
+  attention.register_module("self", self_);
+  after_attention_.register_in(*this, attention);
+}
+
+Tensor DebertaLayerImpl::forward(const Tensor& x, const RelativeTable& table, const Batch& batch,
+                                 const Pass& pass) {
+  return after_attention_(self_(x, table, batch, pass), x, pass);
+}
+
+Tensor DebertaLayerImpl::forward_first(const Tensor& x, const RelativeTable& table,
+                                       const Batch& batch, const Pass& pass) {
+  const Tensor first = x.index_select(0, batch.first);
+  const Tensor context = self_->forward_first(x, first, table, batch, pass);
+  return after_attention_(context, first, pass.at(batch.first));
+}
+
+DebertaEncoderImpl::DebertaEncoderImpl(const DebertaConfig& config)
+    : config_(config),
+      embeddings_(register_module("embeddings", DebertaEmbeddings(config))),
+      positions_(config) {
+  torch::nn::Module& encoder = name_group(*this, "encoder");
+  torch::nn::Module& layers = name_group(encoder, "layer");
+  for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
+    layers_.push_back(DebertaLayer(config));
+    layers.register_module(std::to_string(i), layers_.back());
+  }
+  positions_.register_in(encoder);
+  if (config.conv_kernel_size > 0)
+    convolution_ = encoder.register_module("conv", DebertaConvolution(config));
+}
+
+// The convolution reads the embeddings, which are the first layer's x.
+Tensor DebertaEncoderImpl::layer(size_t i, const Tensor& x, const RelativeTable& table,
+                                 const Batch& batch, const Pass& pass) {
+  const Tensor y = layers_[i](x, table, batch, pass);
+  return i == 0 && convolution_ ? convolution_(x, y, batch, pass) : y;
+}
+
+std::vector<Tensor> DebertaEncoderImpl::hidden_states(const Batch& batch, const Pass& pass) {
+  const RelativeTable table = positions_.at(batch.packing.longest, pass);
+  std::vector<Tensor> states = {embeddings_(batch, pass)};
+  for (size_t i = 0; i < layers_.size(); ++i)
+    states.push_back(layer(i, states.back(), table, batch, pass));
+  return states;
+}
+
+Tensor DebertaEncoderImpl::first_tokens(const Batch& batch, const Pass& pass) {
+  const RelativeTable table = positions_.at(batch.packing.longest, pass);
+  Tensor x = embeddings_(batch, pass);
+  const size_t last = layers_.size() - 1;
+  for (size_t i = 0; i < last; ++i) x = layer(i, x, table, batch, pass);
+  if (last == 0 && convolution_)
+    return layer(0, x, table, batch, pass).index_select(0, batch.first);
+  return layers_[last]->forward_first(x, table, batch, pass);
+}
+
+}  // namespace mtlora

@@ -2,7 +2,7 @@
 // width] and U [width, m], two thin products between a sublayer and its residual.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <memory>
 #include <string>

@@ -10,7 +10,7 @@
 // while importance is still counted.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <string>
 #include <utility>

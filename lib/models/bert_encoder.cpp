@@ -54,8 +54,8 @@ BertLayerImpl::BertLayerImpl(const BertConfig& c)
               .in = c.hidden_size, .out = 3 * c.hidden_size, .heads = c.num_attention_heads},
           std::vector<std::string>{"query", "key", "value"}),
       attention_dropout_(c.attention_probs_dropout_prob),
-      after_attention_({c.hidden_size, c.num_attention_heads, c.intermediate_size, c.layer_norm_eps, c.hidden_dropout_prob,
-                        activation_of("gelu", "hidden_act")}) {
+      after_attention_({c.hidden_size, c.num_attention_heads, c.intermediate_size, c.layer_norm_eps,
+                        c.hidden_dropout_prob, activation_of("gelu", "hidden_act")}) {
   torch::nn::Module& attention = name_group(*this, "attention");
   torch::nn::Module& self = name_group(attention, "self");
   self.register_module("qkv", qkv_);

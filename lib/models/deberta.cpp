@@ -37,6 +37,7 @@ class DebertaClassifier final : public Classifier {
   std::vector<Tensor> hidden_states(const Batch& batch, const Pass& pass) override {
     return encoder_->hidden_states(batch, pass);
   }
+  int64_t outputs() const override { return classifier_->shape().out; }
   int64_t longest() const override { return encoder_->config().max_position_embeddings; }
   int64_t vocab_size() const override { return encoder_->config().vocab_size; }
 

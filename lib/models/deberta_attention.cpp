@@ -38,8 +38,10 @@ DebertaSelfAttentionImpl::DebertaSelfAttentionImpl(const DebertaConfig& c)
     : shape_{c.num_attention_heads, c.scale()},
       c2p_(c.relative_attention && c.c2p),
       p2c_(c.relative_attention && c.p2c),
-      qkv_(LinearShape{c.hidden_size, 3 * c.hidden_size},
-           std::vector<std::string>{"query_proj", "key_proj", "value_proj"}),
+      qkv_(
+          LinearShape{
+              .in = c.hidden_size, .out = 3 * c.hidden_size, .heads = c.num_attention_heads},
+          std::vector<std::string>{"query_proj", "key_proj", "value_proj"}),
       dropout_(c.attention_probs_dropout_prob),
       position_dropout_(c.hidden_dropout_prob) {
   register_module("qkv", qkv_);

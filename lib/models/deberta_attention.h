@@ -3,7 +3,9 @@
 // DisentangledSelfAttention of DeBERTa-v2.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+#include <torch/types.h>
 
 #include <memory>
 #include <vector>

@@ -72,8 +72,8 @@ Tensor DebertaConvolutionImpl::forward(const Tensor& x, const Tensor& residual, 
 
 DebertaLayerImpl::DebertaLayerImpl(const DebertaConfig& c)
     : self_(c),
-      after_attention_({c.hidden_size, c.intermediate_size, c.layer_norm_eps, c.hidden_dropout_prob,
-                        activation_of(c.hidden_act, "hidden_act")}) {
+      after_attention_({c.hidden_size, c.num_attention_heads, c.intermediate_size, c.layer_norm_eps,
+                        c.hidden_dropout_prob, activation_of(c.hidden_act, "hidden_act")}) {
   torch::nn::Module& attention = name_group(*this, "attention");
   attention.register_module("self", self_);
   after_attention_.register_in(*this, attention);

@@ -3,7 +3,9 @@
 // Hugging Face transformers' DebertaV2Model.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+#include <torch/types.h>
 
 #include <vector>
 

@@ -6,11 +6,11 @@ namespace mtlora {
 
 PostNorm::PostNorm(const PostNormShape& s)
     : activation_(s.activation),
-      attention_output_(LinearShape{s.hidden_size, s.hidden_size}),
+      attention_output_(LinearShape{.in = s.hidden_size, .out = s.hidden_size, .heads = s.heads}),
       intermediate_(LinearShape{s.hidden_size, s.intermediate_size}),
       output_(LinearShape{s.intermediate_size, s.hidden_size}),
-      attention_norm_(s.hidden_size, s.layer_norm_eps),
-      output_norm_(s.hidden_size, s.layer_norm_eps),
+      attention_norm_(s.hidden_size, s.layer_norm_eps, Sublayer::attention),
+      output_norm_(s.hidden_size, s.layer_norm_eps, Sublayer::feed_forward),
       attention_dropout_(s.dropout),
       output_dropout_(s.dropout) {}
 

@@ -3,7 +3,9 @@
 // Names as in Hugging Face's BertLayer: attention.output.*, intermediate.dense, output.*.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+#include <torch/types.h>
 
 #include "lib/nn/activation.h"
 #include "lib/nn/dropout.h"
@@ -13,7 +15,7 @@
 namespace mtlora {
 
 struct PostNormShape {
-  int64_t hidden_size, intermediate_size;
+  int64_t hidden_size, heads, intermediate_size;
   double layer_norm_eps, dropout;
   Activation activation;
 };

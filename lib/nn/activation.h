@@ -1,7 +1,7 @@
 // The functions between layers that a config.json names.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <string>
 

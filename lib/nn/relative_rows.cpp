@@ -1,6 +1,7 @@
 #include "lib/nn/relative_rows.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 namespace mtlora {
 namespace {

@@ -84,8 +84,8 @@ TEST_CASE("missing, senseless and contradictory variables are named", "[core]") 
                     Catch::Matchers::Contains("70000"));
   const Environment both =
       with(kTorchrun, {{"OMPI_COMM_WORLD_SIZE", "4"}, {"OMPI_COMM_WORLD_RANK", "1"}});
-  CHECK_THROWS_WITH(in(both), Catch::Matchers::Contains("process 3 of 8") &&
-                                  Catch::Matchers::Contains("1 of 4"));
+  CHECK_THROWS_WITH(
+      in(both), Catch::Matchers::Contains("process 3 of 8") && Catch::Matchers::Contains("1 of 4"));
   const Environment agreeing =
       with(kTorchrun, {{"OMPI_COMM_WORLD_SIZE", "8"}, {"OMPI_COMM_WORLD_RANK", "3"}});
   CHECK(in(agreeing).rank == 3);

@@ -63,11 +63,12 @@ Case a_case() {
 TEST_CASE("the laws visit every method", "[laws]") {
   std::vector<std::string> names;
   for (const AdapterMethod& method : adapter_methods()) names.push_back(method.name);
-  CHECK(names == std::vector<std::string>{"lora", "mtlora", "bitfit", "full"});
+  CHECK(names ==
+        std::vector<std::string>{"lora", "mtlora", "dora", "lora_mini", "hta", "bitfit", "full"});
   std::set<std::string> visited;
   for (const Case& c : all_cases()) visited.insert(c.method->name);
   CHECK(visited == std::set<std::string>(names.begin(), names.end()));
-  CHECK(all_cases().size() == 5 + 9 + 1 + 1);
+  CHECK(all_cases().size() == 5 + 9 + 3 + 2 + 9 + 1 + 1);
 }
 
 TEST_CASE("attaching changes no output", "[laws]") {
@@ -75,7 +76,11 @@ TEST_CASE("attaching changes no output", "[laws]") {
   CAPTURE(c);
   for (const auto type : {torch::kDouble, torch::kFloat}) {
     const Tensor x = toy_input(type);
-    CHECK(torch::equal(Toy(type).forward(x), Adapted(c, type).toy->forward(x)));
+    const Tensor base = Toy(type).forward(x), attached = Adapted(c, type).toy->forward(x);
+    if (c.method->nature(c.options).starts_exactly)
+      CHECK(torch::equal(base, attached));
+    else
+      CHECK(distance(base, attached) < (type == torch::kDouble ? rounding : 1e-5));
   }
 }
 
@@ -133,8 +138,9 @@ TEST_CASE("subtracting the merged change gives the weights back", "[laws]") {
     const Affine merged = layer->adapter()->merged({layer->weight, layer->bias});
     const Affine change = layer->adapter()->merged({at::zeros_like(layer->weight), none});
     CHECK(distance(merged.weight, layer->weight) > 1e-3);
-    CHECK(distance(merged.weight - change.weight, layer->weight) < rounding);
     CHECK(merged.bias.defined() == layer->bias.defined());
+    if (!c.method->nature(c.options).is_added) continue;  // dora_test and hta_test undo theirs
+    CHECK(distance(merged.weight - change.weight, layer->weight) < rounding);
     if (none.defined()) CHECK(distance(merged.bias - change.bias, layer->bias) < rounding);
   }
   CHECK(filled == (c.method->start(c.options)->fills_slots() ? 3 : 0));
@@ -169,6 +175,10 @@ TEST_CASE("gradients are the slopes of the forward", "[laws]") {
   for (const auto& [name, tensor] : adapted.trained.parameters) {
     INFO(name);
     double worst = 0;
+    if (!c.method->nature(c.options).has_exact_gradients) {  // dora_test knows what they are
+      CHECK(tensor.grad().defined());
+      continue;
+    }
     for (int64_t i = 0; i < tensor.numel(); ++i) {
       const double want = numeric_gradient(adapted, x, tensor, i);
       const double got = tensor.grad().flatten()[i].item<double>();
@@ -270,7 +280,7 @@ TEST_CASE("settled layers give what unsettled ones do", "[laws]") {
 }
 
 TEST_CASE("the adapter's dropout touches the adapter's path alone", "[laws]") {
-  const auto name = GENERATE(as<std::string>(), "lora", "mtlora");
+  const auto name = GENERATE(as<std::string>(), "lora", "mtlora", "dora", "lora_mini", "hta");
   CAPTURE(name);
   const PlainPath plain;
   const torch::NoGradGuard no_grad;

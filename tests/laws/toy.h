@@ -77,6 +77,15 @@ inline std::vector<Json> variants_of(const std::string& method) {
     for (const char* structure : {"shim", "icfm", "ctcm", "dtsm"})
       for (const char* init : {"repo", "identity"})
         all.push_back({{"structure", structure}, {"init", init}, {"rank", 3}, {"alpha", 5.0}});
+  if (method == "dora")
+    for (const bool through_norm : {false, true})
+      all.push_back({{"norm_gradient", through_norm}, {"rank", 3}, {"alpha", 5.0}});
+  if (method == "lora_mini") all.push_back({{"rank", 2}, {"a", 5}, {"b", 3}});
+  if (method == "hta")
+    for (const char* form : {"lora", "adapter"})
+      for (const char* householder : {"literal", "strict"})
+        for (const int rank : {0, 2})
+          all.push_back({{"form", form}, {"householder", householder}, {"rank", rank}});
   return all;
 }
 

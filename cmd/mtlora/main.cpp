@@ -166,18 +166,24 @@ void add_score(CLI::App& program, Action& action) {
 
 void add_export(CLI::App& program, Action& action) {
   auto request = std::make_shared<ExportRequest>();
-  auto format = std::make_shared<std::string>("merged");
-  CLI::App* app = program.add_subcommand("export", "Write a checkpoint as a Hugging Face folder");
+  CLI::App* app =
+      program.add_subcommand("export", "Write a checkpoint as a Hugging Face or PEFT folder");
   app->add_option("--checkpoint", request->checkpoint, "A run's best/ or last/ folder")
       ->type_name("DIR")
       ->required();
-  app->add_option("--format", *format, "merged: the whole model, its adapters folded in, fp32")
-      ->check(CLI::IsMember({"merged"}))
+  app->add_option("--format", request->format,
+                  "merged: the whole model, its adapters folded in, fp32, when that changes no "
+                  "output by more than rounding; peft: the adapter and what else was trained, for "
+                  "PEFT to load onto the base model (methods of low rank)")
+      ->check(CLI::IsMember({"merged", "peft"}))
       ->capture_default_str();
   app->add_option("--out", request->out, "The folder to write; it must not be there yet")
       ->type_name("DIR")
       ->required();
-  app->footer("Example:\n  mtlora export --checkpoint runs/demo/best --out models/film-reviews");
+  app->footer(
+      "Examples:\n"
+      "  mtlora export --checkpoint runs/demo/best --out models/film-reviews\n"
+      "  mtlora export --checkpoint runs/demo/best --format peft --out models/film-adapter");
   app->callback([&action, request] { action = [request] { return export_model(*request), 0; }; });
 }
 

@@ -1,6 +1,7 @@
 // LoRA: y = W x + b + s B A dropout(x), with W and b frozen; s = alpha / rank, or alpha /
 // sqrt(rank) (rsLoRA). Hu et al. 2021, arXiv:2106.09685, section 4.1; Kalajdzievski 2023,
-// arXiv:2312.03732. Initialisation as microsoft/LoRA loralib 0.1.2 and Hugging Face PEFT.
+// arXiv:2312.03732. Initialisation as microsoft/LoRA loralib 0.1.2 and Hugging Face PEFT. LoRA+: B
+// learns at lr_ratio times the rate of A; Hayou et al. 2024, arXiv:2402.12354.
 
 #include <cmath>
 
@@ -12,7 +13,7 @@ namespace {
 
 struct LoraOptions {
   int64_t rank = 8;
-  double alpha = 16.0, dropout = 0.0;
+  double alpha = 16.0, dropout = 0.0, lr_ratio = 1.0;
   bool rslora = false;
   std::string init = "kaiming", bias = "none";
 
@@ -29,7 +30,9 @@ struct LoraOptions {
       "Which biases are trained: none, those of the adapted layers (lora_only), or all of the "
       "model.",
       one_of({"none", "lora_only", "all"}));
+    f("lr_ratio", lr_ratio, "LoRA+: the learning rate of B is that of A times this.", positive());
   }
+  double lr_scale(const std::string& name) const { return name == "lora_B" ? lr_ratio : 1.0; }
   double scale() const {
     const auto r = static_cast<double>(rank);
     return rslora ? alpha / std::sqrt(r) : alpha / r;

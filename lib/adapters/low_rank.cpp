@@ -39,28 +39,33 @@ LowRankAdapter::LowRankAdapter(const Settings& settings, const AdaptedLayer& lay
   }
 }
 
-Tensor LowRankAdapter::forward(const Tensor& x, const LinearMap& base, const Part& range,
-                               const Pass& pass) {
-  backend::LowRank update;
-  update.dropout = dropout_->at(pass);
+backend::LowRank LowRankAdapter::change_in(const Part& range) const {
+  backend::LowRank change;
   std::vector<Tensor> downs;
   int64_t rank = 0;
   for (size_t i = 0; i < pairs_.size(); ++i) {
-    const Pair& pair = pairs_[i];
-    if (pair.part.begin < range.begin || pair.part.end > range.end) continue;
+    const Part& part = pairs_[i].part;
+    if (!is_in(part, range)) continue;
     downs.push_back(down(i));
     const int64_t r = downs.back().size(0);
-    update.parts.push_back({pair.part.begin - range.begin, pair.part.end - range.begin, rank,
-                            rank + r, folded(i) * settings_.scale});
+    change.parts.push_back({part.begin - range.begin, part.end - range.begin, rank, rank + r,
+                            folded(i) * settings_.scale});
     rank += r;
   }
-  if (downs.empty()) return backend::linear(x, base.weight, base.bias);
-  update.a = downs.size() == 1 ? downs[0] : torch::cat(downs);
+  if (!downs.empty()) change.a = downs.size() == 1 ? downs[0] : torch::cat(downs);
+  return change;
+}
+
+Tensor LowRankAdapter::forward(const Tensor& x, const LinearMap& base, const Part& range,
+                               const Pass& pass) {
+  backend::LowRank update = change_in(range);
+  if (update.parts.empty()) return backend::linear(x, base.weight, base.bias);
+  update.dropout = input_dropout(pass);
   Tensor y = backend::linear_low_rank(x, base.weight, base.bias, update);
   if (!settings_.has_bias) return y;
   Tensor change = torch::zeros({range.size()}, pairs_[0].bias.options());
   for (const Pair& pair : pairs_)
-    if (pair.part.begin >= range.begin && pair.part.end <= range.end)
+    if (is_in(pair.part, range))
       change = change.slice_scatter(pair.bias, 0, pair.part.begin - range.begin,
                                     pair.part.end - range.begin);
   return y + change.to(y.scalar_type());

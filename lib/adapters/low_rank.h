@@ -16,10 +16,11 @@ namespace mtlora {
 
 class LowRankAdapter : public Adapter {
  public:
-  Tensor forward(const Tensor& x, const LinearMap& base, const Part& range, const Pass& pass) final;
-  Affine merged(const Affine& base) const final;
+  Tensor forward(const Tensor& x, const LinearMap& base, const Part& range,
+                 const Pass& pass) override;
+  Affine merged(const Affine& base) const override;
   std::vector<FactorPair> factor_pairs() const override;
-  std::vector<LowRankForm> low_rank_form() const final;
+  std::vector<LowRankForm> low_rank_form() const override;
 
  protected:
   struct Settings {
@@ -43,6 +44,15 @@ class LowRankAdapter : public Adapter {
   virtual Tensor folded(size_t pair) const = 0;
   /// What the input meets first, [rank, in]: A.
   virtual Tensor down(size_t pair) const { return pairs_[pair].a; }
+
+  /// The change of the pairs in `range`, without dropout; no parts where there are none.
+  backend::LowRank change_in(const Part& range) const;
+  double scale() const { return settings_.scale; }
+  /// That of the adapter's input.
+  backend::Dropout input_dropout(const Pass& pass) const { return dropout_->at(pass); }
+  static bool is_in(const Part& part, const Part& range) {
+    return part.begin >= range.begin && part.end <= range.end;
+  }
 
   std::vector<Pair> pairs_;
 

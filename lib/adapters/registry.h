@@ -12,6 +12,13 @@
 
 namespace mtlora {
 
+/// Where a method with some options is not as the others; tests/laws holds all to the rest.
+struct Nature {
+  bool starts_exactly = true;       ///< attached, it changes no bit of the outputs; else: rounding
+  bool is_added = true;             ///< what it adds to a weight does not depend on the weight
+  bool has_exact_gradients = true;  ///< backward takes nothing for constant that is trained
+};
+
 struct AdapterMethod : Entry {
   std::string equation, source;
   bool merges = true;        ///< its change is a plain linear map
@@ -19,6 +26,7 @@ struct AdapterMethod : Entry {
   /// Trained numbers of one adapted [out, in] layer, its parts counted one by one (methods.md 0.3).
   std::function<int64_t(const Json& options, int64_t in, int64_t out)> parameters;
   std::function<std::unique_ptr<AdapterSet>(const Json& options)> start;
+  std::function<Nature(const Json& options)> nature = [](const Json&) { return Nature{}; };
 };
 
 /// Every method, in the order of methods.def.
@@ -69,7 +77,12 @@ AdapterMethod layerwise(MethodText text) {
       [](const Json& in, int64_t width_in, int64_t width_out) {
         return parse<Options>(in, "/adapter/method").parameters(width_in, width_out);
       },
-      [](const Json& in) { return std::make_unique<Set>(parse<Options>(in, "/adapter/method")); }};
+      [](const Json& in) { return std::make_unique<Set>(parse<Options>(in, "/adapter/method")); },
+      [](const Json& in) {
+        if constexpr (requires(Options o) { o.nature(); })
+          return parse<Options>(in, "/adapter/method").nature();
+        return Nature{};
+      }};
 }
 
 }  // namespace mtlora

@@ -64,9 +64,11 @@ struct ScoreRequest {
 void score(const ScoreRequest& request);
 
 struct ExportRequest {
-  std::string checkpoint, out;  ///< out: a folder that is not there yet
+  std::string checkpoint, out;    ///< out: a folder that is not there yet
+  std::string format = "merged";  ///< or "peft"
 };
-/// Writes the model with its adapters folded in, as Hugging Face lays it out, fp32.
+/// Writes a folder, fp32: the model with its adapters folded in, as Hugging Face lays it out, whose
+/// outputs are compared with those before; or the adapter as PEFT lays it out.
 void export_model(const ExportRequest& request);
 
 /// A model folder, a checkpoint, a run's folder or a weights file: what is in it.

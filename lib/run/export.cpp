@@ -1,34 +1,31 @@
-// export: a checkpoint → a model folder as Hugging Face lays it out, the adapters folded in.
+// export: a checkpoint → a model folder as Hugging Face lays it out, the adapters folded in; or a
+// folder for PEFT.
+
+#include "lib/run/export.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "lib/core/error.h"
 #include "lib/core/files.h"
 #include "lib/core/glob.h"
-#include "lib/run/session.h"
+#include "lib/core/log.h"
+#include "lib/run/commands.h"
 #include "lib/weights/safetensors.h"
 
 namespace mtlora {
 namespace fs = std::filesystem;
+
+Tensor as_stored(const Session& s, const NamedTensor& t) {
+  const auto& turned = s.loaded.family->transposed;
+  const bool is_turned = std::any_of(turned.begin(), turned.end(), [&](const std::string& pattern) {
+    return glob_match(pattern, t.name);
+  });
+  return (is_turned ? t.tensor.t() : t.tensor).to(torch::kFloat).contiguous();
+}
+
 namespace {
-
-bool is_turned(const Family& family, const std::string& name) {
-  return std::any_of(family.transposed.begin(), family.transposed.end(),
-                     [&](const std::string& pattern) { return glob_match(pattern, name); });
-}
-
-// Every tensor as the checkpoint of the family has it, fp32.
-NamedTensors tensors_of(const Session& s) {
-  NamedTensors tensors;
-  for (const NamedTensor& t : named_tensors(s.model())) {
-    const Tensor value = is_turned(*s.loaded.family, t.name) ? t.tensor.t() : t.tensor;
-    tensors.emplace_back(t.name, value.to(torch::kFloat).contiguous());
-  }
-  return tensors;
-}
 
 // The config.json: the base model's, with what training has changed.
 Json config_of(const Session& s) {
@@ -49,10 +46,11 @@ Json config_of(const Session& s) {
 }
 
 void write_model(const Session& s, const fs::path& folder) {
-  fs::create_directories(folder);
+  NamedTensors tensors;
+  for (const NamedTensor& t : named_tensors(s.model()))
+    tensors.emplace_back(t.name, as_stored(s, t));
   write_file(folder / "config.json", config_of(s).dump(2) + "\n");
-  write_safetensors(folder / "model.safetensors", tensors_of(s), {{"format", "pt"}});
-  s.tokenizer->save(folder);
+  write_safetensors(folder / "model.safetensors", tensors, {{"format", "pt"}});
 }
 
 }  // namespace
@@ -60,15 +58,18 @@ void write_model(const Session& s, const fs::path& folder) {
 void export_model(const ExportRequest& request) {
   const fs::path out = request.out;
   if (fs::exists(out)) fail("--out {}: is already there", out.string());
+  const torch::NoGradGuard no_grad;
   const Session s = open_checkpoint_session(request.checkpoint, {{}, {"train.dtype=fp32"}});
-  {
-    const torch::NoGradGuard no_grad;
-    merge_adapters(s.model());
-  }
+  const bool is_merged = request.format == "merged";
+  if (is_merged)
+    log::info(fmt::format("merged in fp32: the logits move by at most {:.1e} of the largest",
+                          merge_checked(s)));
   const fs::path beside = out.string() + ".partial";
   fs::remove_all(beside);
   try {
-    write_model(s, beside);
+    fs::create_directories(beside);
+    is_merged ? write_model(s, beside) : write_peft(s, beside);
+    s.tokenizer->save(beside);
     fs::rename(beside, out);
   } catch (...) {
     std::error_code ignored;

@@ -42,7 +42,7 @@ def train_only(model, wanted):
         p.requires_grad_(wanted(name))
 
 
-def peft_lora(name, dtype, rslora=False, layers=("query", "value")):
+def peft_lora(name, dtype, layers=("query", "value"), **more):
     """PEFT's model with the given layers of attention.self adapted, and {our name: parameter} of what it trains."""
     model = load(name, dtype)
     g = torch.Generator().manual_seed(SEED)
@@ -50,7 +50,7 @@ def peft_lora(name, dtype, rslora=False, layers=("query", "value")):
     values = {path: adapter(m.out_features, m.in_features, g) for path, m in adapted}
     wrapped = peft.get_peft_model(model, peft.LoraConfig(
         task_type="SEQ_CLS", r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, target_modules=list(layers),
-        use_rslora=rslora)).eval().to(dtype)
+        **more)).eval().to(dtype)
     named = {}
     for full, p in recipe.trained(wrapped):
         path = full.removeprefix("base_model.model.").replace(".modules_to_save.default", "").replace(".default", "")
@@ -87,14 +87,14 @@ def bitfit(name, dtype):
     return model, dict(recipe.trained(model))
 
 
-def compute(built, tokens):
+def compute(built, tokens, **training):
     model, named = built
     values = {f"adapter/{n}": p.detach().clone() for n, p in named.items()}
     out = recipe.run(model, tokens)
     out.loss.backward()
     result = values | {"logits": out.logits, "loss": out.loss}
     result |= {f"grad/{n}": p.grad.clone() for n, p in named.items()}
-    result |= recipe.ten_steps(model, tokens)
+    result |= recipe.ten_steps(model, tokens, **training)
     result |= {f"final/{n}": p for n, p in named.items()
                if p.numel() <= 256 and not n.endswith(recipe.ROUNDING_ONLY)}
     return {n: t.detach().clone() for n, t in result.items()}
@@ -121,7 +121,7 @@ def peft_folder(name):
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
-VARIANTS = {"lora": peft_lora, "rslora": lambda n, d: peft_lora(n, d, rslora=True), "bitfit": bitfit}
+VARIANTS = {"lora": peft_lora, "rslora": lambda n, d: peft_lora(n, d, use_rslora=True), "bitfit": bitfit}
 VARIANTS |= {s: lambda n, d, s=s: mtlora(n, d, s, ATTENTION) for s in STRUCTURES}
 VARIANTS["icfm-4"] = lambda n, d: mtlora(n, d, "icfm", ATTENTION + FEED_FORWARD)
 

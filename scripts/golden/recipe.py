@@ -74,13 +74,15 @@ def trained(model):
     return [(name, p) for name, p in model.named_parameters() if p.requires_grad]
 
 
-def ten_steps(model, tokens):
+def ten_steps(model, tokens, lr_scale=lambda name: 1.0):
     """AdamW (lr 1e-3, betas 0.9 0.999, eps 1e-8, decay 0.1 but none on biases and LayerNorm), linear schedule with one
     step of warm-up (so the first step has lr 0), gradient norm clipped to 1; the same batch ten times."""
     params = trained(model)
-    plain = [p for n, p in params if n.endswith("bias") or "LayerNorm" in n]
-    decayed = [p for n, p in params if not (n.endswith("bias") or "LayerNorm" in n)]
-    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.1}, {"params": plain, "weight_decay": 0.0}],
+    groups = {}
+    for n, p in params:
+        decay = 0.0 if n.endswith("bias") or "LayerNorm" in n else 0.1
+        groups.setdefault((decay, 1e-3 * lr_scale(n)), []).append(p)
+    optimizer = torch.optim.AdamW([{"params": ps, "weight_decay": decay, "lr": lr} for (decay, lr), ps in groups.items()],
                                   lr=1e-3, betas=(0.9, 0.999), eps=1e-8)
     schedule = transformers.get_linear_schedule_with_warmup(optimizer, STEPS // 10, STEPS)
     losses, norms, rates = [], [], []

@@ -9,6 +9,9 @@ from support import (Case, SharedCase, bert_model, config, events, main, read_sa
 METHODS = {
     "lora": {"name": "lora", "rank": 4, "alpha": 8},
     **{s: {"name": "mtlora", "structure": s, "rank": 4, "alpha": 8} for s in ("shim", "icfm", "ctcm", "dtsm")},
+    "dora": {"name": "dora", "rank": 4, "alpha": 8},
+    "lora_mini": {"name": "lora_mini", "rank": 8, "a": 32, "b": 32, "alpha": 32},
+    "hta": {"name": "hta", "rank": 4},
     "bitfit": {"name": "bitfit"},
     "full": {"name": "full"},
     "houlsby": {"name": "houlsby", "bottleneck": 8},

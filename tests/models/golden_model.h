@@ -185,6 +185,7 @@ class GoldenModel {
     // Of five sequences and 44 tokens; a golden of other size is not the one these tests are for.
     REQUIRE(set_.size() == 5);
     REQUIRE(set_.tokens() == 44);
+    meet_bases(*loaded_.model);
   }
 
   static AdapterOptions full() {

@@ -1,0 +1,4 @@
+// What adapters do to the channels of activations beside products: see lib/backend/channels.h.
+#pragma once
+
+#include "lib/backend/channels.h"

@@ -1,0 +1,205 @@
+"""mtlora export: the merged model computes what the checkpoint does; PEFT's folder holds the same change."""
+
+import array
+import json
+import struct
+
+from gpt2 import WIDTH, gpt2_model, pairs, writing
+from support import SharedCase, bert_model, config, main, read_safetensors, sentiment, write_json
+
+PREFIX = "base_model.model."
+
+
+def matrices(file):
+    """{name: list of rows, or a flat list of a vector}"""
+    out = {}
+    for name, (dtype, shape, content) in read_safetensors(file)[0].items():
+        assert dtype == "F32", name
+        flat = array.array("f", content).tolist()
+        out[name] = flat if len(shape) == 1 else [flat[i:i + shape[1]] for i in range(0, len(flat), shape[1])]
+    return out
+
+
+def turned(matrix):
+    return [list(row) for row in zip(*matrix)]
+
+
+def product(a, b):
+    columns = turned(b)
+    return [[sum(x * y for x, y in zip(row, column)) for column in columns] for row in a]
+
+
+def length(row):
+    return sum(x * x for x in row) ** 0.5
+
+
+class Export(SharedCase):
+    METHODS = {"lora": {"name": "lora", "rank": 4, "alpha": 8, "rslora": True, "lr_ratio": 4},
+               "mtlora": {"name": "mtlora", "structure": "ctcm", "rank": 3},
+               "dora": {"name": "dora", "rank": 4, "alpha": 8},
+               "mini": {"name": "lora_mini", "rank": 4, "a": 16, "b": 16},
+               "lora-biases": {"name": "lora", "rank": 2, "bias": "lora_only"},
+               "all-biases": {"name": "lora", "rank": 2, "bias": "all"},
+               "hta": {"name": "hta", "rank": 2}, "adapter": {"name": "hta", "form": "adapter"},
+               "bitfit": {"name": "bitfit"}}
+
+    def prepare(self):
+        model, data = bert_model(self.place / "model"), sentiment(self.place / "data", 64, 16)
+        for name, method in self.METHODS.items():
+            self.train(name, config(model, data, adapter={"method": method, "targets": ["query", "*.layer.0.output.dense"]},
+                                    train={"max_steps": 8}))
+        gpt2 = gpt2_model(self.place / "gpt2")
+        words = pairs(self.place / "words", ["sun", "moon"])
+        targets = {"targets": ["c_attn.query", "c_attn.value", "c_fc"]}
+        for name, method in {"gpt2-lora": {"name": "lora", "rank": 2}, "gpt2-dora": {"name": "dora", "rank": 2},
+                             "gpt2-mtlora": {"name": "mtlora", "rank": 2, "structure": "shim"}}.items():
+            self.train(name, writing(gpt2, words, "data_to_text", adapter={**targets, "method": method},
+                                     train={"max_steps": 4}))
+
+    def exported(self, run, form):
+        out = self.place / f"{run}.{form}"
+        if not out.exists():
+            result = self.succeeds("export", "--checkpoint", self.place / run / "best", "--format", form, "--out", out)
+            self.assertEqual(result.out, f"{out}\n")
+            if form == "merged":
+                self.assertIn("the logits move by at most", result.err)
+        return out
+
+    def changes(self, run, base, stored_turned=False):
+        """{layer: (merged weight, what PEFT's folder says it is)}, as out x in."""
+        merged = matrices(self.exported(run, "merged") / "model.safetensors")
+        peft = matrices(self.exported(run, "peft") / "adapter_model.safetensors")
+        settings = json.loads((self.exported(run, "peft") / "adapter_config.json").read_text())
+        before = matrices(self.place / base / "model.safetensors")
+        turn = turned if stored_turned else (lambda matrix: matrix)
+        found = {}
+        for layer in settings["target_modules"]:
+            down, up = peft[f"{PREFIX}{layer}.lora_A.weight"], peft[f"{PREFIX}{layer}.lora_B.weight"]
+            rank = settings["rank_pattern"].get(layer, settings["r"])
+            scale = settings["alpha_pattern"].get(layer, settings["lora_alpha"]) / rank
+            self.assertEqual({len(down)} | {len(row) for row in up}, {rank})
+            rows = [[w + scale * c for w, c in zip(row, change)]
+                    for row, change in zip(turn(before[layer + ".weight"]), product(up, down))]
+            if settings["use_dora"]:
+                lengths = peft[f"{PREFIX}{layer}.lora_magnitude_vector"]
+                rows = [[m / length(row) * w for w in row] for m, row in zip(lengths, rows)]
+            found[layer] = (turn(merged[layer + ".weight"]), rows, turn(before[layer + ".weight"]))
+        return found
+
+    def check_changes(self, found):
+        for layer, (merged, told, before) in found.items():
+            moved = 0.0
+            for row, want, old in zip(merged, told, before):
+                for a, b, c in zip(row, want, old):
+                    self.assertAlmostEqual(a, b, delta=1e-6, msg=layer)
+                    moved = max(moved, abs(a - c))
+            self.assertGreater(moved, 1e-4, layer)
+
+    def test_the_merged_model_computes_what_the_checkpoint_does(self):
+        texts = "a good film\nbad bad night\nthe plot was good and long\n"
+        labels = {"task": {"name": "text", "data": str(self.place / "data"), "labels": ["bad", "good"]},
+                  "train": {"dtype": "fp32"}}
+        file = write_json(self.place / "labels.json", labels)
+        for run in self.METHODS:
+            with self.subTest(run=run):
+                def answers(*source):
+                    out = self.succeeds("predict", *source, stdin=texts).out
+                    return [json.loads(line)["probabilities"] for line in out.splitlines()]
+                got = answers("--model", self.exported(run, "merged"), "--config", file)
+                want = answers("--checkpoint", self.place / run / "best")
+                self.assertEqual(len(got), 3)
+                for a, b in zip(got, want):
+                    self.assertAlmostEqual(a[0], b[0], delta=1e-5)
+
+    def test_pefts_folder_holds_the_merged_change(self):
+        for run in ("lora", "mtlora", "dora", "mini", "lora-biases"):
+            with self.subTest(run=run):
+                found = self.changes(run, "model")
+                self.assertEqual(sorted(found), ["bert.encoder.layer.0.attention.self.query",
+                                                 "bert.encoder.layer.0.output.dense",
+                                                 "bert.encoder.layer.1.attention.self.query"])
+                self.check_changes(found)
+
+    def test_pefts_folder_holds_the_head_and_nothing_strange(self):
+        merged = matrices(self.exported("lora", "merged") / "model.safetensors")
+        folder = self.exported("lora", "peft")
+        peft = matrices(folder / "adapter_model.safetensors")
+        for name in ("classifier.weight", "classifier.bias"):
+            self.assertEqual(peft[PREFIX + name], merged[name])
+        self.assertEqual(len(peft), 2 + 3 * 2)
+        settings = json.loads((folder / "adapter_config.json").read_text())
+        wanted = {"peft_type": "LORA", "task_type": "SEQ_CLS", "base_model_name_or_path": str(self.place / "model"), "r": 4,
+                  "lora_alpha": 16, "bias": "none", "modules_to_save": ["classifier"], "use_dora": False,
+                  "fan_in_fan_out": False, "rank_pattern": {}, "alpha_pattern": {}}
+        self.assertEqual({key: settings[key] for key in wanted}, wanted)
+        self.assertTrue((folder / "vocab.txt").is_file())
+
+    def test_biases_are_pefts_biases(self):
+        for run, kind in (("lora-biases", "lora_only"), ("all-biases", "all")):
+            with self.subTest(run=run):
+                merged = matrices(self.exported(run, "merged") / "model.safetensors")
+                folder = self.exported(run, "peft")
+                self.assertEqual(json.loads((folder / "adapter_config.json").read_text())["bias"], kind)
+                biases = {name: value for name, value in matrices(folder / "adapter_model.safetensors").items()
+                          if name.endswith(".bias") and "classifier" not in name}
+                own = [name for name in merged if name.endswith(".bias") and not name.startswith("classifier")]
+                self.assertEqual(len(biases), 3 if kind == "lora_only" else len(own))
+                for name, value in biases.items():
+                    for a, b in zip(value, merged[name.removeprefix(PREFIX).replace(".base_layer", "")]):
+                        self.assertAlmostEqual(a, b, delta=1e-7)
+                self.assertEqual(sum(".base_layer." in name for name in biases), 3)
+
+    def test_gpt2s_parts_are_one_lora_of_all_their_ranks(self):
+        for run in ("gpt2-lora", "gpt2-mtlora", "gpt2-dora"):
+            with self.subTest(run=run):
+                found = self.changes(run, "gpt2", stored_turned=True)
+                self.assertEqual(len(found), 4)
+                self.check_changes(found)
+                for layer, (merged, _, before) in found.items():
+                    if layer.endswith("c_attn"):
+                        self.assertEqual(merged[WIDTH:2 * WIDTH], before[WIDTH:2 * WIDTH])  # the keys
+                settings = json.loads((self.exported(run, "peft") / "adapter_config.json").read_text())
+                self.assertEqual((settings["task_type"], settings["fan_in_fan_out"], settings["modules_to_save"]),
+                                 ("CAUSAL_LM", True, None))
+                ranks = {settings["rank_pattern"].get(layer, settings["r"]) for layer in found}
+                self.assertEqual(ranks, {2, 4})
+
+    def test_what_peft_cannot_hold_is_refused(self):
+        for run, why in (("hta", "two thin matrices"), ("adapter", "two thin matrices"), ("bitfit", "a layer to adapt")):
+            with self.subTest(run=run):
+                out = self.place / f"refused.{run}"
+                self.fails("export", "--checkpoint", self.place / run / "best", "--format", "peft", "--out", out,
+                           names=[why, "--format merged"])
+                self.assertFalse(out.exists())
+        trained = config(self.place / "model", self.place / "data", train={"max_steps": 1},
+                         adapter={"trainable": ["*.layer.0.attention.self.*.weight"]})
+        run = self.train("beside", trained)
+        self.fails("export", "--checkpoint", run / "best", "--format", "peft", "--out", self.place / "none",
+                   names=["bert.encoder.layer.0.attention.self.query.weight", "frozen"])
+
+    def test_other_trained_modules_are_saved_whole(self):
+        trained = config(self.place / "model", self.place / "data", train={"max_steps": 4},
+                         adapter={"trainable": ["bert.pooler.dense.weight", "*.embeddings.LayerNorm.*"]})
+        run = self.train("modules", trained)
+        merged = matrices(self.exported("modules", "merged") / "model.safetensors")
+        peft = matrices(self.exported("modules", "peft") / "adapter_model.safetensors")
+        settings = json.loads((self.exported("modules", "peft") / "adapter_config.json").read_text())
+        self.assertEqual(settings["modules_to_save"], ["bert.embeddings.LayerNorm", "bert.pooler.dense", "classifier"])
+        for module in settings["modules_to_save"]:
+            for part in ("weight", "bias"):
+                self.assertEqual(peft[f"{PREFIX}{module}.{part}"], merged[f"{module}.{part}"])
+
+    def test_a_merged_model_that_is_not_the_trained_one_is_refused(self):
+        # no user's number gets there; a broken file does
+        run = self.train("broken", config(self.place / "model", self.place / "data", train={"max_steps": 1}))
+        file = run / "best" / "adapter.safetensors"
+        content = bytearray(file.read_bytes())
+        content[-4:] = struct.pack("<f", float("nan"))
+        file.write_bytes(content)
+        self.fails("export", "--checkpoint", run / "best", "--out", self.place / "no",
+                   names=["the merged model is not the trained one"])
+        self.assertFalse((self.place / "no").exists())
+
+
+if __name__ == "__main__":
+    main()

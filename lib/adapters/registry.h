@@ -16,9 +16,12 @@ struct AdapterMethod : Entry {
   std::string equation, source;
   bool merges = true;        ///< its change is a plain linear map
   bool is_low_rank = false;  ///< it can be written as a PEFT adapter
-  /// Trained numbers of one adapted [out, in] layer, its parts counted one by one (methods.md 0.3).
+  /// Trained numbers of one adapted [out, in] layer, its parts counted one by one (methods.md 0.3),
+  /// without what AdapterSet::shared() holds for all.
   std::function<int64_t(const Json& options, int64_t in, int64_t out)> parameters;
   std::function<std::unique_ptr<AdapterSet>(const Json& options)> start;
+  bool only_attention = false;  ///< it only adapts square projections of attentions
+  double starts_within = 0;     ///< see MethodText
 };
 
 /// Every method, in the order of methods.def.
@@ -34,6 +37,10 @@ struct MethodText {
   bool merges = true;
   /// Whether it can be written as a PEFT LoRA or DoRA: its adapters have a low_rank_form().
   bool is_low_rank = false;
+  /// Whether its targets can only be square query, key, value and output projections of attentions.
+  bool only_attention = false;
+  /// The largest spectral norm that ΔW has at the start, by the default options; 0: no change.
+  double starts_within = 0;
 };
 
 /// A method whose layers are made one by one: Layer(const Options&, const AdaptedLayer&) is all
@@ -69,7 +76,9 @@ AdapterMethod layerwise(MethodText text) {
       [](const Json& in, int64_t width_in, int64_t width_out) {
         return parse<Options>(in, "/adapter/method").parameters(width_in, width_out);
       },
-      [](const Json& in) { return std::make_unique<Set>(parse<Options>(in, "/adapter/method")); }};
+      [](const Json& in) { return std::make_unique<Set>(parse<Options>(in, "/adapter/method")); },
+      text.only_attention,
+      text.starts_within};
 }
 
 #define ADAPTER(name) AdapterMethod name();

@@ -10,6 +10,7 @@
 #include "lib/core/signals.h"
 #include "lib/run/environment.h"
 #include "lib/run/job.h"
+#include "lib/train/first_gradients.h"
 #include "lib/train/parameters.h"
 #include "lib/train/progress.h"
 #include "lib/train/trainer.h"
@@ -95,6 +96,14 @@ void start_from(Session& s) {
   log::info(fmt::format("the adapter starts from {}", *from));
 }
 
+// What the method starts from beside its draws; not where another run's adapter starts it.
+void initialise(Session& s, Sampler& sampler, const Objective& objective) {
+  if (s.options.adapter.start_from) return;
+  std::vector<Item> first;
+  for (const Sampler::Draw& draw : sampler.batch(0)) first.push_back({draw.index, draw.position});
+  initialise_from(first, s.model(), objective, *s.trained.set);
+}
+
 std::vector<std::pair<std::string, EncodedSet>> dev_sets(Job& job, Json& hashes) {
   std::vector<std::pair<std::string, EncodedSet>> sets;
   for (const std::string& split : job.splits()) {
@@ -175,6 +184,7 @@ int train(const TrainRequest& request) {
   const Schedule schedule(s.options.schedule, length.total_steps);
 
   start_from(s);
+  s.trained.set->check({length.total_steps, 0, seed});
 
   // Whatever could be wrong with the request has shown by now: only here something is written.
   make_folder(folder);
@@ -208,6 +218,8 @@ int train(const TrainRequest& request) {
   if (request.resume && fs::exists(folder / "last")) {
     trainer.resume();
     log::info(fmt::format("resumed at step {}", trainer.state().step));
+  } else {
+    initialise(s, sampler, *objective);
   }
   const bool finished = trainer.run();
   if (!finished) {

@@ -11,6 +11,12 @@ METHODS = {
     **{s: {"name": "mtlora", "structure": s, "rank": 4, "alpha": 8} for s in ("shim", "icfm", "ctcm", "dtsm")},
     "bitfit": {"name": "bitfit"},
     "full": {"name": "full"},
+    "xgblora": {"name": "xgblora", "boosters": 3, "sampled_layers": 1, "rank": 4, "scale": 2},
+    **{f"mora-{t}": {"name": "mora", "rank": 4, "type": t} for t in ("1", "6")},
+    "remora": {"name": "mora", "rank": 4, "restart_steps": 18, "cycle": "1-2-3-4", "restart_warmup": 3},
+    "lorta": {"name": "lorta", "rank": 8},
+    "deep_lora": {"name": "deep_lora", "rank": 8},
+    "deep_lora-compressed": {"name": "deep_lora", "rank": 8, "compressed": True},
 }
 CHECKPOINT = {"config.json", "adapter.safetensors", "state.safetensors", "state.json", "vocab.txt"}
 

@@ -63,11 +63,12 @@ Case a_case() {
 TEST_CASE("the laws visit every method", "[laws]") {
   std::vector<std::string> names;
   for (const AdapterMethod& method : adapter_methods()) names.push_back(method.name);
-  CHECK(names == std::vector<std::string>{"lora", "mtlora", "bitfit", "full"});
+  CHECK(names == std::vector<std::string>{"lora", "mtlora", "bitfit", "full", "xgblora", "mora",
+                                          "lorta", "deep_lora"});
   std::set<std::string> visited;
   for (const Case& c : all_cases()) visited.insert(c.method->name);
   CHECK(visited == std::set<std::string>(names.begin(), names.end()));
-  CHECK(all_cases().size() == 5 + 9 + 1 + 1);
+  CHECK(all_cases().size() == 5 + 9 + 1 + 1 + 3 + 4 + 3 + 3);
 }
 
 TEST_CASE("attaching changes no output", "[laws]") {
@@ -75,8 +76,32 @@ TEST_CASE("attaching changes no output", "[laws]") {
   CAPTURE(c);
   for (const auto type : {torch::kDouble, torch::kFloat}) {
     const Tensor x = toy_input(type);
-    CHECK(torch::equal(Toy(type).forward(x), Adapted(c, type).toy->forward(x)));
+    const Tensor without = toy_of(c, type)->forward(x), with = Adapted(c, type).toy->forward(x);
+    if (c.method->starts_within == 0)
+      CHECK(torch::equal(without, with));
+    else  // of which the next law says how large its cause is
+      CHECK(at::allclose(without, with, 0, 1e-6));
   }
+}
+
+TEST_CASE("a change that is there from the start is as small as the method says", "[laws]") {
+  const Case c = a_case();
+  CAPTURE(c);
+  const torch::NoGradGuard no_grad;
+  const Adapted adapted(c);
+  size_t filled = 0;
+  for (const Linear& layer : adapted.layers()) {
+    if (!layer->adapter()) continue;
+    ++filled;
+    const Tensor none = layer->bias.defined() ? at::zeros_like(layer->bias) : Tensor();
+    const Affine change = layer->adapter()->merged({at::zeros_like(layer->weight), none});
+    // Each of a fused layer's two parts is within the bound, so the whole is within √2 of it.
+    const double norm = at::linalg_matrix_norm(change.weight, 2).item<double>();
+    CHECK(norm <= std::sqrt(2.0) * c.method->starts_within * (1 + 1e-6));
+    CHECK((norm > 0) == (c.method->starts_within > 0));
+    if (none.defined()) CHECK(!change.bias.any().item<bool>());
+  }
+  CHECK((filled > 0) == c.method->start(c.options)->fills_slots());
 }
 
 TEST_CASE("the merged map is the forward in evaluation", "[laws]") {
@@ -88,7 +113,7 @@ TEST_CASE("the merged map is the forward in evaluation", "[laws]") {
   adapted.shake();
   const Tensor x = toy_input();
   const Tensor before = adapted.toy->forward(x);
-  CHECK(distance(before, Toy().forward(x)) > 1e-3);  // there is a change to merge
+  CHECK(distance(before, toy_of(c)->forward(x)) > 1e-3);  // there is a change to merge
   merge_adapters(*adapted.toy);
   for (const Linear& layer : adapted.layers()) CHECK(!layer->adapter());
   CHECK(distance(before, adapted.toy->forward(x)) < rounding);
@@ -116,7 +141,8 @@ TEST_CASE("LoRA's form of a change is the change", "[laws]") {
         CHECK(distance(rows(merged.bias), rows(layer->bias) + form.bias) < rounding);
     }
   }
-  CHECK(forms == (c.method->is_low_rank ? 4 : 0));  // query, value, dense, no_bias
+  // query and value; dense and no_bias
+  CHECK(forms == (!c.method->is_low_rank ? 0 : c.method->only_attention ? 2 : 4));
 }
 
 TEST_CASE("subtracting the merged change gives the weights back", "[laws]") {
@@ -137,7 +163,9 @@ TEST_CASE("subtracting the merged change gives the weights back", "[laws]") {
     CHECK(merged.bias.defined() == layer->bias.defined());
     if (none.defined()) CHECK(distance(merged.bias - change.bias, layer->bias) < rounding);
   }
-  CHECK(filled == (c.method->start(c.options)->fills_slots() ? 3 : 0));
+  CHECK(filled == (!c.method->start(c.options)->fills_slots() ? 0
+                   : c.method->only_attention                 ? 1
+                                                              : 3));
 }
 
 TEST_CASE("the trained tensors, and only they, get gradients", "[laws]") {
@@ -223,9 +251,11 @@ TEST_CASE("as many numbers are trained as the method says", "[laws]") {
   CHECK(adapted.trained.count() >= count);
   int64_t formula = 0;  // the norms' scales and shifts, where the model's own tensors are trained
   if (!fills_slots) formula = (c.method->name == "full" ? 2 : 1) * (3 * Toy::part + Toy::inner);
+  if (const auto shared = adapted.trained.set->shared())
+    for (const Tensor& t : shared->parameters()) formula += t.numel();
   for (const Linear& layer : adapted.layers())
     for (const Part& part : layer->parts()) {
-      if (fills_slots && part.name == "key") continue;  // not a target
+      if (fills_slots && (part.name == "key" || !layer->adapter())) continue;  // not a target
       int64_t of_part = c.method->parameters(c.options, layer->shape().in, part.size());
       // The formulas are for layers that have a bias.
       const bool counts_bias = !fills_slots || c.options.value("bias", "none") == "lora_only";
@@ -242,7 +272,7 @@ TEST_CASE("a range of parts is that range of the whole", "[laws]") {
   const torch::NoGradGuard no_grad;
   Adapted adapted(c);
   adapted.shake();
-  const Tensor x = toy_input();
+  const Tensor x = adapted.toy->of_qkv(toy_input());
   const Tensor whole = adapted.toy->qkv->forward(x, {});
   for (size_t first = 0; first < 3; ++first)
     for (size_t last = first + 1; last <= 3; ++last) {
@@ -270,15 +300,16 @@ TEST_CASE("settled layers give what unsettled ones do", "[laws]") {
 }
 
 TEST_CASE("the adapter's dropout touches the adapter's path alone", "[laws]") {
-  const auto name = GENERATE(as<std::string>(), "lora", "mtlora");
+  const auto name = GENERATE(as<std::string>(), "lora", "mtlora", "xgblora", "mora", "lorta");
   CAPTURE(name);
   const PlainPath plain;
   const torch::NoGradGuard no_grad;
-  Adapted adapted({&adapter_method(name), {{"dropout", 0.5}}});
+  const Case c{&adapter_method(name), {{"dropout", 0.5}}};
+  Adapted adapted(c);
   const Tensor x = toy_input();
   const Pass pass{true, 3, at::arange(x.size(0))};
   // B starts at zero: whatever is dropped before it, the layer's own map is whole.
-  CHECK(torch::equal(adapted.toy->forward(x, pass), Toy().forward(x)));
+  CHECK(torch::equal(adapted.toy->forward(x, pass), toy_of(c)->forward(x)));
   adapted.shake();
   CHECK(distance(adapted.toy->forward(x, pass), adapted.toy->forward(x)) > 1e-3);
   CHECK(torch::equal(adapted.toy->forward(x, pass), adapted.toy->forward(x, pass)));

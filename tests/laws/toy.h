@@ -23,8 +23,11 @@ class Toy : public torch::nn::Module {
  public:
   static constexpr int64_t in = 6, part = 4, inner = 7, out = 5;
 
-  /// Weights are the same for every Toy.
-  explicit Toy(torch::ScalarType type = torch::kDouble) {
+  /// Weights are the same for every Toy. `is_square`: query, key and value are square projections
+  /// of an attention with two heads, of the first entries of x.
+  explicit Toy(torch::ScalarType type = torch::kDouble, bool is_square = false)
+      : qkv(LinearShape{.in = is_square ? part : in, .out = 3 * part, .heads = is_square ? 2 : 0},
+            std::vector<std::string>{"query", "key", "value"}) {
     name_group(*this, "self").register_module("qkv", qkv);
     name_group(name_group(*this, "attention"), "output").register_module("LayerNorm", first_norm);
     register_module("dense", dense);
@@ -35,10 +38,13 @@ class Toy : public torch::nn::Module {
     to(type);
   }
   Tensor forward(const Tensor& x, const Pass& pass = {}) {
-    const Tensor a = qkv(x, pass);
+    const Tensor a = qkv(of_qkv(x), pass);
     const Tensor c = dense(first_norm->after_residual(torch::tanh(a), a, {}), pass);
     return no_bias(second_norm->after_residual(torch::tanh(c), c, {}), pass);
   }
+
+  /// What of x the first layer sees.
+  Tensor of_qkv(const Tensor& x) const { return x.narrow(1, 0, qkv->shape().in); }
 
   /// Numbers of mean 0 and deviation 0.5.
   static Tensor values(const Tensor& like, uint64_t seed) {
@@ -46,7 +52,7 @@ class Toy : public torch::nn::Module {
     return at::randn(like.sizes(), generator) * 0.5;
   }
 
-  Linear qkv{LinearShape{in, 3 * part}, std::vector<std::string>{"query", "key", "value"}};
+  Linear qkv;
   LayerNorm first_norm{3 * part, 1e-5, Sublayer::attention};
   Linear dense{LinearShape{3 * part, inner}};
   LayerNorm second_norm{inner, 1e-5, Sublayer::feed_forward};
@@ -77,6 +83,23 @@ inline std::vector<Json> variants_of(const std::string& method) {
     for (const char* structure : {"shim", "icfm", "ctcm", "dtsm"})
       for (const char* init : {"repo", "identity"})
         all.push_back({{"structure", structure}, {"init", init}, {"rank", 3}, {"alpha", 5.0}});
+  if (method == "xgblora") {
+    all.push_back({{"boosters", 1}});
+    all.push_back({{"boosters", 3}, {"rank", 2}, {"scale", 2.0}});
+  }
+  if (method == "mora") {
+    all.push_back({{"type", "1"}, {"rank", 2}});
+    all.push_back({{"type", "6"}, {"rank", 1}});
+    all.push_back({{"restart_steps", 3}, {"cycle", "1-2-3-4"}, {"rank", 1}});
+  }
+  if (method == "lorta") {
+    all.push_back({{"official", true}, {"rank", 3}});
+    all.push_back({{"rslora", true}, {"init_scale", 1.0}, {"rank", 2}, {"alpha", 5.0}});
+  }
+  if (method == "deep_lora") {
+    all.push_back({{"compressed", true}, {"rank", 2}});
+    all.push_back({{"rank", nullptr}});
+  }
   return all;
 }
 
@@ -88,9 +111,16 @@ inline std::vector<Case> all_cases() {
   return cases;
 }
 
+/// The case's Toy without adapters.
+inline std::shared_ptr<Toy> toy_of(const Case& c, torch::ScalarType type = torch::kDouble) {
+  return std::make_shared<Toy>(type, c.method->only_attention);
+}
+
 inline AdapterOptions options_of(const Case& c) {
   AdapterOptions options;
-  options.targets = {"query", "value", "dense", "no_bias"};
+  options.targets = {"query", "value"};
+  if (!c.method->only_attention)
+    options.targets.insert(options.targets.end(), {"dense", "no_bias"});
   options.method = {c.method->name, c.options};
   return options;
 }
@@ -98,7 +128,7 @@ inline AdapterOptions options_of(const Case& c) {
 /// A Toy with the case's adapters, as they start or at some other values.
 struct Adapted {
   explicit Adapted(const Case& c, torch::ScalarType type = torch::kDouble, uint64_t seed = 5)
-      : trained(inject(*toy, options_of(c), seed, {})) {
+      : toy(toy_of(c, torch::kFloat)), trained(inject(*toy, options_of(c), seed, {})) {
     toy->to(type);
     meet_bases(*toy);
   }
@@ -113,7 +143,7 @@ struct Adapted {
   /// The linear layers.
   std::vector<Linear> layers() const { return {toy->qkv, toy->dense, toy->no_bias}; }
 
-  std::shared_ptr<Toy> toy = std::make_shared<Toy>(torch::kFloat);
+  std::shared_ptr<Toy> toy;
   Trained trained;
 };
 

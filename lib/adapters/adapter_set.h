@@ -80,6 +80,14 @@ class AdapterSet {
   /// its path, such as "lora_B".
   virtual double lr_scale(const std::string&) const { return 1; }
 
+  /// Throws Error where the method cannot follow the plan of a new run, or not start from its
+  /// tensors' values (those of another run, where adapter.start_from says so).
+  virtual void check(const TrainingPlan&) const {}
+  /// Whether initialise() is to be called.
+  virtual bool wants_weight_gradients() const { return false; }
+  /// Before a new run, not a resumed one: the gradients of the loss of its first batch by the
+  /// weights [out, in] of the adapted layers, in the order in which their adapters were made.
+  virtual void initialise(const std::vector<Tensor>&) {}
   /// Training begins; the tensors have their values, those of a checkpoint where it is resumed.
   virtual void begin(const TrainingPlan&) {}
   /// What is added to the loss of a step, an fp32 scalar with its graph; undefined: nothing.

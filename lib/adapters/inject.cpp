@@ -208,6 +208,8 @@ void merge_adapters(torch::nn::Module& model) {
           "checkpoint itself",
           slot.path);
   for (const Slot& slot : linear_slots(model)) slot.linear->merge();
+  for (const AdapterMethod& method : adapter_methods())  // what its layers shared
+    if (model.named_children().contains(method.name)) model.unregister_module(method.name);
 }
 
 }  // namespace mtlora

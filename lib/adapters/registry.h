@@ -14,7 +14,11 @@ namespace mtlora {
 
 /// Where a method with some options is not as the others; tests/laws holds all to the rest.
 struct Nature {
-  bool starts_exactly = true;       ///< attached, it changes no bit of the outputs; else: rounding
+  bool starts_exactly = true;  ///< attached, it changes no bit of the outputs
+  /// Where it does: the largest spectral norm of the change of a weight. 0: the outputs change by
+  /// rounding alone; infinite: no bound.
+  double starts_within = 0;
+  bool only_attention = false;      ///< its targets can only be square projections of attentions
   bool is_added = true;             ///< what it adds to a weight does not depend on the weight
   bool has_exact_gradients = true;  ///< backward takes nothing for constant that is trained
 };
@@ -23,7 +27,8 @@ struct AdapterMethod : Entry {
   std::string equation, source;
   bool merges = true;        ///< its change is a plain linear map
   bool is_low_rank = false;  ///< it can be written as a PEFT adapter
-  /// Trained numbers of one adapted [out, in] layer, its parts counted one by one (methods.md 0.3).
+  /// Trained numbers of one adapted [out, in] layer, its parts counted one by one (methods.md 0.3),
+  /// without what AdapterSet::shared() holds for all.
   std::function<int64_t(const Json& options, int64_t in, int64_t out)> parameters;
   std::function<std::unique_ptr<AdapterSet>(const Json& options)> start;
   std::function<Nature(const Json& options)> nature = [](const Json&) { return Nature{}; };

@@ -12,6 +12,7 @@
 #include "lib/run/environment.h"
 #include "lib/run/job.h"
 #include "lib/run/launch.h"
+#include "lib/train/first_gradients.h"
 #include "lib/train/parameters.h"
 #include "lib/train/progress.h"
 #include "lib/train/trainer.h"
@@ -96,6 +97,14 @@ void start_from(Session& s) {
   if (wanted.empty()) fail("/adapter/start_from: this configuration trains nothing but a head");
   restore_tensors(fs::path(*from) / "adapter.safetensors", wanted, ignored);
   log::info(fmt::format("the adapter starts from {}", *from));
+}
+
+// What the method starts from beside its draws; not where another run's adapter starts it.
+void initialise(Session& s, Sampler& sampler, const Objective& objective) {
+  if (s.options.adapter.start_from) return;
+  std::vector<Item> first;
+  for (const Sampler::Draw& draw : sampler.batch(0)) first.push_back({draw.index, draw.position});
+  initialise_from(first, s.model(), objective, *s.trained.set);
 }
 
 std::vector<std::pair<std::string, EncodedSet>> dev_sets(Job& job, Json& hashes) {
@@ -220,6 +229,8 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
   const Schedule schedule(s.options.schedule, length.total_steps);
 
   start_from(s);
+  s.trained.set->check({length.total_steps, 0, seed});
+  const auto optimizer = make_optimizer(s.options.optimizer, parameters_of(s.trained));
 
   // Whatever could be wrong with the request has shown by now: only here something is written.
   bool has_work = true;
@@ -233,7 +244,6 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
                         world.size() > 1 ? fmt::format("{} processes of ", world.size()) : "",
                         s.pool->threads(), s.dtype == torch::kFloat ? "fp32" : "bf16"));
 
-  const auto optimizer = make_optimizer(s.options.optimizer, parameters_of(s.trained));
   const auto objective = job->objective(train_set);
   TrainStep step(*objective, parameters_of(s.trained), *s.pool,
                  {options.clip, seed, true, s.trained.set.get(), &world});
@@ -244,6 +254,8 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
   if (request.resume && fs::exists(folder / "last")) {
     trainer.resume();
     log::info(fmt::format("resumed at step {}", trainer.state().step));
+  } else {
+    initialise(s, sampler, *objective);
   }
   if (const int signal = trainer.run(); signal != 0) {
     log::info(fmt::format("stopped by a signal after step {}; saved in {}; continue with --resume",

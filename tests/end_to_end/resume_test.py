@@ -16,6 +16,7 @@ SAME = ("best/adapter.safetensors", "last/adapter.safetensors", "last/state.safe
 class Resume(Case):
     def setUp(self):
         super().setUp()
+        self.method = {"name": "mtlora", "structure": "dtsm", "rank": 4, "dropout": 0.1}
         seed = int(os.environ.get("MTLORA_TEST_SEED", random.randrange(10**6)))
         self.random = random.Random(seed)
         self.told = f"MTLORA_TEST_SEED={seed} chooses the same moments again"
@@ -23,9 +24,10 @@ class Resume(Case):
         self.model = bert_model(self.place / "model")
         self.data = sentiment(self.place / "data", train=200)  # 12.5 batches an epoch, 7 steps of two
 
-    def configuration(self, method=None, **train):
+    def configuration(self, method=None, optimizer=None, **train):
         method = method or {"name": "mtlora", "structure": "dtsm", "rank": 4, "dropout": 0.1}
         return config(self.model, self.data, model={"dropout": 0.1}, adapter={"method": method},
+                      optimizer=optimizer or {},
                       train={"accumulate": 2, "batch_size": 16, "epochs": 8, "save_every_steps": 3,
                              "evaluate_every_steps": 5, "log_every_steps": 2, **train})
 
@@ -90,6 +92,38 @@ class Resume(Case):
         for masked in ("moments", "frozen"):
             with self.subTest(masked=masked):
                 self.check_kills(masked, kills=2, method={"name": "rm_lora", "rank": 4, "masked": masked})
+
+    def test_what_begins_anew_on_the_way_survives_a_kill(self):
+        """Taken up again at the end of a booster or a restart, and between two: tensors, moments and choices return."""
+        for method in ({"name": "xgblora", "boosters": 8, "booster_steps": 12, "sampled_layers": 1, "dropout": 0.1},
+                       {"name": "mora", "restart_steps": 12, "cycle": "1-2-3-4", "restart_warmup": 2},
+                       {"name": "deep_lora", "compressed": True, "rank": 4}):
+            for save_every in (12, 7):
+                with self.subTest(method=method["name"], save_every=save_every):
+                    name = f"{method['name']}-{save_every}"
+                    configuration = self.configuration(method, save_every_steps=save_every, max_steps=80)
+                    whole, broken = self.train(f"{name}-whole", configuration), self.place / name
+                    arguments = self.arguments(name, configuration)
+                    process = start(*arguments)
+                    while process.poll() is None and not (broken / "last" / "state.json").exists():
+                        time.sleep(0.001)
+                    process.send_signal(signal.SIGKILL)
+                    self.assertEqual(process.wait(60), -signal.SIGKILL, "it was too fast to be killed")
+                    step = json.loads((broken / "last" / "state.json").read_text())["step"]
+                    self.assertTrue(0 < step < 80 and step % save_every == 0, step)
+                    self.succeeds(*arguments, "--resume")
+                    self.assert_same(whole, broken)
+
+    def test_other_optimizers_killed_end_in_the_same_bytes(self):
+        for name, lr in (("lora_rite", 1e-2), ("lozo_m", 1e-4), ("zo_adam", 1e-3), ("zo_sgd", 1e-4)):
+            with self.subTest(optimizer=name):
+                optimizer = {"name": name, "lr": lr}
+                whole = self.train(f"{name}-whole", self.configuration(optimizer=optimizer))
+                broken = self.place / f"{name}-broken"
+                codes = self.interrupted(broken, self.arguments(broken.name, self.configuration(optimizer=optimizer)),
+                                         [signal.SIGKILL] * 2, whole)
+                self.assertIn(-signal.SIGKILL, codes, self.told)
+                self.assert_same(whole, broken)
 
     def test_a_signal_saves_and_the_rest_ends_in_the_same_bytes(self):
         # long enough that the signal comes before the end on any machine

@@ -111,6 +111,8 @@ class GoldenTraining {
     check_steps();
   }
 
+  std::function<void(int64_t step)> after_step;  ///< where a golden needs more than the steps
+
  private:
   void check_gradients() {
     std::vector<Tensor> gradients;
@@ -153,6 +155,7 @@ class GoldenTraining {
       losses.push_back(report.loss);
       norms.push_back(report.gradient_norm);
       rates.push_back(optimizer->lr() * factor);
+      if (after_step) after_step(i);
     }
     check_close("train.rates", at::tensor(rates), want_.at("train.rates"), 1e-6);
     check_close("train.losses", at::tensor(losses), want_.at("train.losses"), training_tolerance);
@@ -199,15 +202,19 @@ class GoldenModel {
   const LoadedClassifier& loaded() const { return loaded_; }
   const Trained& trained() const { return trained_; }
   CollateOptions collate_options() const { return {.is_regression = is_regression()}; }
+  const EncodedSet& set() const { return set_; }
   bool is_regression() const { return golden_.at("labels").is_floating_point(); }
   Batch batch() const { return collate(set_, items_until(set_.size()), collate_options()); }
 
   /// Compares logits, loss, gradients and ten steps with `want`, whose names map through `rename`.
   void check_training(const Tensors& want,
-                      const std::function<std::string(std::string)>& rename = {}) {
+                      const std::function<std::string(std::string)>& rename = {},
+                      const std::function<void(int64_t)>& after_step = {}) {
     check_outputs(want);
     const LabelObjective objective(model(), set_, collate_options(), 0);
-    GoldenTraining(objective, trained_, want, rename).check();
+    GoldenTraining training(objective, trained_, want, rename);
+    training.after_step = after_step;
+    training.check();
   }
 
   void check_outputs(const Tensors& want) {

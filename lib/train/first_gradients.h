@@ -1,0 +1,24 @@
+// What methods need whose start depends on the task: the gradients of the adapted layers' own
+// weights on the first batch. See AdapterSet::initialise().
+#pragma once
+
+#include <torch/torch.h>
+
+#include <vector>
+
+#include "lib/adapters/adapter_set.h"
+#include "lib/train/objective.h"
+
+namespace mtlora {
+
+/// The gradients of the mean loss of `items`, in evaluation (no dropout), by the weights [out, in]
+/// of the layers below `model` that have an adapter, in the model's order, in the weights' type.
+/// Frozen weights are frozen and settled again afterwards.
+std::vector<torch::Tensor> weight_gradients(torch::nn::Module& model, const Objective& objective,
+                                            const std::vector<Item>& items);
+
+/// Lets the method start from the first batch, where it wants to.
+void initialise_from(const std::vector<Item>& first_batch, torch::nn::Module& model,
+                     const Objective& objective, AdapterSet& set);
+
+}  // namespace mtlora

@@ -51,7 +51,7 @@ endif()
 # The program as a user meets it: Python's standard library runs it on a tiny model.
 if(NOT MTLORA_BASE_ONLY)
   find_package(Python3 REQUIRED COMPONENTS Interpreter)
-  foreach(topic describe learns samples resume bad_input broken_run start_from writing generate score)
+  foreach(topic describe learns optimizers samples resume bad_input broken_run start_from writing generate score)
     add_test(NAME end_to_end_${topic}
              COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/tests/end_to_end/${topic}_test.py
                      $<TARGET_FILE:mtlora>)

@@ -175,6 +175,7 @@ int train(const TrainRequest& request) {
   const Schedule schedule(s.options.schedule, length.total_steps);
 
   start_from(s);
+  const auto optimizer = make_optimizer(s.options.optimizer, parameters_of(s.trained));
 
   // Whatever could be wrong with the request has shown by now: only here something is written.
   make_folder(folder);
@@ -197,7 +198,6 @@ int train(const TrainRequest& request) {
                         options.batch_size * options.accumulate, s.pool->threads(),
                         s.dtype == torch::kFloat ? "fp32" : "bf16"));
 
-  const auto optimizer = make_optimizer(s.options.optimizer, parameters_of(s.trained));
   const auto objective = job->objective(train_set);
   TrainStep step(*objective, parameters_of(s.trained), *s.pool,
                  {options.clip, seed, true, s.trained.set.get()});

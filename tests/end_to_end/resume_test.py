@@ -21,9 +21,10 @@ class Resume(Case):
         self.model = bert_model(self.place / "model")
         self.data = sentiment(self.place / "data", train=200)  # 12.5 batches an epoch, 7 steps of two
 
-    def configuration(self, **train):
+    def configuration(self, optimizer=None, **train):
         method = {"name": "mtlora", "structure": "dtsm", "rank": 4, "dropout": 0.1}
         return config(self.model, self.data, model={"dropout": 0.1}, adapter={"method": method},
+                      optimizer=optimizer or {},
                       train={"accumulate": 2, "batch_size": 16, "epochs": 8, "save_every_steps": 3,
                              "evaluate_every_steps": 5, "log_every_steps": 2, **train})
 
@@ -74,6 +75,17 @@ class Resume(Case):
 
     def test_killed_at_any_moment_it_ends_in_the_same_bytes_in_bf16(self):
         self.check_kills(dtype="bf16")
+
+    def test_other_optimizers_killed_end_in_the_same_bytes(self):
+        for name, lr in (("lora_rite", 1e-2), ("lozo_m", 1e-4), ("zo_adam", 1e-3), ("zo_sgd", 1e-4)):
+            with self.subTest(optimizer=name):
+                optimizer = {"name": name, "lr": lr}
+                whole = self.train(f"{name}-whole", self.configuration(optimizer))
+                broken = self.place / f"{name}-broken"
+                codes = self.interrupted(broken, self.arguments(broken.name, self.configuration(optimizer)),
+                                         [signal.SIGKILL] * 2, whole)
+                self.assertIn(-signal.SIGKILL, codes, self.told)
+                self.assert_same(whole, broken)
 
     def test_a_signal_saves_and_the_rest_ends_in_the_same_bytes(self):
         # long enough that the signal comes before the end on any machine

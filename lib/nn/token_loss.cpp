@@ -15,13 +15,19 @@ using torch::autograd::tensor_list;
 // Logits held at once, in numbers: 16 MiB of fp32.
 constexpr int64_t kLogitsAtOnce = int64_t{4} << 20;
 
-// The loss of a few rows, and d loss / d logits in place of the logits.
+// The loss of a few rows, a double.
+Tensor loss_of(const Tensor& log_p, const Tensor& column, double smoothing) {
+  const Tensor own = log_p.gather(1, column).sum(at::kDouble) * -(1 - smoothing);
+  if (smoothing == 0) return own;
+  return own - log_p.sum(at::kDouble) * (smoothing / static_cast<double>(log_p.size(1)));
+}
+
+// The same, and d loss / d logits in place of the logits.
 double loss_and_slope(Tensor& logits, const Tensor& targets, double smoothing) {
   const Tensor log_p = at::log_softmax(logits, -1);
   const auto vocab = static_cast<double>(logits.size(1));
   const Tensor column = targets.unsqueeze(1);
-  double loss = -(1 - smoothing) * log_p.gather(1, column).sum(at::kDouble).item<double>();
-  if (smoothing > 0) loss -= smoothing / vocab * log_p.sum(at::kDouble).item<double>();
+  const double loss = loss_of(log_p, column, smoothing).item<double>();
   logits = log_p.exp_();  // log_p is not needed any more
   if (smoothing > 0) logits.sub_(smoothing / vocab);
   logits.scatter_add_(1, column, at::full_like(column, -(1 - smoothing), logits.options()));
@@ -33,12 +39,30 @@ struct Slopes {
   Tensor hidden, weight;  // undefined where not asked for
 };
 
+int64_t rows_at_once(const backend::Weight& head) {
+  return std::max<int64_t>(1, kLogitsAtOnce / head.tensor().size(0));
+}
+
+// Without a graph, by operations that carry derivatives forward (lib/backend/forward_mode.h).
+Tensor only_loss(const Tensor& hidden, const backend::Weight& head, const Tensor& targets,
+                 double smoothing) {
+  Tensor loss = at::zeros({}, at::kDouble);
+  const int64_t rows = rows_at_once(head);
+  for (int64_t begin = 0; begin < hidden.size(0); begin += rows) {
+    const int64_t count = std::min(rows, hidden.size(0) - begin);
+    const Tensor logits = backend::linear(hidden.narrow(0, begin, count), head, {});
+    const Tensor log_p = at::log_softmax(logits.to(at::kFloat), -1);
+    loss = loss + loss_of(log_p, targets.narrow(0, begin, count).unsqueeze(1), smoothing);
+  }
+  return loss.to(at::kFloat);
+}
+
 Slopes in_chunks(const Tensor& hidden, const backend::Weight& head, const Tensor& targets,
                  double smoothing, bool of_hidden, bool of_weight) {
   Slopes out;
   if (of_hidden) out.hidden = at::empty_like(hidden);
   if (of_weight) out.weight = at::zeros(head.tensor().sizes(), at::kFloat);
-  const int64_t rows = std::max<int64_t>(1, kLogitsAtOnce / head.tensor().size(0));
+  const int64_t rows = rows_at_once(head);
   for (int64_t begin = 0; begin < hidden.size(0); begin += rows) {
     const int64_t count = std::min(rows, hidden.size(0) - begin);
     const torch::AutoGradMode graph(of_hidden || of_weight);
@@ -80,10 +104,7 @@ struct TokenLoss : torch::autograd::Function<TokenLoss> {
 
 Tensor token_loss(const Tensor& hidden, const backend::Weight& head, const Tensor& targets,
                   double label_smoothing) {
-  if (!torch::GradMode::is_enabled()) {
-    const Slopes slopes = in_chunks(hidden, head, targets, label_smoothing, false, false);
-    return at::scalar_tensor(slopes.loss, at::kFloat);
-  }
+  if (!torch::GradMode::is_enabled()) return only_loss(hidden, head, targets, label_smoothing);
   return TokenLoss::apply(hidden, head.tensor(), head, targets, label_smoothing);
 }
 

@@ -30,6 +30,11 @@ struct Parameter {
 /// Biases and the scales of norms do not decay (as Hugging Face's Trainer).
 bool decays(const std::string& name);
 
+/// A loss, and its derivative along a direction.
+struct LossSlope {
+  double loss = 0, slope = 0;
+};
+
 /// What a step offers to an optimizer that does without gradients.
 struct LossStep {
   int64_t index = 0;  ///< of the step, from 0
@@ -37,6 +42,10 @@ struct LossStep {
   double factor = 1;  ///< of the learning rate
   /// The loss of the step's examples, in evaluation (no dropout), at the parameters as they are.
   std::function<double()> loss;
+  /// The same and its exact slope along a direction (a tensor for every parameter, in their order),
+  /// by one pass of forward-mode differentiation. Throws Error where an operation of the model has
+  /// no rule for that.
+  std::function<LossSlope(const std::vector<Tensor>& direction)> slope = nullptr;
 };
 
 class Optimizer {

@@ -4,8 +4,9 @@
 #include <array>
 #include <chrono>
 #include <cmath>
-#include <exception>
+#include <optional>
 
+#include "lib/backend/forward_mode.h"
 #include "lib/backend/optimizer_ops.h"
 #include "lib/core/error.h"
 
@@ -36,6 +37,7 @@ struct TrainStep::Shard {
   double loss = 0;
   int64_t tokens = 0;
   std::vector<Tensor> gradients;  // undefined where nothing reached a parameter
+  std::optional<double> slope;    // of the loss, where the parameters carry a direction
   Phases phases;
 };
 
@@ -80,6 +82,8 @@ void TrainStep::run_shard_for_loss(const std::vector<Item>& items, double share,
   clock.lap(shard.phases.collate);
   const Tensor loss = objective_.loss(batch, {false, 0, batch.rows}) * share;
   shard.loss += static_cast<double>(loss.item<float>());
+  if (const Tensor slope = backend::derivative_of(loss); slope.defined())
+    shard.slope = shard.slope.value_or(0) + slope.item<double>();
   shard.tokens += batch.ids.size(0);
   clock.lap(shard.phases.forward);
 }
@@ -174,9 +178,38 @@ StepReport TrainStep::loss(int64_t step, const std::vector<std::vector<Item>>& m
   const torch::NoGradGuard no_grad;
   std::vector<Shard> shards;
   StepReport report = pass(step, micro_batches, Wanted::loss, shards);
-  if (!options_.adapters) return report;
-  const Tensor penalty = options_.adapters->penalty();
+  add_penalty(report);
+  return report;
+}
+
+// Adds the method's penalty to the loss; undefined where there is none.
+Tensor TrainStep::add_penalty(StepReport& report) const {
+  Tensor penalty = options_.adapters ? options_.adapters->penalty() : Tensor();
   if (penalty.defined()) report.loss += penalty.item<double>();
+  return penalty;
+}
+
+StepReport TrainStep::slope(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
+                            const std::vector<Tensor>& direction, double& slope) {
+  const torch::NoGradGuard no_grad;
+  const backend::ForwardMode mode(tensors_, direction);
+  std::vector<Shard> shards;
+  std::optional<double> found;
+  const auto add = [&](double part) { found = found.value_or(0) + part; };
+  StepReport report;
+  try {
+    report = pass(step, micro_batches, Wanted::loss, shards);
+    const Tensor penalty = add_penalty(report);
+    if (penalty.defined() && backend::derivative_of(penalty).defined())
+      add(backend::derivative_of(penalty).item<double>());
+  } catch (const c10::NotImplementedError& e) {
+    fail("/optimizer/name: an operation of this model has no forward rule ({}); use zo_sgd",
+         e.what_without_backtrace());
+  }
+  for (const Shard& shard : shards)
+    if (shard.slope) add(*shard.slope);
+  TORCH_INTERNAL_ASSERT(found, "the loss has lost its derivative");
+  slope = *found;
   return report;
 }
 
@@ -189,7 +222,7 @@ StepReport TrainStep::run(int64_t step, const std::vector<std::vector<Item>>& mi
   const torch::NoGradGuard no_grad;
   Clock clock;
   report.gradient_norm = backend::gradient_norm(grads);
-  check_finite(step, micro_batches, report);
+  check_finite(step, micro_batches, report, Wanted::gradients);
   // as torch.nn.utils.clip_grad_norm_
   if (options_.clip > 0 && report.gradient_norm > options_.clip)
     backend::scale_(grads, options_.clip / (report.gradient_norm + 1e-6));
@@ -206,9 +239,8 @@ StepReport TrainStep::run_by_loss(int64_t step, const std::vector<std::vector<It
   const torch::NoGradGuard no_grad;
   StepReport report;
   Clock clock;
-  const auto look = [&] {
-    const StepReport one = loss(step, micro_batches);
-    check_finite(step, micro_batches, one);
+  const auto seen = [&](const StepReport& one) {
+    check_finite(step, micro_batches, one, Wanted::loss);
     report.examples = one.examples;
     report.tokens = one.tokens;
     report.phases.collate += one.phases.collate;
@@ -216,7 +248,13 @@ StepReport TrainStep::run_by_loss(int64_t step, const std::vector<std::vector<It
     report.phases.wait += one.phases.wait;
     return one.loss;
   };
-  report.loss = optimizer.step_by_loss({step, options_.seed, factor, look});
+  const auto look = [&] { return seen(loss(step, micro_batches)); };
+  const auto look_along = [&](const std::vector<Tensor>& direction) {
+    LossSlope found;
+    found.loss = seen(slope(step, micro_batches, direction, found.slope));
+    return found;
+  };
+  report.loss = optimizer.step_by_loss({step, options_.seed, factor, look, look_along});
   std::vector<Tensor> none(tensors_.size());
   finish(step, none, optimizer);
   clock.lap(report.phases.update);
@@ -232,24 +270,26 @@ void TrainStep::finish(int64_t step, std::vector<Tensor>& gradients, Optimizer& 
 }
 
 void TrainStep::check_finite(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
-                             const StepReport& report) const {
+                             const StepReport& report, Wanted wanted) const {
   if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_norm))
-    report_not_finite(step, micro_batches, report);
+    report_not_finite(step, micro_batches, report, wanted);
 }
 
 void TrainStep::report_not_finite(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
-                                  const StepReport& report) const {
+                                  const StepReport& report, Wanted wanted) const {
   std::vector<int64_t> indices;
   for (const auto& items : micro_batches)
     for (const Item& item : items) indices.push_back(item.index);
   std::sort(indices.begin(), indices.end());
+  const std::string norm = wanted == Wanted::gradients
+                               ? fmt::format(" and the gradients' norm {}", report.gradient_norm)
+                               : "";
   fail(
-      "step {}: the loss is {} and the gradients' norm {}: training has diverged. Examples of this "
-      "step (counted "
-      "from 0 in the training set): {}. A smaller optimizer.lr or a longer schedule.warmup is the "
-      "usual cure; the "
-      "last checkpoint is intact.",
-      step + 1, report.loss, report.gradient_norm, fmt::join(indices, ", "));
+      "step {}: the loss is {}{}: training has diverged. Examples of this step (counted from 0 in "
+      "the training set): {}. A smaller optimizer.lr or a longer schedule.warmup is the usual "
+      "cure; "
+      "the last checkpoint is intact.",
+      step + 1, report.loss, norm, fmt::join(indices, ", "));
 }
 
 }  // namespace mtlora

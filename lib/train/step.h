@@ -51,6 +51,10 @@ class TrainStep {
                        std::vector<Tensor>& gradients);
   /// The loss alone, in evaluation and without a graph.
   StepReport loss(int64_t step, const std::vector<std::vector<Item>>& micro_batches);
+  /// The same, and its derivative along `direction`, a tensor for every parameter. Throws Error
+  /// where an operation of the model has no rule for that.
+  StepReport slope(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
+                   const std::vector<Tensor>& direction, double& slope);
   /// Gradients, clipping and the update, the method's hooks around it; or, for an optimizer that
   /// takes no gradients, losses and the update. Throws Error naming the examples when the loss or a
   /// gradient is not finite; nothing has moved then.
@@ -67,14 +71,15 @@ class TrainStep {
   void run_shard_for_loss(const std::vector<Item>& items, double share, Shard& shard) const;
   void sum_reports(StepReport& report) const;
   void add_penalty(StepReport& report, std::vector<Tensor>& gradients) const;
+  Tensor add_penalty(StepReport& report) const;
   void check_finite(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
-                    const StepReport& report) const;
+                    const StepReport& report, Wanted wanted) const;
   StepReport run_by_loss(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
                          Optimizer& optimizer, double factor);
   void finish(int64_t step, std::vector<Tensor>& gradients, Optimizer& optimizer) const;
   [[noreturn]] void report_not_finite(int64_t step,
                                       const std::vector<std::vector<Item>>& micro_batches,
-                                      const StepReport& report) const;
+                                      const StepReport& report, Wanted wanted) const;
 
   const Objective& objective_;
   std::vector<Parameter> parameters_;

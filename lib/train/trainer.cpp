@@ -120,12 +120,13 @@ void Trainer::log_step(const StepReport& report) {
   state_.loss_sum += report.loss;
   ++state_.loss_steps;
   if (!is_due(length_.log_every_steps)) return;
-  write_event({{"event", "train"},
-               {"step", state_.step},
-               {"loss", state_.loss_sum / static_cast<double>(state_.loss_steps)},
-               {"lr", lr_of(state_.step - 1)},
-               {"gradient_norm", report.gradient_norm},
-               {"examples", state_.examples}});
+  Json event = {{"event", "train"},
+                {"step", state_.step},
+                {"loss", state_.loss_sum / static_cast<double>(state_.loss_steps)},
+                {"lr", lr_of(state_.step - 1)},
+                {"examples", state_.examples}};
+  if (parts_.optimizer.uses_gradients()) event["gradient_norm"] = report.gradient_norm;
+  write_event(event);
   state_.loss_sum = 0;
   state_.loss_steps = 0;
 }

@@ -15,14 +15,17 @@ Tensor values(at::IntArrayRef sizes, uint64_t seed) {
   return at::randn(sizes, generator);
 }
 
-/// A matrix, a row long enough for vectors and a rest, and a bias, which does not decay.
+/// A matrix, a row long enough for vectors and a rest, a bias, which does not decay, and a pair.
 std::vector<Parameter> some_parameters() {
   std::vector<Parameter> parameters;
   uint64_t seed = 1;
   for (const auto& [name, sizes] : {std::pair<const char*, std::vector<int64_t>>{"weight", {5, 7}},
                                     {"long", {1003}},
-                                    {"bias", {3}}})
+                                    {"bias", {3}},
+                                    {"lora_A", {2, 9}},
+                                    {"lora_B", {6, 2}}})
     parameters.push_back({name, values(sizes, seed++).requires_grad_(), decays(name)});
+  parameters[3].partner = 4;
   return parameters;
 }
 
@@ -38,47 +41,112 @@ std::unique_ptr<Optimizer> start(const OptimizerEntry& entry,
   return make_optimizer({entry.name, Json::object()}, parameters);
 }
 
+/// One step of either kind; the loss is 1/2 Σ (θ - 1)², far from its least.
+void step_once(Optimizer& optimizer, const std::vector<Parameter>& parameters, uint64_t step,
+               double factor) {
+  if (optimizer.uses_gradients()) return optimizer.step(gradients_of(parameters, step), factor);
+  const auto loss = [&] {
+    double sum = 0;
+    for (const Parameter& p : parameters)
+      sum += 0.5 * (p.tensor.detach() - 1).to(torch::kDouble).square().sum().item<double>();
+    return sum;
+  };
+  const auto slope = [&](const std::vector<Tensor>& along) {
+    double sum = 0;
+    for (size_t i = 0; i < along.size(); ++i)
+      sum += ((parameters[i].tensor.detach() - 1) * along[i]).sum().item<double>();
+    return LossSlope{loss(), sum};
+  };
+  optimizer.step_by_loss({static_cast<int64_t>(step), /*seed=*/7, factor, loss, slope});
+}
+
+void copy_state(Optimizer& from, Optimizer& into) {
+  const torch::NoGradGuard no_grad;
+  const auto source = from.state(), target = into.state();
+  REQUIRE(source.size() == target.size());
+  for (size_t i = 0; i < source.size(); ++i) {
+    CHECK(source[i].first == target[i].first);
+    Tensor(target[i].second).copy_(source[i].second);
+  }
+}
+
+const OptimizerEntry& an_entry() {
+  return optimizers()[static_cast<size_t>(
+      GENERATE(range(0, static_cast<int>(optimizers().size()))))];
+}
+
 }  // namespace
 
 TEST_CASE("the laws of optimizers visit every one", "[laws]") {
   std::vector<std::string> names;
   for (const OptimizerEntry& entry : optimizers()) names.push_back(entry.name);
-  CHECK(names == std::vector<std::string>{"adamw"});
+  CHECK(names == std::vector<std::string>{"adamw", "lora_rite", "lozo", "lozo_m", "zo_sgd",
+                                          "zo_sgd_momentum", "zo_sgd_conserve", "zo_sgd_sign",
+                                          "zo_adam", "forward_grad"});
 }
 
 TEST_CASE("an optimizer's state is all that its next step depends on", "[laws]") {
-  for (const OptimizerEntry& entry : optimizers()) {
-    CAPTURE(entry.name);
-    const std::vector<Parameter> first = some_parameters(), second = some_parameters();
-    const auto optimizer = start(entry, first);
-    for (uint64_t step = 1; step <= 3; ++step) optimizer->step(gradients_of(first, step), 0.5);
+  const OptimizerEntry& entry = an_entry();
+  CAPTURE(entry.name);
+  const std::vector<Parameter> first = some_parameters(), second = some_parameters();
+  const auto optimizer = start(entry, first);
+  for (uint64_t step = 1; step <= 3; ++step) step_once(*optimizer, first, step, 0.5);
 
-    const auto resumed = start(entry, second);
+  const auto resumed = start(entry, second);
+  copy_state(*optimizer, *resumed);
+  {
     const torch::NoGradGuard no_grad;
-    const auto from = optimizer->state(), into = resumed->state();
-    REQUIRE(from.size() == into.size());
-    for (size_t i = 0; i < from.size(); ++i) {
-      CHECK(from[i].first == into[i].first);
-      Tensor(into[i].second).copy_(from[i].second);
-    }
     for (size_t i = 0; i < first.size(); ++i) {
       CHECK(!torch::equal(first[i].tensor, second[i].tensor));
       Tensor(second[i].tensor).copy_(first[i].tensor);
     }
-    optimizer->step(gradients_of(first, 4), 0.25);
-    resumed->step(gradients_of(second, 4), 0.25);
-    for (size_t i = 0; i < first.size(); ++i)
-      CHECK(torch::equal(first[i].tensor, second[i].tensor));
   }
+  step_once(*optimizer, first, 4, 0.25);
+  step_once(*resumed, second, 4, 0.25);
+  for (size_t i = 0; i < first.size(); ++i) CHECK(torch::equal(first[i].tensor, second[i].tensor));
+}
+
+TEST_CASE("an optimizer that forgets everything begins anew", "[laws]") {
+  const OptimizerEntry& entry = an_entry();
+  CAPTURE(entry.name);
+  const std::vector<Parameter> first = some_parameters(), second = some_parameters();
+  const auto optimizer = start(entry, first), fresh = start(entry, second);
+  for (uint64_t step = 1; step <= 3; ++step) step_once(*optimizer, first, step, 0.5);
+  for (const Parameter& p : first) forget(*optimizer, p.name);
+  {
+    const torch::NoGradGuard no_grad;
+    for (const auto& [name, tensor] : optimizer->state()) {
+      INFO(name);
+      CHECK(tensor.abs().max().item<double>() == 0);
+    }
+    for (size_t i = 0; i < first.size(); ++i) Tensor(second[i].tensor).copy_(first[i].tensor);
+  }
+  step_once(*optimizer, first, 4, 0.25);
+  step_once(*fresh, second, 4, 0.25);
+  for (size_t i = 0; i < first.size(); ++i) CHECK(torch::equal(first[i].tensor, second[i].tensor));
 }
 
 TEST_CASE("a factor of zero moves nothing", "[laws]") {
-  for (const OptimizerEntry& entry : optimizers()) {
-    CAPTURE(entry.name);
-    const std::vector<Parameter> parameters = some_parameters(), untouched = some_parameters();
-    start(entry, parameters)->step(gradients_of(parameters, 1), 0.0);
-    for (size_t i = 0; i < parameters.size(); ++i)
-      CHECK(torch::equal(parameters[i].tensor, untouched[i].tensor));
+  const OptimizerEntry& entry = an_entry();
+  CAPTURE(entry.name);
+  const std::vector<Parameter> parameters = some_parameters(), untouched = some_parameters();
+  step_once(*start(entry, parameters), parameters, 1, 0.0);
+  for (size_t i = 0; i < parameters.size(); ++i)
+    CHECK(torch::equal(parameters[i].tensor, untouched[i].tensor));
+}
+
+TEST_CASE("an optimizer moves every parameter", "[laws]") {
+  const OptimizerEntry& entry = an_entry();
+  CAPTURE(entry.name);
+  const std::vector<Parameter> parameters = some_parameters(), untouched = some_parameters();
+  const auto optimizer =
+      make_optimizer({entry.name, {{"lr", 1e-3}, {"weight_decay", 0.1}}}, parameters);
+  CHECK(optimizer->lr() == 1e-3);
+  step_once(*optimizer, parameters, 1, 1.0);
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    INFO(parameters[i].name);
+    CHECK(!torch::equal(parameters[i].tensor, untouched[i].tensor));
+    CHECK(parameters[i].tensor.isfinite().all().item<bool>());
   }
 }
 

@@ -1,0 +1,30 @@
+#include "lib/backend/forward_mode.h"
+
+#include <torch/csrc/autograd/autograd.h>
+
+namespace mtlora::backend {
+
+namespace ad = torch::autograd::forward_ad;
+
+// LibTorch has one level: the first.
+constexpr uint64_t kLevel = 0;
+
+ForwardMode::ForwardMode(const std::vector<at::Tensor>& tensors,
+                         const std::vector<at::Tensor>& directions)
+    : before_(path()), level_(ad::enter_dual_level()) {
+  use_path(Path::plain);
+  TORCH_INTERNAL_ASSERT(level_ == kLevel && tensors.size() == directions.size());
+  for (size_t i = 0; i < tensors.size(); ++i)
+    tensors[i]._set_fw_grad(directions[i], kLevel, /*is_inplace_op=*/false);
+}
+
+ForwardMode::~ForwardMode() {
+  ad::exit_dual_level(level_);  // takes the derivatives off
+  use_path(before_);
+}
+
+at::Tensor derivative_of(const at::Tensor& x) {
+  return x._fw_grad(kLevel);
+}
+
+}  // namespace mtlora::backend

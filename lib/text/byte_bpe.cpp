@@ -69,7 +69,8 @@ const std::string* ByteBpeTokenizer::model_token(int32_t id) const {
   return vocabulary_.has(id) ? &vocabulary_.token(id) : nullptr;
 }
 
-void ByteBpeTokenizer::tokenize_plain(std::string_view text, std::vector<int32_t>& ids) const {
+void ByteBpeTokenizer::tokenize_plain(std::string_view text, Place,
+                                      std::vector<int32_t>& ids) const {
   std::string with_space;
   if (options_.add_prefix_space && !text.empty() && text[0] != ' ') {
     with_space.append(" ").append(text);

@@ -49,14 +49,7 @@ const std::string* CharacterBpeTokenizer::model_token(int32_t id) const {
 
 std::string_view CharacterBpeTokenizer::normalized(std::string_view text,
                                                    std::string& buffer) const {
-  if (options_.prepend_space && !text.empty()) buffer += kSpaceSymbol;
-  for (const char c : text) {
-    if (c == ' ')
-      buffer += kSpaceSymbol;
-    else
-      buffer += c;
-  }
-  return buffer;
+  return options_.normalizer(text, buffer);
 }
 
 bool CharacterBpeTokenizer::append_bytes(std::string_view character,
@@ -69,7 +62,12 @@ bool CharacterBpeTokenizer::append_bytes(std::string_view character,
   return true;
 }
 
-void CharacterBpeTokenizer::tokenize_plain(std::string_view text, std::vector<int32_t>& ids) const {
+void CharacterBpeTokenizer::tokenize_plain(std::string_view text, Place place,
+                                           std::vector<int32_t>& ids) const {
+  options_.pre_tokenizer(text, place, [&](std::string_view word) { append_word(word, ids); });
+}
+
+void CharacterBpeTokenizer::append_word(std::string_view text, std::vector<int32_t>& ids) const {
   const size_t begin = ids.size();
   bool was_unknown = false;
   for (size_t at = 0; at < text.size();) {
@@ -93,7 +91,7 @@ std::string CharacterBpeTokenizer::decode(std::span<const int32_t> ids) const {
     const int byte = options_.byte_fallback ? byte_of_token(spelled) : -1;
     text += byte >= 0 ? std::string(1, static_cast<char>(byte)) : with_spaces(spelled);
   }
-  return options_.prepend_space && text.starts_with(' ') ? text.substr(1) : text;
+  return options_.begins_with_space && text.starts_with(' ') ? text.substr(1) : text;
 }
 
 }  // namespace mtlora

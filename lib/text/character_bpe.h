@@ -1,5 +1,5 @@
 // BPE over characters, as Hugging Face `tokenizers` runs SentencePiece's BPE models (Llama): a
-// space is U+2581, a text is one word with one before it, and a character without a token becomes
+// space is U+2581, a text is one word (or split at them), and a character without a token becomes
 // its bytes, "<0xE2>".
 // Source: tokenizers 0.23.3, models/bpe/model.rs (merge_word), decoders/byte_fallback.rs;
 // Kudo and Richardson 2018, arXiv:1808.06226.
@@ -8,16 +8,20 @@
 #include <array>
 
 #include "lib/text/merges.h"
+#include "lib/text/normalizer.h"
+#include "lib/text/pre_tokenizer.h"
 #include "lib/text/tokenizer.h"
 #include "lib/text/vocabulary.h"
 
 namespace mtlora {
 
 struct CharacterBpeOptions {
-  bool prepend_space = true;  ///< Hugging Face's normalizer Prepend: each text gets one before it
-  bool byte_fallback = true;  ///< bytes stand for a character without a token
-  bool fuse_unknown = true;   ///< several unknown characters are one unknown token
-  std::string unknown;        ///< for what is left; "" drops it, as Hugging Face does
+  Normalizer normalizer;
+  PreTokenizer pre_tokenizer;
+  bool begins_with_space = true;  ///< decoding takes the space before a text away
+  bool byte_fallback = true;      ///< bytes stand for a character without a token
+  bool fuse_unknown = true;       ///< several unknown characters are one unknown token
+  std::string unknown;            ///< for what is left; "" drops it, as Hugging Face does
 };
 
 class CharacterBpeTokenizer final : public Tokenizer {
@@ -28,12 +32,13 @@ class CharacterBpeTokenizer final : public Tokenizer {
 
  protected:
   std::string_view normalized(std::string_view text, std::string& buffer) const override;
-  void tokenize_plain(std::string_view text, std::vector<int32_t>& ids) const override;
+  void tokenize_plain(std::string_view text, Place place, std::vector<int32_t>& ids) const override;
   int32_t model_size() const override { return vocabulary_.size(); }
   int32_t model_id(std::string_view token) const override { return vocabulary_.find(token); }
   const std::string* model_token(int32_t id) const override;
 
  private:
+  void append_word(std::string_view word, std::vector<int32_t>& ids) const;
   /// Appends the bytes of a character; false where a byte has no token.
   bool append_bytes(std::string_view character, std::vector<int32_t>& ids) const;
 

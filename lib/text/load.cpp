@@ -1,11 +1,13 @@
 // Finds a model folder's tokenizer and builds it, with the defaults of Hugging Face's
-// BertTokenizer, RobertaTokenizer, GPT2Tokenizer and LlamaTokenizer (transformers 5.23).
+// BertTokenizer, RobertaTokenizer, GPT2Tokenizer, LlamaTokenizer and DebertaV2Tokenizer
+// (transformers 5.23).
 #include <algorithm>
 #include <utility>
 
 #include "lib/core/error.h"
 #include "lib/core/files.h"
 #include "lib/text/byte_bpe.h"
+#include "lib/text/deberta.h"
 #include "lib/text/foreign_json.h"
 #include "lib/text/gguf_tokenizer.h"
 #include "lib/text/sentencepiece.h"
@@ -131,8 +133,8 @@ std::vector<fs::path> gguf_files(const fs::path& folder) {
 [[noreturn]] void fail_without_tokenizer(const fs::path& folder, size_t ggufs) {
   const auto there = [&](const char* name) { return fs::exists(folder / name); };
   fail(
-      "{}: no tokenizer found; looked for tokenizer.json, for tokenizer.model, for vocab.txt, for "
-      "vocab.json with merges.txt{}, and for one GGUF file{}",
+      "{}: no tokenizer found; looked for tokenizer.json, for tokenizer.model, for spm.model, for "
+      "vocab.txt, for vocab.json with merges.txt{}, and for one GGUF file{}",
       folder.string(),
       there("vocab.json")   ? " (merges.txt is missing)"
       : there("merges.txt") ? " (vocab.json is missing)"
@@ -140,10 +142,29 @@ std::vector<fs::path> gguf_files(const fs::path& folder) {
       ggufs > 1 ? fmt::format(" (there are {}: name one)", ggufs) : "");
 }
 
+// What older versions of transformers wrote beside a model file; "added_tokens_decoder" says the
+// same and more.
+TokenizerConfig with_added_tokens_json(const fs::path& file, TokenizerConfig config) {
+  if (!fs::exists(file) || !config.added.empty()) return config;
+  const ForeignJson json = read_foreign_json(file);
+  if (!json.is_object()) fail("{}: an object of tokens and ids is wanted", file.string());
+  for (const auto& [token, id] : json.items()) {
+    if (!id.is_number_integer())
+      fail("{}: the id of \"{}\" is {}", file.string(), token, id.dump());
+    config.added.push_back({.id = id.get<int32_t>(), .content = token, .normalized = true});
+  }
+  config.files.push_back(file);
+  return config;
+}
+
 std::unique_ptr<Tokenizer> load_vocabulary(const fs::path& folder, const TokenizerConfig& config) {
-  if (fs::exists(folder / "added_tokens.json"))
-    fail("{}: is not implemented; save the tokenizer with a tokenizer.json",
-         (folder / "added_tokens.json").string());
+  const fs::path added = folder / "added_tokens.json";
+  if (!fs::exists(folder / "tokenizer.model") && fs::exists(folder / "spm.model")) {
+    check_class(config, {"DebertaV2"});
+    return read_deberta_model(folder / "spm.model", with_added_tokens_json(added, config));
+  }
+  if (fs::exists(added))
+    fail("{}: is not implemented; save the tokenizer with a tokenizer.json", added.string());
   if (fs::exists(folder / "tokenizer.model")) {
     check_class(config, {"Llama"});
     return read_sentencepiece(folder / "tokenizer.model", config);
@@ -160,7 +181,8 @@ std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& folder) {
   if (!fs::is_directory(folder)) fail("{}: there is no such model folder", folder.string());
   const auto there = [&](const char* name) { return fs::exists(folder / name); };
   const bool has_bpe = there("vocab.json") && there("merges.txt");
-  if (!there("tokenizer.json") && !there("tokenizer.model") && !there("vocab.txt") && !has_bpe) {
+  const char* const files[] = {"tokenizer.json", "tokenizer.model", "spm.model", "vocab.txt"};
+  if (!has_bpe && std::none_of(std::begin(files), std::end(files), there)) {
     const auto ggufs = gguf_files(folder);
     if (ggufs.size() != 1) fail_without_tokenizer(folder, ggufs.size());
     return read_gguf_tokenizer(ggufs.front());

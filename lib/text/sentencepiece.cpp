@@ -45,7 +45,7 @@ class SentencePieceTokenizer final : public Tokenizer {
  protected:
   std::string_view normalized(std::string_view text, std::string&) const override { return text; }
 
-  void tokenize_plain(std::string_view text, std::vector<int32_t>& ids) const override {
+  void tokenize_plain(std::string_view text, Place, std::vector<int32_t>& ids) const override {
     std::vector<int> made;
     const auto status = processor_->Encode({text.data(), text.size()}, &made);
     if (!status.ok()) fail("SentencePiece: {}", status.ToString());

@@ -27,15 +27,17 @@ void Tokenizer::tokenize(std::string_view text, std::vector<int32_t>& ids) const
   if (const auto bad = invalid_utf8(text))
     fail("the text is not UTF-8: its byte {} is wrong", *bad);
   const auto add = [&](int32_t id) { ids.push_back(id); };
-  const auto plain = [&](std::string_view piece) { tokenize_plain(piece, ids); };
   std::string buffer;
-  raw_.split(
-      text,
-      [&](std::string_view piece) {
-        buffer.clear();
-        after_normalizing_.split(normalized(piece, buffer), plain, add);
-      },
-      add);
+  const auto normalize_and_split = [&](std::string_view piece) {
+    buffer.clear();
+    const std::string_view whole = normalized(piece, buffer);
+    const auto plain = [&](std::string_view part) {
+      const bool is_first = piece.data() == text.data() && part.data() == whole.data();
+      tokenize_plain(part, is_first ? Place::kFirst : Place::kInside, ids);
+    };
+    after_normalizing_.split(whole, plain, add);
+  };
+  raw_.split(text, normalize_and_split, add);
 }
 
 void Tokenizer::save(const std::filesystem::path& folder) const {

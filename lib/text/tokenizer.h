@@ -1,5 +1,6 @@
 // Bytes to token ids and back, equal to Hugging Face `tokenizers` (checked against 0.23.3) for the
-// BERT, RoBERTa, GPT-2 and Llama families, and to SentencePiece (checked against 0.2.3).
+// BERT, RoBERTa, GPT-2, Llama and DeBERTa-v2 families, and to SentencePiece (checked against
+// 0.2.3).
 #pragma once
 
 #include <cstdint>
@@ -34,6 +35,9 @@ struct Template {
   };
   std::vector<Piece> single, pair;
 };
+
+/// Where a piece stands in its text: the first, or behind an added token.
+enum class Place { kFirst, kInside };
 
 /// All that a tokenizer has besides its model.
 struct TokenizerParts {
@@ -87,7 +91,8 @@ class Tokenizer {
   /// `text` as the model wants it, in `buffer` if it had to be changed.
   virtual std::string_view normalized(std::string_view text, std::string& buffer) const = 0;
   /// Appends the ids of a normalized text without added tokens.
-  virtual void tokenize_plain(std::string_view text, std::vector<int32_t>& ids) const = 0;
+  virtual void tokenize_plain(std::string_view text, Place place,
+                              std::vector<int32_t>& ids) const = 0;
   /// The model's own tokens.
   virtual int32_t model_size() const = 0;
   virtual int32_t model_id(std::string_view token) const = 0;
@@ -113,10 +118,11 @@ Encoding encode_pair(const Tokenizer& tokenizer, std::string_view first, std::st
                      size_t max_length);
 
 /// Reads the tokenizer of a Hugging Face model folder: `tokenizer.json`, or else `tokenizer.model`
-/// (SentencePiece, Llama), or else `vocab.txt` (BERT), or else `vocab.json` and `merges.txt`
-/// (RoBERTa where it has <s>, GPT-2 otherwise), or else the only GGUF file in it; the options and
-/// token names of `tokenizer_config.json` and `special_tokens_map.json` count. Or reads that of a
-/// GGUF file. Throws one Error that names what is missing or what is not implemented.
+/// (SentencePiece, Llama), or else `spm.model` (DeBERTa-v2, -v3), or else `vocab.txt`
+/// (BERT), or else `vocab.json` and `merges.txt` (RoBERTa where it has <s>, GPT-2 otherwise), or
+/// else the only GGUF file in it; the options and token names of `tokenizer_config.json` and
+/// `special_tokens_map.json` count. Or reads that of a GGUF file. Throws one Error that names what
+/// is missing or what is not implemented.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder_or_gguf);
 
 }  // namespace mtlora

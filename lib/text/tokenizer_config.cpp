@@ -19,6 +19,7 @@ void read_options(const ForeignJson& json, TokenizerConfig& config) {
   option("add_prefix_space", config.add_prefix_space);
   option("add_bos_token", config.add_bos_token);
   option("add_eos_token", config.add_eos_token);
+  option("split_by_punct", config.split_by_punct);
   config.tokenizer_class = value_or<std::string>(json, "tokenizer_class", "");
   if (!value_or(json, "do_basic_tokenize", true))
     fail("\"do_basic_tokenize\": false is not implemented");
@@ -35,10 +36,12 @@ void read_tokens(const ForeignJson& json, TokenizerConfig& config) {
     if (json.contains(role) && !json[role].is_null())
       config.named.emplace(role, special_token(json[role]));
   }
-  for (const char* key : {"additional_special_tokens", "extra_special_tokens"})
+  for (const char* key : {"additional_special_tokens", "extra_special_tokens"}) {
+    config.says_further = config.says_further || json.contains(key);
     for (const auto further = value_or(json, key, ForeignJson::array());
          const ForeignJson& token : further)
       config.further.push_back(special_token(token));
+  }
 }
 
 // The token of a role, and whether the config named it.
@@ -112,6 +115,14 @@ const RoleNames& gpt2_roles() {
 const RoleNames& llama_roles() {
   static const RoleNames roles = {
       {"bos_token", "<s>"}, {"eos_token", "</s>"}, {"unk_token", "<unk>"}};
+  return roles;
+}
+
+const RoleNames& deberta_roles() {
+  static const RoleNames roles = {{"cls_token", "[CLS]"},  {"sep_token", "[SEP]"},
+                                  {"bos_token", "[CLS]"},  {"eos_token", "[SEP]"},
+                                  {"pad_token", "[PAD]"},  {"unk_token", "[UNK]"},
+                                  {"mask_token", "[MASK]"}};
   return roles;
 }
 

@@ -16,11 +16,12 @@ namespace mtlora {
 
 struct TokenizerConfig {
   std::optional<bool> do_lower_case, strip_accents, tokenize_chinese_chars, add_prefix_space;
-  std::optional<bool> add_bos_token, add_eos_token;
-  std::string tokenizer_class;               ///< "" where it is not said
-  std::map<std::string, AddedToken> named;   ///< by role: "cls_token", …; without ids
-  std::vector<AddedToken> further;           ///< "additional_special_tokens"; without ids
-  std::vector<AddedToken> added;             ///< "added_tokens_decoder"
+  std::optional<bool> add_bos_token, add_eos_token, split_by_punct;
+  std::string tokenizer_class;              ///< "" where it is not said
+  std::map<std::string, AddedToken> named;  ///< by role: "cls_token", …; without ids
+  std::vector<AddedToken> further;          ///< "additional_special_tokens"; without ids
+  bool says_further = false;                ///< whether a list of those is there, even an empty one
+  std::vector<AddedToken> added;            ///< "added_tokens_decoder"
   std::vector<std::filesystem::path> files;  ///< those that were read
 };
 
@@ -36,6 +37,7 @@ const RoleNames& bert_roles();
 const RoleNames& roberta_roles();
 const RoleNames& gpt2_roles();
 const RoleNames& llama_roles();
+const RoleNames& deberta_roles();
 
 /// From a token's text to its id, -1 where there is none.
 using FindToken = std::function<int32_t(const std::string&)>;

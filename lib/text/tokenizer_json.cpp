@@ -7,15 +7,21 @@
 #include "lib/text/added_token_json.h"
 #include "lib/text/byte_bpe.h"
 #include "lib/text/character_bpe.h"
+#include "lib/text/pipeline_json.h"
+#include "lib/text/unigram.h"
 #include "lib/text/wordpiece.h"
 
 namespace mtlora {
 namespace {
 
-std::string type_of(const ForeignJson& json, const char* section) {
-  const auto found = json.find(section);
-  return found == json.end() || found->is_null() ? "null"
-                                                 : value_or<std::string>(*found, "type", "null");
+const ForeignJson& section(const ForeignJson& json, const char* name) {
+  static const ForeignJson null;
+  const auto found = json.find(name);
+  return found == json.end() ? null : *found;
+}
+
+std::string type_of(const ForeignJson& json, const char* name) {
+  return step_type(section(json, name));
 }
 
 // The type of `section` must be one of `known`.
@@ -91,8 +97,8 @@ TokenizerParts read_parts(const ForeignJson& json, const Vocabulary& vocabulary,
   });
   parts.frame = read_template(json);
   const std::string post = type_of(json, "post_processor");
-  // BERT's and RoBERTa's own classes do not know these words.
-  if (post != "BertProcessing" && post != "RobertaProcessing")
+  // BERT's, RoBERTa's and DeBERTa's own classes do not know these words.
+  if (post != "BertProcessing" && post != "RobertaProcessing" && &family != &deberta_roles())
     parts.frame = template_of(config, parts.special).value_or(parts.frame);
   parts.files = source.files;
   parts.extracted = source.extracted;
@@ -186,35 +192,70 @@ std::unique_ptr<Tokenizer> read_byte_bpe(const ForeignJson& json, const Tokenize
                                             options, std::move(parts));
 }
 
-// Whether the normalizer sets a space before a text: [Prepend,] Replace of spaces, in this order.
-bool prepends_space(const ForeignJson& json) {
-  const ForeignJson prepend = {{"type", "Prepend"}, {"prepend", kSpaceSymbol}};
-  const ForeignJson replace = {
-      {"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", kSpaceSymbol}};
-  const ForeignJson& normalizer = json.at("normalizer");
-  ForeignJson steps = type_of(json, "normalizer") == "Sequence" ? normalizer.at("normalizers")
-                                                                : ForeignJson::array({normalizer});
-  if (steps == ForeignJson::array({prepend, replace})) return true;
-  if (steps == ForeignJson::array({replace})) return false;
-  fail("the normalizer {} is not implemented here (only Prepend and Replace of spaces)",
-       normalizer.dump());
-}
-
 std::unique_ptr<Tokenizer> read_character_bpe(const ForeignJson& json,
                                               const TokenizerConfig& config,
                                               const TokenizerSource& source) {
-  require(json, "pre_tokenizer", {"null"});
-  require(json, "decoder", {"Sequence", "null"});
+  require(json, "decoder", {"Sequence", "Metaspace", "null"});
   const ForeignJson& model = json.at("model");
   refuse(model, {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"});
-  CharacterBpeOptions options{.prepend_space = prepends_space(json),
+  CharacterBpeOptions options{.normalizer = read_normalizer(section(json, "normalizer")),
+                              .pre_tokenizer = read_pre_tokenizer(section(json, "pre_tokenizer")),
                               .byte_fallback = value_or(model, "byte_fallback", false),
                               .fuse_unknown = value_or(model, "fuse_unk", false),
                               .unknown = value_or<std::string>(model, "unk_token", "")};
+  const auto steps = steps_of(section(json, "normalizer"), "normalizers");
+  options.begins_with_space = options.pre_tokenizer.begins_with_space() ||
+                              std::any_of(steps.begin(), steps.end(), [](const ForeignJson& step) {
+                                return step_type(step) == "Prepend";
+                              });
   Vocabulary vocabulary = read_vocabulary(model);
   TokenizerParts parts = read_parts(json, vocabulary, config, llama_roles(), source);
   return std::make_unique<CharacterBpeTokenizer>(
       std::move(vocabulary), read_merges(model.at("merges")), std::move(options), std::move(parts));
+}
+
+// The options of DebertaV2Tokenizer must say what the file does.
+void check_options(const ForeignJson& json, const PreTokenizer& pre_tokenizer,
+                   const TokenizerConfig& config) {
+  const auto steps = steps_of(section(json, "normalizer"), "normalizers");
+  const bool lowers = std::any_of(steps.begin(), steps.end(), [](const ForeignJson& step) {
+    return step_type(step) == "Lowercase";
+  });
+  const auto check = [](const char* key, std::optional<bool> said, bool found) {
+    if (said && *said != found)
+      fail(
+          "tokenizer_config.json says \"{}\": {}, which the normalizer and pre_tokenizer of this "
+          "file contradict",
+          key, *said);
+  };
+  check("do_lower_case", config.do_lower_case, lowers);
+  check("split_by_punct", config.split_by_punct, pre_tokenizer.options().split_punctuation);
+  if (config.add_prefix_space.value_or(false))
+    check("add_prefix_space", config.add_prefix_space, pre_tokenizer.begins_with_space());
+}
+
+UnigramModel read_unigram_model(const ForeignJson& model) {
+  UnigramModel result{.pieces = {},
+                      .unknown = value_or(model, "unk_id", -1),
+                      .byte_fallback = value_or(model, "byte_fallback", false)};
+  for (const ForeignJson& piece : model.at("vocab"))
+    result.pieces.emplace_back(piece.at(0).get<std::string>(), piece.at(1).get<double>());
+  if (result.unknown < 0) fail("model: \"unk_id\" is wanted: the id of what is unknown");
+  return result;
+}
+
+std::unique_ptr<Tokenizer> read_unigram(const ForeignJson& json, const TokenizerConfig& config,
+                                        const TokenizerSource& source) {
+  require(json, "decoder", {"Metaspace", "Sequence", "null"});
+  const UnigramModel model = read_unigram_model(json.at("model"));
+  PreTokenizer pre_tokenizer = read_pre_tokenizer(section(json, "pre_tokenizer"));
+  check_options(json, pre_tokenizer, config);
+  const Vocabulary vocabulary = vocabulary_of(model);
+  const bool is_deberta = vocabulary.find("[CLS]") >= 0;
+  TokenizerParts parts =
+      read_parts(json, vocabulary, config, is_deberta ? deberta_roles() : roberta_roles(), source);
+  return std::make_unique<UnigramTokenizer>(model, read_normalizer(section(json, "normalizer")),
+                                            std::move(pre_tokenizer), std::move(parts));
 }
 
 }  // namespace
@@ -224,10 +265,12 @@ std::unique_ptr<Tokenizer> tokenizer_from_json(const ForeignJson& json,
                                                TokenizerSource source) {
   const std::string file = source.files.front().string();
   try {
-    std::string type = require(json, "model", {"WordPiece", "BPE", "null"});
+    std::string type = require(json, "model", {"WordPiece", "BPE", "Unigram", "null"});
     if (type == "null") type = json.at("model").contains("merges") ? "BPE" : "WordPiece";
     if (type == "WordPiece") return read_wordpiece(json, config, source);
-    const bool is_of_bytes = type_of(json, "normalizer") == "null";
+    if (type == "Unigram") return read_unigram(json, config, source);
+    const bool is_of_bytes =
+        type_of(json, "normalizer") == "null" && type_of(json, "pre_tokenizer") != "Metaspace";
     return is_of_bytes ? read_byte_bpe(json, config, source)
                        : read_character_bpe(json, config, source);
   } catch (const std::exception& e) {

@@ -1,5 +1,5 @@
 // tokenizer.json of Hugging Face `tokenizers`, as far as BERT, RoBERTa, GPT-2, SmolLM2 and the
-// conversions of SentencePiece's BPE (Llama) use it.
+// conversions of SentencePiece's models, BPE (Llama) and unigram (DeBERTa-v2), use it.
 #pragma once
 
 #include "lib/text/tokenizer_config.h"

@@ -92,22 +92,19 @@ bool is_number(char32_t c) {
   return (kind >= UTF8PROC_CATEGORY_ND && kind <= UTF8PROC_CATEGORY_NO) || within(c, kNewNumbers);
 }
 
-std::vector<char32_t> decompose(std::u32string_view text) {
-  std::vector<char32_t> result;
-  result.reserve(text.size());
-  std::array<utf8proc_int32_t, 8> parts;
-  for (const char32_t c : text) {
-    if (c < 0xC0 || within(c, kNotDecomposed)) {
-      result.push_back(c);
-      continue;
-    }
-    int boundary = 0;
-    const auto count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c), parts.data(),
-                                               parts.size(), UTF8PROC_DECOMPOSE, &boundary);
-    for (long i = 0; i < count; ++i)
-      result.push_back(static_cast<char32_t>(parts[static_cast<size_t>(i)]));
-  }
-  // Canonical order: marks that follow one another are sorted by their combining class.
+namespace {
+
+void append_parts(char32_t c, utf8proc_option_t options, std::vector<char32_t>& out) {
+  std::array<utf8proc_int32_t, 32> parts;
+  int boundary = 0;
+  const auto count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c), parts.data(),
+                                             parts.size(), options, &boundary);
+  for (long i = 0; i < count; ++i)
+    out.push_back(static_cast<char32_t>(parts[static_cast<size_t>(i)]));
+}
+
+// Canonical order: marks that follow one another are sorted by their combining class.
+void set_canonical_order(std::vector<char32_t>& result) {
   for (auto at = result.begin(); at != result.end();) {
     if (combining_class(*at) == 0) {
       ++at;
@@ -118,7 +115,82 @@ std::vector<char32_t> decompose(std::u32string_view text) {
         at, end, [](char32_t a, char32_t b) { return combining_class(a) < combining_class(b); });
     at = end;
   }
+}
+
+// The code point that two compose to, 0 where they do not.
+char32_t composed(char32_t first, char32_t second) {
+  std::array<utf8proc_int32_t, 2> pair = {static_cast<utf8proc_int32_t>(first),
+                                          static_cast<utf8proc_int32_t>(second)};
+  const auto options = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+  const auto length = utf8proc_normalize_utf32(pair.data(), pair.size(), options);
+  const auto made = static_cast<char32_t>(pair[0]);
+  return length == 1 && !within(made, kNotDecomposed) ? made : 0;
+}
+
+}  // namespace
+
+std::vector<char32_t> decompose(std::u32string_view text) {
+  std::vector<char32_t> result;
+  result.reserve(text.size());
+  for (const char32_t c : text) {
+    if (c < 0xC0 || within(c, kNotDecomposed))
+      result.push_back(c);
+    else
+      append_parts(c, UTF8PROC_DECOMPOSE, result);
+  }
+  set_canonical_order(result);
   return result;
+}
+
+std::vector<char32_t> decompose_compatible(std::u32string_view text) {
+  const auto options = static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT);
+  std::vector<char32_t> result;
+  result.reserve(text.size());
+  for (const char32_t c : text) {
+    if (c < 0xA0 || within(c, kNotCompatible) || within(c, kNotDecomposed))
+      result.push_back(c);
+    else
+      append_parts(c, options, result);
+  }
+  set_canonical_order(result);
+  return result;
+}
+
+void compose(std::vector<char32_t>& text) {
+  constexpr size_t kNone = static_cast<size_t>(-1);
+  size_t starter = kNone, length = 0;
+  int last_class = 0;  // of what stands between the starter and here, 0 where nothing does
+  for (const char32_t c : text) {
+    const int own_class = combining_class(c);
+    const bool is_blocked = length - starter != 1 && (last_class == 0 || last_class >= own_class);
+    const char32_t made =
+        starter == kNone || is_blocked || c < 0x300 ? 0 : composed(text[starter], c);
+    if (made != 0) {
+      text[starter] = made;
+      continue;
+    }
+    if (own_class == 0) starter = length;
+    last_class = own_class;
+    text[length++] = c;
+  }
+  text.resize(length);
+}
+
+void next_grapheme(std::string_view text, size_t& at) {
+  // A mark that utf8proc knows stands for one that it does not.
+  const auto known = [](char32_t c) { return c >= 0x300 && within(c, kExtending) ? U'\u0301' : c; };
+  utf8proc_int32_t state = 0;
+  char32_t before = known(next_code_point(text, at));
+  while (at < text.size()) {
+    size_t after = at;
+    const char32_t c = known(next_code_point(text, after));
+    const bool is_plain = c < 0x80 && before < 0x80 && before != '\r';
+    if (is_plain || utf8proc_grapheme_break_stateful(static_cast<utf8proc_int32_t>(before),
+                                                     static_cast<utf8proc_int32_t>(c), &state))
+      return;
+    before = c;
+    at = after;
+  }
 }
 
 void append_lower(char32_t c, std::string& out) {

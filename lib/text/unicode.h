@@ -1,8 +1,8 @@
 // Code points as Hugging Face `tokenizers` sees them: UTF-8, and the character classes of its
-// BertNormalizer, BertPreTokenizer and ByteLevel pattern. utf8proc gives categories and
-// decompositions; where its Unicode version and the three that `tokenizers` carries (8 for
-// categories, 10 for combining classes, 16 and newer for letters and lower case) part, the tables
-// of unicode_tables.h decide as `tokenizers` 0.23.3 does.
+// BertNormalizer, BertPreTokenizer and ByteLevel pattern, and the normal forms. utf8proc gives
+// categories and decompositions; where its Unicode version and the three that `tokenizers` carries
+// (8 for categories, 10 for combining classes, 16 and newer for letters and lower case) part, the
+// tables of unicode_tables.h decide as `tokenizers` 0.23.3 does.
 #pragma once
 
 #include <cstddef>
@@ -35,6 +35,13 @@ bool is_number(char32_t c);
 
 /// Canonical decomposition (NFD) of the whole text.
 std::vector<char32_t> decompose(std::u32string_view text);
+/// Compatibility decomposition (NFKD).
+std::vector<char32_t> decompose_compatible(std::u32string_view text);
+/// Canonical composition in place: what NFC does behind NFD, NFKC behind NFKD.
+void compose(std::vector<char32_t>& text);
+
+/// Moves `at` behind the extended grapheme cluster that begins there. `text` is valid UTF-8.
+void next_grapheme(std::string_view text, size_t& at);
 
 /// Appends the lower case of one code point, without context (U+0130 becomes two).
 void append_lower(char32_t c, std::string& out);

@@ -110,7 +110,8 @@ std::string_view WordPieceTokenizer::normalized(std::string_view text, std::stri
   return buffer;
 }
 
-void WordPieceTokenizer::tokenize_plain(std::string_view text, std::vector<int32_t>& ids) const {
+void WordPieceTokenizer::tokenize_plain(std::string_view text, Place,
+                                        std::vector<int32_t>& ids) const {
   const auto& ascii = ascii_kinds();
   size_t word = 0;  // where the open word begins
   for (size_t at = 0; at < text.size();) {

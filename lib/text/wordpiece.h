@@ -26,7 +26,7 @@ class WordPieceTokenizer final : public Tokenizer {
 
  protected:
   std::string_view normalized(std::string_view text, std::string& buffer) const override;
-  void tokenize_plain(std::string_view text, std::vector<int32_t>& ids) const override;
+  void tokenize_plain(std::string_view text, Place, std::vector<int32_t>& ids) const override;
   int32_t model_size() const override { return vocabulary_.size(); }
   int32_t model_id(std::string_view token) const override { return vocabulary_.find(token); }
   const std::string* model_token(int32_t id) const override;

@@ -64,9 +64,9 @@ def texts_of(path):
 
 
 def is_tied(text):
-    """Whether the unigram model has two equally good ways (11 1111 1111, 1111 1111 11), of which versions of SentencePiece
-    (0.1.97, 0.2.3) take different ones."""
-    return "1111" in text
+    """The only text of all of which versions of SentencePiece take different ones of two equally good ways: 0.1.97 ends it
+    with 1111 1111 1111 11, 0.2.3, as Hugging Face, with 11 1111 1111 1111."""
+    return text == "2.11111111111111"
 
 
 def crc_of(all_ids):
@@ -94,6 +94,7 @@ def main():
     smollm2 = tokenizers.Tokenizer.from_str(read.to_str())
     smollm2.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), smollm2.pre_tokenizer])
     fast = {"gpt2": transformers.GPT2Tokenizer.from_pretrained(SHARED / "tokenizers/gpt2").backend_tokenizer, "smollm2": smollm2,
+            "deberta": transformers.DebertaV2Tokenizer.from_pretrained(SHARED / "tokenizers/deberta-v3").backend_tokenizer,
             "stories260K": tokenizers.Tokenizer.from_file(str(SHARED / "weights/stories260K/tokenizer.json"))}
     unigram = sentencepiece.SentencePieceProcessor(model_file=str(SHARED / "tokenizers/deberta-v3/spm.model"))
     small = small_model()

@@ -1,7 +1,8 @@
 """Prints lib/text/unicode_tables.h: where the system's utf8proc and Hugging Face `tokenizers` differ.
 
-Every code point is put through `tokenizers` (BertNormalizer, BertPreTokenizer, ByteLevel, NFD) and compared
-with what utf8proc's category, decomposition, combining class and lower case say. Run:
+Every code point is put through `tokenizers` (BertNormalizer, BertPreTokenizer, ByteLevel, NFD, NFKD,
+Precompiled) and compared with what utf8proc's category, decomposition, combining class, lower case and grapheme
+clusters say. Run:
     python scripts/golden/unicode_tables.py > lib/text/unicode_tables.h && clang-format -i lib/text/unicode_tables.h
 """
 
@@ -9,6 +10,7 @@ import ctypes
 import ctypes.util
 
 import tokenizers
+from token_ids import cluster_finder
 from tokenizers import normalizers, pre_tokenizers
 
 
@@ -24,6 +26,9 @@ lib.utf8proc_get_property.restype = ctypes.POINTER(Property)
 lib.utf8proc_decompose_char.argtypes = [ctypes.c_int32, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p]
 lib.utf8proc_decompose_char.restype = ctypes.c_ssize_t
 
+lib.utf8proc_grapheme_break.argtypes = [ctypes.c_int32, ctypes.c_int32]
+lib.utf8proc_grapheme_break.restype = ctypes.c_bool
+
 CODE_POINTS = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 CATEGORY = [lib.utf8proc_category_string(c).decode() for c in range(0x110000)]
 PARTS = (ctypes.c_int32 * 32)()
@@ -34,8 +39,8 @@ def bert(**on):
     return normalizers.BertNormalizer(**{**off, **on}).normalize_str
 
 
-def decomposed(c):
-    count = lib.utf8proc_decompose_char(c, PARTS, 32, 1 << 4, ctypes.byref(ctypes.c_int(0)))
+def decomposed(c, options=1 << 4):
+    count = lib.utf8proc_decompose_char(c, PARTS, 32, options, ctypes.byref(ctypes.c_int(0)))
     return "".join(map(chr, PARTS[:count]))
 
 
@@ -66,7 +71,7 @@ def combines_alike(c, nfd):
 
 def main():
     clean, cjk, strip, lower = (bert(**{k: True}) for k in ("clean_text", "handle_chinese_chars", "strip_accents", "lowercase"))
-    nfd = normalizers.NFD().normalize_str
+    nfd, nfkd = normalizers.NFD().normalize_str, normalizers.NFKD().normalize_str
     words = lambda pre, text: len(pre.pre_tokenize_str(text))
     bert_pre, level = pre_tokenizers.BertPreTokenizer(), pre_tokenizers.ByteLevel(add_prefix_space=False)
     kind = lambda *kinds: {c for c in CODE_POINTS if CATEGORY[c].startswith(kinds)}
@@ -94,8 +99,16 @@ def main():
     table("kNewNumbers", "Numbers of the ByteLevel pattern that utf8proc does not know.", numbers - kind("N"))
     assert not kind("L") - letters and not kind("N") - numbers
     table("kNotDecomposed", "Decomposed by utf8proc only.", {c for c in CODE_POINTS if nfd(chr(c)) != decomposed(c)})
+    table("kNotCompatible", "Of these utf8proc alone has a compatibility decomposition.",
+          {c for c in CODE_POINTS if nfkd(chr(c)) != decomposed(c, 1 << 4 | 1 << 2) and nfd(chr(c)) == decomposed(c)})
+    assert all(nfkd(chr(c)) in (chr(c), decomposed(c, 1 << 4 | 1 << 2)) for c in CODE_POINTS)
     table("kNotCombining", "Of combining class 0 for `tokenizers` only.",
           {c for c in CODE_POINTS if nfd(chr(c)) == chr(c) and not combines_alike(c, nfd)})
+    clusters = cluster_finder()
+    joined = {c for c in CODE_POINTS if clusters(f"A{chr(c)}") == "a"}
+    ours = {c for c in CODE_POINTS if not lib.utf8proc_grapheme_break(0x41, c)}
+    table("kExtending", "In one grapheme cluster with what stands before, but not for utf8proc.", joined - ours)
+    assert ours <= joined
     print("// Lower case that utf8proc does not know: `first` becomes `lower`, and so on.\n"
           "struct LowerRange {\n  char32_t first, last, lower;\n};")
     rows = []

@@ -32,20 +32,53 @@ std::string lower(char32_t c) {
   return bytes;
 }
 
+std::string in_utf8(const std::vector<char32_t>& code_points) {
+  std::string bytes;
+  for (const char32_t part : code_points) append_utf8(part, bytes);
+  return bytes;
+}
+
 // NFD of the code point between marks that its combining class moves.
 std::string nfd(char32_t c) {
-  std::string bytes;
-  for (const char32_t part : decompose(std::u32string{U'\u0302', c, U'\u0317', U'\u0334'}))
-    append_utf8(part, bytes);
-  return bytes;
+  return in_utf8(decompose(std::u32string{U'\u0302', c, U'\u0317', U'\u0334'}));
+}
+
+// NFC of the code point and of its parts among marks.
+std::string nfc(char32_t c) {
+  std::u32string text;
+  for (const char32_t part : decompose(std::u32string{c})) text += part;
+  text += {U'\u0302', c, U'\u0317', U'\u0334', U'a', c, U'\u0301'};
+  auto parts = decompose(text);
+  compose(parts);
+  return in_utf8(parts);
+}
+
+std::string nfkc(char32_t c) {
+  auto parts = decompose_compatible(std::u32string{c, U'\u0301', U'\u0327'});
+  compose(parts);
+  return in_utf8(parts);
+}
+
+std::string nfkd(char32_t c) {
+  return in_utf8(decompose_compatible(std::u32string{U'\u0302', c, U'\u0317'}));
+}
+
+// Whether the code point is of one cluster with a letter before it.
+std::string clusters(char32_t c) {
+  const std::string text = "A" + utf8(c);
+  size_t at = 0;
+  next_grapheme(text, at);
+  return std::string(1, at == text.size() ? '\1' : '\0');
 }
 
 }  // namespace
 
-TEST_CASE("every code point has Hugging Face's classes, lower case and decomposition", "[text]") {
+TEST_CASE("every code point has Hugging Face's classes, lower case, normal forms and clusters",
+          "[text]") {
   const Json golden = read_json(test::source_root() / "tests/golden/tokenizers/code_points.json");
   const std::pair<const char*, std::function<std::string(char32_t)>> kinds[] = {
-      {"classes", classes}, {"lower", lower}, {"nfd", nfd}};
+      {"classes", classes}, {"lower", lower}, {"nfd", nfd},          {"nfc", nfc},
+      {"nfkc", nfkc},       {"nfkd", nfkd},   {"clusters", clusters}};
   for (const auto& [kind, function] : kinds) {
     std::istringstream wanted(golden[kind].get<std::string>());
     int blocks = 0;

@@ -70,8 +70,6 @@ class AdapterSet {
   virtual std::shared_ptr<Block> make_block(const BlockPlace&) { return nullptr; }
   /// Whether the method fills slots for blocks, which only post-norm models have.
   virtual bool fills_blocks() const { return false; }
-  /// Whether the model computes what the base does until the first update.
-  virtual bool starts_as_base() const { return true; }
   /// Tensors that the layers share, registered with the model under the method's name; or null.
   virtual std::shared_ptr<torch::nn::Module> shared() { return nullptr; }
   /// Patterns (lib/core/glob.h) of the model's own tensors that it trains beside.

@@ -4,6 +4,7 @@
 
 #include <torch/types.h>
 
+#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
@@ -20,6 +21,10 @@ struct BottleneckOptions {
   std::string init = "zero";
 
   void fields(Fields& f);
+  Nature nature() const {
+    return {.starts_exactly = init == "zero",
+            .starts_within = std::numeric_limits<double>::infinity()};
+  }
   /// Of one block; `out` is the model's width.
   int64_t parameters(int64_t, int64_t out) const { return 2 * out * bottleneck + bottleneck + out; }
 };
@@ -51,7 +56,6 @@ class BottleneckSet final : public AdapterSet {
   }
   bool fills_slots() const override { return false; }
   bool fills_blocks() const override { return true; }
-  bool starts_as_base() const override { return options_.init == "zero"; }
   std::shared_ptr<mtlora::Block> make_block(const BlockPlace& place) override {
     return Block::stands_at(place.sublayer) ? std::make_shared<Block>(options_, place) : nullptr;
   }

@@ -35,6 +35,9 @@ struct DeepLoraOptions {
       "Learning rate of the outer factors by that of the others (compressed); 0: frozen.",
       not_negative());
   }
+  Nature nature() const {
+    return {.starts_exactly = false, .starts_within = epsilon * epsilon * epsilon};
+  }
   int64_t width(int64_t in, int64_t out) const { return rank.value_or(std::max(in, out)); }
   int64_t parameters(int64_t in, int64_t out) const {
     const int64_t w = width(in, out);
@@ -135,8 +138,7 @@ AdapterMethod deep_lora() {
                   "two more that start from the first batch's gradient.",
        .equation = "ΔW = W3·W2·W1, or right·W3·W2·W1·leftᵀ",
        .source = "Yaras et al. 2024, arXiv:2406.04112",
-       .is_low_rank = true,
-       .starts_within = 1e-9});
+       .is_low_rank = true});
 }
 
 }  // namespace mtlora

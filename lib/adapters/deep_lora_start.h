@@ -2,7 +2,7 @@
 // Yaras et al. 2024, arXiv:2406.04112; as the authors' code cjyaras/deep-lora-transformers.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdint>
 

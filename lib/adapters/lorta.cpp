@@ -41,6 +41,7 @@ struct LortaOptions {
     const auto r = static_cast<double>(rank);
     return rslora ? alpha / std::sqrt(r) : alpha / r;
   }
+  Nature nature() const { return {.only_attention = true}; }
   /// A layer adds nothing of its own.
   int64_t parameters(int64_t, int64_t) const { return 0; }
 };
@@ -181,8 +182,7 @@ AdapterMethod lorta() {
                   "r(d + d/H + H + layers + 4) parameters for the whole model, none for a layer.",
        .equation = "ΔW = (α/r)·[A·diag(C_h⊙C_m⊙C_l)·B of every head], transposed for q, k and v",
        .source = "arXiv:2410.04060",
-       .is_low_rank = true,
-       .only_attention = true});
+       .is_low_rank = true});
 }
 
 }  // namespace mtlora

@@ -3,7 +3,7 @@
 // Jiang et al. 2024, arXiv:2405.12130, section 4.2; numbers as the authors' code kongds/MoRA.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 namespace mtlora {
 

@@ -93,11 +93,12 @@ class LoraRite final : public Optimizer {
       parameters[i].partner.reset();
       others.push_back(parameters[i]);
     }
-    others_ = adamw().start({{"lr", options.lr},
-                             {"weight_decay", options.weight_decay},
-                             {"beta1", options.beta1},
-                             {"beta2", options.beta2}},
-                            others);
+    others_ = make_optimizer({"adamw",
+                              {{"lr", options.lr},
+                               {"weight_decay", options.weight_decay},
+                               {"beta1", options.beta1},
+                               {"beta2", options.beta2}}},
+                             others);
     for (auto& tensor : others_->state()) state_.push_back(tensor);
   }
 

@@ -2,7 +2,9 @@
 // weights on the first batch. See AdapterSet::initialise().
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+#include <torch/types.h>
 
 #include <vector>
 

@@ -14,13 +14,9 @@ METHODS = {
     "hta": {"name": "hta", "rank": 4},
     "bitfit": {"name": "bitfit"},
     "full": {"name": "full"},
-<<<<<<< ours
     "houlsby": {"name": "houlsby", "bottleneck": 8},
     "pfeiffer": {"name": "pfeiffer", "bottleneck": 8},
-    "xgblora": {"name": "xgblora", "boosters": 4, "sampled_layers": 1},
-=======
     "xgblora": {"name": "xgblora", "boosters": 3, "sampled_layers": 1, "rank": 4, "scale": 2},
->>>>>>> theirs
     **{f"mora-{t}": {"name": "mora", "rank": 4, "type": t} for t in ("1", "6")},
     "remora": {"name": "mora", "rank": 4, "restart_steps": 18, "cycle": "1-2-3-4", "restart_warmup": 3},
     "lorta": {"name": "lorta", "rank": 8},

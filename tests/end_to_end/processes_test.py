@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import random
 import signal
 import socket
@@ -17,7 +18,7 @@ SAME = ("best/adapter.safetensors", "last/adapter.safetensors", "last/state.safe
 
 def children(process):
     """The process ids that a process has started, in the order of their ranks."""
-    text = open(f"/proc/{process.pid}/task/{process.pid}/children").read()
+    text = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
     return [int(pid) for pid in text.split()]
 
 

@@ -99,17 +99,10 @@ TEST_CASE("a change that is there from the start is as small as the method says"
   if (!nature.is_added) return;
   const torch::NoGradGuard no_grad;
   const Adapted adapted(c);
-<<<<<<< ours
-  size_t seen = 0;
-  for (const Linear& layer : adapted.layers()) {
-    if (!layer->adapter()) continue;
-    ++seen;
-=======
   size_t filled = 0;
   for (const Linear& layer : adapted.layers()) {
     if (!layer->adapter()) continue;
     ++filled;
->>>>>>> theirs
     const Tensor none = layer->bias.defined() ? at::zeros_like(layer->bias) : Tensor();
     const Affine change = layer->adapter()->merged({at::zeros_like(layer->weight), none});
     // Each of a fused layer's two parts is within the bound, so the whole is within √2 of it.
@@ -118,11 +111,7 @@ TEST_CASE("a change that is there from the start is as small as the method says"
     CHECK((norm > 0) == (nature.starts_within > 0));
     if (none.defined()) CHECK(!change.bias.any().item<bool>());
   }
-<<<<<<< ours
-  CHECK((seen > 0) == c.method->start(c.options)->fills_slots());
-=======
   CHECK((filled > 0) == c.method->start(c.options)->fills_slots());
->>>>>>> theirs
 }
 
 TEST_CASE("the merged map is the forward in evaluation", "[laws]") {

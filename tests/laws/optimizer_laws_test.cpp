@@ -1,6 +1,7 @@
 // What every optimizer of the registry keeps, and AdamW's numbers.
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <torch/optim/adamw.h>
 
 #include "lib/optim/registry.h"
 #include "tests/support/golden.h"

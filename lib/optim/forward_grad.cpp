@@ -50,9 +50,10 @@ class ForwardGradient final : public GaussianOrder {
 
 OptimizerEntry forward_grad() {
   return zeroth_order<ForwardOptions, ForwardGradient>(
-      "forward_grad",
-      "Descent by the exact slope along a random direction, from one forward pass in forward-mode "
-      "differentiation. Baydin et al. 2022, arXiv:2202.08587.");
+      {"forward_grad",
+       "Descent by the exact slope along a random direction, from one forward pass in forward-mode "
+       "differentiation.",
+       "u ~ N(0, I), j = ∇F·u; θ ← θ - η·(j·u + wd·θ)", "Baydin et al. 2022, arXiv:2202.08587"});
 }
 
 }  // namespace mtlora

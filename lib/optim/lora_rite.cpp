@@ -243,12 +243,15 @@ class LoraRite final : public Optimizer {
 OptimizerEntry lora_rite() {
   return {{"lora_rite",
            "Moves the two factors of a low-rank change so that their product moves the same way "
-           "however it is factored; other parameters by AdamW. Yen et al. 2024, arXiv:2410.20625.",
+           "however it is factored; other parameters by AdamW.",
            default_visit<LoraRiteOptions>()},
           [](const Json& options, std::vector<Parameter> parameters) {
             return std::make_unique<LoraRite>(parse<LoraRiteOptions>(options, "/optimizer"),
                                               std::move(parameters));
-          }};
+          },
+          "ḡ = g·K⁺ of the other factor; S = ḡ·V^(-1/2), with moments in the factors' own bases; "
+          "A, B ← A, B - η·M·K⁻ᵀ",
+          "Yen et al. 2024, arXiv:2410.20625"};
 }
 
 }  // namespace mtlora

@@ -152,15 +152,16 @@ class LozoMomentum final : public Lozo {
 
 OptimizerEntry lozo() {
   return zeroth_order<LozoOptions, Lozo>(
-      "lozo",
-      "Descent by two losses along directions of low rank, θ ← θ - η·c·U·Vᵀ; takes the memory of "
-      "evaluation. Chen et al. 2024, arXiv:2410.07698.");
+      {"lozo",
+       "Descent by two losses along directions of low rank; takes the memory of evaluation.",
+       "c = (F(θ + ε·U·Vᵀ) - F(θ - ε·U·Vᵀ)) / 2ε; θ ← θ - η·(c·U·Vᵀ + wd·θ)",
+       "Chen et al. 2024, arXiv:2410.07698"});
 }
 
 OptimizerEntry lozo_m() {
   return zeroth_order<LozoMomentumOptions, LozoMomentum>(
-      "lozo_m",
-      "lozo with momentum, kept as one factor of low rank. Chen et al. 2024, arXiv:2410.07698.");
+      {"lozo_m", "lozo with momentum, kept as one factor of low rank.",
+       "N ← β·N + (1 - β)·c·U; θ ← θ - η·(N·Vᵀ + wd·θ)", "Chen et al. 2024, arXiv:2410.07698"});
 }
 
 }  // namespace mtlora

@@ -109,14 +109,21 @@ class GaussianOrder : public ZerothOrder {
   Tensor drawn(const LossStep& step, int64_t number, const Block& block) const;
 };
 
+/// What an optimizer says of itself.
+struct OptimizerText {
+  std::string name, summary, equation, source;
+};
+
 /// Options → the entry's start(); `Rule` is built from them and the parameters.
 template <class Options, class Rule>
-OptimizerEntry zeroth_order(const char* name, const char* summary) {
-  return {{name, summary, default_visit<Options>()},
+OptimizerEntry zeroth_order(OptimizerText text) {
+  return {{std::move(text.name), std::move(text.summary), default_visit<Options>()},
           [](const Json& options, std::vector<Parameter> parameters) {
             return std::make_unique<Rule>(parse<Options>(options, "/optimizer"),
                                           std::move(parameters));
-          }};
+          },
+          std::move(text.equation),
+          std::move(text.source)};
 }
 
 }  // namespace mtlora

@@ -56,9 +56,10 @@ class ZerothOrderAdam final : public GaussianOrder {
 
 OptimizerEntry zo_adam() {
   return zeroth_order<AdamOptions, ZerothOrderAdam>(
-      "zo_adam",
-      "Adam of the estimate that zo_sgd moves by; keeps two moments of every trained number. Zhang "
-      "et al. 2024 (ZO-Bench), arXiv:2402.11592.");
+      {"zo_adam",
+       "Adam of the estimate that zo_sgd moves by; keeps two moments of every trained number.",
+       "ĝ = c·u; m ← β1·m + (1 - β1)·ĝ, v ← β2·v + (1 - β2)·ĝ²; θ ← θ - η·m̂/(√v̂ + ε)",
+       "Zhang et al. 2024 (ZO-Bench), arXiv:2402.11592"});
 }
 
 }  // namespace mtlora

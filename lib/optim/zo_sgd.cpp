@@ -7,9 +7,10 @@ namespace mtlora {
 
 OptimizerEntry zo_sgd() {
   return zeroth_order<ZerothOrderOptions, GaussianOrder>(
-      "zo_sgd",
-      "MeZO: descent by two losses along a random direction, θ ← θ - η·c·u; takes the memory of "
-      "evaluation. Malladi et al. 2023, arXiv:2305.17333.");
+      {"zo_sgd",
+       "MeZO: descent by two losses along a random direction; takes the memory of evaluation.",
+       "u ~ N(0, I), c = (F(θ + ε·u) - F(θ - ε·u)) / 2ε; θ ← θ - η·c·u",
+       "Malladi et al. 2023, arXiv:2305.17333"});
 }
 
 }  // namespace mtlora

@@ -57,9 +57,9 @@ class Conserve final : public GaussianOrder {
 
 OptimizerEntry zo_sgd_conserve() {
   return zeroth_order<ZerothOrderOptions, Conserve>(
-      "zo_sgd_conserve",
-      "zo_sgd that looks at three more losses and takes the best of θ, θ - ηĝ and θ + ηĝ. Zhang et "
-      "al. 2024 (ZO-Bench), arXiv:2402.11592.");
+      {"zo_sgd_conserve", "zo_sgd that looks at three more losses and takes the best step.",
+       "θ ← the one of θ, θ - η·ĝ and θ + η·ĝ with the lowest loss",
+       "Zhang et al. 2024 (ZO-Bench), arXiv:2402.11592"});
 }
 
 }  // namespace mtlora

@@ -38,8 +38,8 @@ class Momentum final : public GaussianOrder {
 
 OptimizerEntry zo_sgd_momentum() {
   return zeroth_order<MomentumOptions, Momentum>(
-      "zo_sgd_momentum",
-      "zo_sgd with momentum, m ← μ·m + ĝ. Zhang et al. 2024 (ZO-Bench), arXiv:2402.11592.");
+      {"zo_sgd_momentum", "zo_sgd with momentum.", "m ← μ·m + ĝ; θ ← θ - η·m",
+       "Zhang et al. 2024 (ZO-Bench), arXiv:2402.11592"});
 }
 
 }  // namespace mtlora

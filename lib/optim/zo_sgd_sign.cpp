@@ -41,9 +41,8 @@ class Sign final : public GaussianOrder {
 
 OptimizerEntry zo_sgd_sign() {
   return zeroth_order<SignOptions, Sign>(
-      "zo_sgd_sign",
-      "zo_sgd that moves every number by ±η, the sign of its estimate. Zhang et al. 2024 "
-      "(ZO-Bench), arXiv:2402.11592.");
+      {"zo_sgd_sign", "zo_sgd that moves every number by the sign of its estimate.",
+       "θ ← θ - η·sign(ĝ)", "Zhang et al. 2024 (ZO-Bench), arXiv:2402.11592"});
 }
 
 }  // namespace mtlora

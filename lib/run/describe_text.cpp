@@ -77,8 +77,8 @@ std::string thousands(int64_t number) {
 }
 
 std::string entry_text(const Json& entry) {
-  std::string text = fmt::format("{}: {}\n", entry["name"].get<std::string>(),
-                                 entry["summary"].get<std::string>());
+  std::string text =
+      wrapped(entry["name"].get<std::string>() + ": ", entry["summary"].get<std::string>(), indent);
   const auto line = [&](const std::string& content) {
     if (!content.empty()) text += wrapped(std::string(indent, ' '), content, indent);
   };

@@ -75,7 +75,7 @@ class Describe(Case):
                 with self.subTest(topic=topic, name=entry["name"]):
                     words = " ".join(text.split())
                     self.assertEqual({"name": {"const": entry["name"]}, **entry["options"]}, wanted[entry["name"]])
-                    self.assertTrue(text.startswith(f"{entry['name']}: {entry['summary']}\n"))
+                    self.assertTrue(words.startswith(f"{entry['name']}: {entry['summary']}"), text)
                     for key in ("equation", "source"):
                         self.assertGreater(len(entry[key]), 5)
                         self.assertIn(entry[key], words)

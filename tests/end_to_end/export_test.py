@@ -46,7 +46,7 @@ class Export(SharedCase):
     def prepare(self):
         model, data = bert_model(self.place / "model"), sentiment(self.place / "data", 64, 16)
         for name, method in self.METHODS.items():
-            self.train(name, config(model, data, adapter={"method": method, "targets": ["query", "*.layer.0.output.dense"]},
+            self.train(name, config(model, data, adapter={"method": method, "targets": ["query", "**.layer.0.output.dense"]},
                                     train={"max_steps": 8}))
         gpt2 = gpt2_model(self.place / "gpt2")
         words = pairs(self.place / "words", ["sun", "moon"])
@@ -172,7 +172,7 @@ class Export(SharedCase):
                            names=[why, "--format merged"])
                 self.assertFalse(out.exists())
         trained = config(self.place / "model", self.place / "data", train={"max_steps": 1},
-                         adapter={"trainable": ["*.layer.0.attention.self.*.weight"]})
+                         adapter={"trainable": ["**.layer.0.attention.self.*.weight"]})
         run = self.train("beside", trained)
         self.fails("export", "--checkpoint", run / "best", "--format", "peft", "--out", self.place / "none",
                    names=["bert.encoder.layer.0.attention.self.query.weight", "frozen"])

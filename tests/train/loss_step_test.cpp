@@ -14,7 +14,7 @@ namespace {
 
 /// `count` examples of 3 to 12 tokens below 100. Labels are 0, 1, 2, told by the second token; the
 /// later half of a text is to be learned.
-EncodedSet examples(int64_t count) {
+EncodedSet examples(int64_t count, bool has_segments) {
   Random random(7);
   std::vector<EncodedExample> all;
   for (int64_t i = 0; i < count; ++i) {
@@ -22,7 +22,7 @@ EncodedSet examples(int64_t count) {
     const size_t length = 3 + random.below(10);
     for (size_t t = 0; t < length; ++t) {
       e.ids.push_back(static_cast<int32_t>(4 + random.below(60)));
-      e.segments.push_back(t > length / 2);
+      e.segments.push_back(has_segments && t > length / 2);
     }
     e.ids[1] = static_cast<int32_t>(70 + i % 3);
     e.label = static_cast<double>(i % 3);
@@ -41,7 +41,7 @@ AdapterOptions method(const std::string& name, std::vector<std::string> targets)
 /// A golden's model at work on `examples`, its trained tensors away from their start.
 struct Training {
   Training(const std::string& name, const AdapterOptions& adapter, int64_t count)
-      : set(examples(count)) {
+      : set(examples(count, !name.starts_with("roberta"))) {
     if (name.starts_with("gpt2") || name.starts_with("llama")) {
       LoadedLanguageModel loaded = load_language_model(golden_path(name), std::nullopt);
       model = loaded.model;
@@ -203,7 +203,8 @@ TEST_CASE("a loss that is no number is told without a gradient's norm", "[train]
   TrainStep step = training.step(pool);
   const auto optimizer =
       make_optimizer({"zo_sgd", Json::object()}, parameters_of(training.trained));
-  const auto told = Catch::Matchers::Contains("step 42: the loss is nan: training has diverged") &&
-                    Catch::Matchers::Contains("1, 5");
-  CHECK_THROWS_WITH(step.run(41, {{{5, 0}}, {{1, 1}}}, *optimizer, 1.0), told);
+  const std::vector<std::vector<Item>> micro_batches{{{5, 0}}, {{1, 1}}};
+  CHECK_THROWS_WITH(step.run(41, micro_batches, *optimizer, 1.0),
+                    Catch::Matchers::Contains("step 42: the loss is nan: training has diverged") &&
+                        Catch::Matchers::Contains("1, 5"));
 }

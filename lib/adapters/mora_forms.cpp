@@ -12,20 +12,6 @@ int64_t blocks(int64_t entries, int64_t width) {
   return (entries - 1) / width + 1;
 }
 
-// m R_k for every block k, [blocks, width, width]: rotating the columns of m once a pass is cheaper
-// than rotating every token's blocks.
-Tensor of_rotated_blocks(const Tensor& m, int64_t count) {
-  const int64_t width = m.size(0), half = width / 2;
-  const auto exact = torch::TensorOptions(torch::kDouble).device(m.device());
-  const Tensor angle =
-      torch::arange(count, exact).unsqueeze(1) *
-      torch::pow(10000.0, torch::arange(half, exact) * (-2.0 / static_cast<double>(width)));
-  const Tensor cos = angle.cos().to(m.scalar_type()).unsqueeze(1);  // [blocks, 1, half]
-  const Tensor sin = angle.sin().to(m.scalar_type()).unsqueeze(1);
-  const Tensor first = m.narrow(1, 0, half), second = m.narrow(1, half, half);
-  return torch::cat({first * cos + second * sin, second * cos - first * sin}, 2);
-}
-
 }  // namespace
 
 int64_t mora_width(int64_t in, int64_t out, int64_t rank, bool is_even) {
@@ -80,14 +66,19 @@ Tensor mora_sharing(const Tensor& x, const Tensor& m, int64_t out) {
 }
 
 Tensor mora_rotation(const Tensor& x, const Tensor& m, int64_t out) {
-  const Tensor padded = padded_circularly(x, m.size(0));
-  const std::vector<Tensor> blocks_of_x = padded.split(m.size(0), 1);
-  const std::vector<Tensor> turned =
-      of_rotated_blocks(m, static_cast<int64_t>(blocks_of_x.size())).unbind(0);
-  std::vector<Tensor> y;
-  for (size_t k = 0; k < blocks_of_x.size(); ++k)
-    y.push_back(backend::linear(blocks_of_x[k], turned[k], {}));
-  return spread_shared(torch::cat(y, 1), out);
+  const int64_t width = m.size(0), half = width / 2, count = blocks(x.size(1), width);
+  const auto exact = torch::TensorOptions(torch::kDouble).device(x.device());
+  const Tensor angle =
+      torch::arange(count, exact).unsqueeze(1) *
+      torch::pow(10000.0, torch::arange(half, exact) * (-2.0 / static_cast<double>(width)));
+  const auto type = x.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat;
+  const Tensor cos = angle.cos().to(type), sin = angle.sin().to(type);  // [blocks, half]
+  const Tensor block = padded_circularly(x, width).reshape({x.size(0), count, width});
+  const Tensor first = block.narrow(2, 0, half), second = block.narrow(2, half, half);
+  const Tensor rotated =
+      torch::cat({first * cos - second * sin, second * cos + first * sin}, 2).to(x.scalar_type());
+  const Tensor y = backend::linear(rotated.reshape({-1, width}), m, {});
+  return spread_shared(y.reshape({x.size(0), count * width}), out);
 }
 
 Tensor mora_both_ways(const Tensor& x, const Tensor& m, int64_t out) {

@@ -287,9 +287,9 @@ void TrainStep::report_not_finite(int64_t step, const std::vector<std::vector<It
   fail(
       "step {}: the loss is {}{}: training has diverged. Examples of this step (counted from 0 in "
       "the training set): {}. A smaller optimizer.lr or a longer schedule.warmup is the usual "
-      "cure; "
-      "the last checkpoint is intact.",
-      step + 1, report.loss, norm, fmt::join(indices, ", "));
+      "cure; the last checkpoint is intact.",
+      step + 1, std::isnan(report.loss) ? "nan" : fmt::format("{}", report.loss), norm,
+      fmt::join(indices, ", "));
 }
 
 }  // namespace mtlora

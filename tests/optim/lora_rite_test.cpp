@@ -113,7 +113,7 @@ TEST_CASE("the product moves the same way however it is factored", "[optim]") {
   CHECK(moved > 1);
   CHECK(worst < 1e-12);
   // the factors themselves are far apart
-  CHECK((one.pair[0].tensor - other.pair[0].tensor).norm().item<double>() > 1);
+  CHECK((one.pair[0].tensor - other.pair[0].tensor).norm().item<double>() > 0.1);
 }
 
 TEST_CASE("LoRA-RITE's first step leaves A as it is where B is zero", "[optim]") {

@@ -13,8 +13,8 @@ using namespace mtlora::test;
 namespace {
 
 /// `count` examples of 3 to 12 tokens below 100. Labels are 0, 1, 2, told by the second token; the
-/// later half of a text is to be learned.
-EncodedSet examples(int64_t count, bool has_segments) {
+/// later half of a text is to be learned. The golden RoBERTa has two labels and one segment.
+EncodedSet examples(int64_t count, bool is_roberta) {
   Random random(7);
   std::vector<EncodedExample> all;
   for (int64_t i = 0; i < count; ++i) {
@@ -22,10 +22,10 @@ EncodedSet examples(int64_t count, bool has_segments) {
     const size_t length = 3 + random.below(10);
     for (size_t t = 0; t < length; ++t) {
       e.ids.push_back(static_cast<int32_t>(4 + random.below(60)));
-      e.segments.push_back(has_segments && t > length / 2);
+      e.segments.push_back(!is_roberta && t > length / 2);
     }
     e.ids[1] = static_cast<int32_t>(70 + i % 3);
-    e.label = static_cast<double>(i % 3);
+    e.label = static_cast<double>(i % (is_roberta ? 2 : 3));
     all.push_back(e);
   }
   return EncodedSet(all);
@@ -41,7 +41,7 @@ AdapterOptions method(const std::string& name, std::vector<std::string> targets)
 /// A golden's model at work on `examples`, its trained tensors away from their start.
 struct Training {
   Training(const std::string& name, const AdapterOptions& adapter, int64_t count)
-      : set(examples(count, !name.starts_with("roberta"))) {
+      : set(examples(count, name.starts_with("roberta"))) {
     if (name.starts_with("gpt2") || name.starts_with("llama")) {
       LoadedLanguageModel loaded = load_language_model(golden_path(name), std::nullopt);
       model = loaded.model;

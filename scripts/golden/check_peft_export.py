@@ -32,8 +32,8 @@ METHODS = {"lora": {"name": "lora", "rank": 8}, "rslora": {"name": "lora", "rank
            "dora": {"name": "dora", "rank": 8}, "lora_mini": {"name": "lora_mini", "rank": 8},
            **{s: {"name": "mtlora", "structure": s, "rank": 8} for s in ("shim", "icfm", "ctcm", "dtsm")}}
 ENCODER = {"query, value": ["query", "value"],
-           "six": ["query", "key", "value", "*.attention.output.dense", "*.intermediate.dense", "*.layer.*.output.dense"]}
-DECODER = {"c_attn": ["c_attn"], "query, value, c_fc": ["c_attn.query", "c_attn.value", "c_fc"]}
+           "six": ["query", "key", "value", "**.attention.output.dense", "**.intermediate.dense", "**.layer.*.output.dense"]}
+DECODER = {"c_attn": ["c_attn"], "query, value, c_fc": ["query", "value", "c_fc"]}
 
 
 class Check:

@@ -50,7 +50,7 @@ class Export(SharedCase):
                                     train={"max_steps": 8}))
         gpt2 = gpt2_model(self.place / "gpt2")
         words = pairs(self.place / "words", ["sun", "moon"])
-        targets = {"targets": ["c_attn.query", "c_attn.value", "c_fc"]}
+        targets = {"targets": ["query", "value", "c_fc"]}
         for name, method in {"gpt2-lora": {"name": "lora", "rank": 2}, "gpt2-dora": {"name": "dora", "rank": 2},
                              "gpt2-mtlora": {"name": "mtlora", "rank": 2, "structure": "shim"}}.items():
             self.train(name, writing(gpt2, words, "data_to_text", adapter={**targets, "method": method},
@@ -98,7 +98,7 @@ class Export(SharedCase):
     def test_the_merged_model_computes_what_the_checkpoint_does(self):
         texts = "a good film\nbad bad night\nthe plot was good and long\n"
         labels = {"task": {"name": "text", "data": str(self.place / "data"), "labels": ["bad", "good"]},
-                  "train": {"dtype": "fp32"}}
+                  "train": {"dtype": "fp32", "max_length": 32}}
         file = write_json(self.place / "labels.json", labels)
         for run in self.METHODS:
             with self.subTest(run=run):
@@ -179,7 +179,7 @@ class Export(SharedCase):
 
     def test_other_trained_modules_are_saved_whole(self):
         trained = config(self.place / "model", self.place / "data", train={"max_steps": 4},
-                         adapter={"trainable": ["bert.pooler.dense.weight", "*.embeddings.LayerNorm.*"]})
+                         adapter={"trainable": ["bert.pooler.dense.weight", "**.embeddings.LayerNorm.*"]})
         run = self.train("modules", trained)
         merged = matrices(self.exported("modules", "merged") / "model.safetensors")
         peft = matrices(self.exported("modules", "peft") / "adapter_model.safetensors")

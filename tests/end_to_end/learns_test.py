@@ -12,7 +12,7 @@ METHODS = {
     "dora": {"name": "dora", "rank": 4, "alpha": 8},
     "lora_mini": {"name": "lora_mini", "rank": 8, "a": 32, "b": 32, "alpha": 32},
     "hta": {"name": "hta", "rank": 4},
-    "adalora": {"name": "adalora", "rank": 4, "target_rank": 2, "alpha": 8},
+    "adalora": {"name": "adalora", "rank": 8, "target_rank": 4, "alpha": 32},
     "rm_lora": {"name": "rm_lora", "rank": 4, "alpha": 8},
     "bitfit": {"name": "bitfit"},
     "full": {"name": "full"},

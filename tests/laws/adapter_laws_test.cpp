@@ -86,7 +86,7 @@ TEST_CASE("attaching changes no output, unless the method says so", "[laws]") {
     else if (std::isinf(nature.starts_within))
       CHECK(!torch::equal(base, attached));
     else if (nature.starts_within == 0)
-      CHECK(distance(base, attached) < (type == torch::kDouble ? rounding : 1e-5));
+      CHECK(distance(base, attached) < 1e-5);  // starting values are fp32
     else  // of which the next law says how large its cause is
       CHECK(at::allclose(base, attached, 0, 1e-6));
   }
@@ -96,7 +96,10 @@ TEST_CASE("a change that is there from the start is as small as the method says"
   const Case c = a_case();
   CAPTURE(c);
   const Nature nature = c.method->nature(c.options);
-  if (!nature.is_added) return;
+  if (!nature.is_added) {
+    SUCCEED("its change depends on the weight");
+    return;
+  }
   const torch::NoGradGuard no_grad;
   const Adapted adapted(c);
   size_t filled = 0;

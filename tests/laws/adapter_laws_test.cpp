@@ -87,7 +87,7 @@ TEST_CASE("attaching changes no output, unless the method says so", "[laws]") {
       CHECK(!torch::equal(base, attached));
     else if (nature.starts_within == 0)
       CHECK(distance(base, attached) < 1e-5);  // starting values are fp32
-    else  // of which the next law says how large its cause is
+    else                                       // of which the next law says how large its cause is
       CHECK(at::allclose(base, attached, 0, 1e-6));
   }
 }

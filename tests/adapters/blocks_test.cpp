@@ -1,7 +1,8 @@
 // Where the bottleneck adapters stand, how they start, what they cost, and that they compute in
 // bfloat16 too.
 
-#include "lib/core/error.h"
+#include <ATen/CPUGeneratorImpl.h>
+
 #include "tests/models/golden_model.h"
 
 using namespace mtlora;
@@ -33,6 +34,12 @@ Tensors starting_values(const Json& options) {
     if (t.name.starts_with("bert.encoder.layer.1.output.adapter."))
       values[t.name.substr(t.name.find("adapter.") + 8)] = t.tensor.clone();
   return values;
+}
+
+/// Normal numbers of bfloat16.
+Tensor some(int64_t rows, int64_t columns, uint64_t seed) {
+  auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+  return at::randn({rows, columns}, generator).to(torch::kBFloat16);
 }
 
 /// Trained numbers beside the head, in a model of BERT-base's layers.
@@ -94,21 +101,48 @@ TEST_CASE("a model without places for blocks is refused", "[adapters]") {
                     Contains("pfeiffer puts blocks") && Contains("this model has none"));
 }
 
-TEST_CASE("bottleneck adapters compute in bfloat16", "[adapters]") {
+TEST_CASE("a block computes in bfloat16 within that type's rounding", "[adapters]") {
   const auto path = GENERATE(from_range(all_paths()));
-  const auto method = GENERATE(as<std::string>(), "houlsby", "pfeiffer");
-  CAPTURE(name_of(path), method);
+  const auto name = GENERATE(as<std::string>(), "houlsby", "pfeiffer");
+  CAPTURE(name_of(path), name);
   const OnPath guard(path);
   const torch::NoGradGuard no_grad;
+  constexpr int64_t width = 64, tokens = 32;
+  const auto set = adapter_method(name).start({{"bottleneck", 24}, {"init", "repo"}});
+  const auto block = set->make_block({"output", Sublayer::feed_forward, width, 5});
+  const Tensor h = some(tokens, width, 1), r = some(tokens, width, 2);
+  // A norm without rounding of its own.
+  const auto half = [](const Tensor& sum) { return sum * 0.5; };
+  const Tensor got = block->forward(h, r, half);
+  CHECK(got.scalar_type() == torch::kBFloat16);
+
+  // Eight bits: a rounding moves a value by at most 2⁻⁸ of it. Inputs are exact; weights, sums and
+  // products are rounded once each, the second order of that is within the last factor.
+  constexpr double u = 0x1p-8;
+  const bool is_houlsby = name == "houlsby";
+  const auto of = [&](const char* tensor) {
+    return block->named_parameters()[tensor].to(torch::kDouble);
+  };
+  const Tensor v = of("down.weight"), v0 = of("down.bias"), w = of("up.weight"), w0 = of("up.bias");
+  const Tensor exact = h.to(torch::kDouble);
+  const Tensor x = is_houlsby ? exact : (exact + r.to(torch::kDouble)) * 0.5;
+  const Tensor z = x.mm(v.t()) + v0, s = is_houlsby ? at::silu(z) : at::relu(z);
+  const Tensor f = s.mm(w.t()) + w0;
+  const Tensor of_x = is_houlsby ? at::zeros_like(x) : u * x.abs();
+  const Tensor of_z = (of_x + u * x.abs()).mm(v.abs().t()) + u * v0.abs() + u * z.abs();
+  const Tensor of_s = 1.1 * of_z + u * s.abs();  // swish is nowhere steeper than 1.1, ReLU than 1
+  const Tensor of_f = (of_s + u * s.abs()).mm(w.abs().t()) + u * w0.abs() + u * f.abs();
+  const Tensor bound = 1.05 * (of_f + u * (exact + f).abs());
+  CHECK((((got.to(torch::kDouble) - exact - f).abs()) / bound).max().item<double>() <= 1);
+}
+
+TEST_CASE("bottleneck adapters stay fp32 where the model computes in bfloat16", "[adapters]") {
+  const auto method = GENERATE(as<std::string>(), "houlsby", "pfeiffer");
+  const torch::NoGradGuard no_grad;
   GoldenModel model("bert-tiny-wide", block(method.c_str(), {{"bottleneck", 8}}));
-  const Tensors want = golden("bert-tiny-wide/" + method + ".safetensors");
-  for (const NamedTensor& t : model.trained().tensors) t.tensor.copy_(want.at("adapter/" + t.name));
   set_compute_type(model.model(), *model.loaded().family, torch::kBFloat16);
+  REQUIRE(!model.trained().tensors.empty());
   for (const NamedTensor& t : model.trained().tensors)
     CHECK(t.parameter.scalar_type() == torch::kFloat);
-  const Tensor logits = model.model().logits(model.batch(), {});
-  // Each of two layers stores fourteen results one after another in 8 bits of mantissa: of its two
-  // sublayers and of a block at each, every product, activation, sum and norm. Each rounds by at
-  // most 2⁻⁹ of its value, and so do the embeddings and their norm.
-  check_close("logits", logits.to(torch::kFloat), want.at("logits"), 30 * 0x1p-9);
+  CHECK(model.model().logits(model.batch(), {}).isfinite().all().item<bool>());
 }

@@ -71,13 +71,20 @@ Json golden() {
   return read_json(test::source_root() / "tests/golden/tokenizers/glue.json");
 }
 
+/// Those that the golden was made for; the two Llamas are compared on other texts.
+test::Tokenizers with_goldens() {
+  auto tokenizers = test::shared_tokenizers();
+  std::erase_if(tokenizers, [](const auto& named) { return named.first.starts_with("llama_"); });
+  return tokenizers;
+}
+
 }  // namespace
 
 TEST_CASE("all texts of the GLUE files get Hugging Face's ids", "[text]") {
   if (!test::available(test::shared("data")) || !test::available(test::shared("tokenizers")))
     return;
   const Json wanted = golden();
-  const auto tokenizers = test::shared_tokenizers();
+  const auto tokenizers = with_goldens();
   const auto at_once = wanted["texts_per_hash"].get<size_t>();
   size_t texts = 0, invalid = 0;
   for (const auto& [name, entry] : wanted["files"].items()) {
@@ -105,7 +112,7 @@ TEST_CASE("all texts of the GLUE files get Hugging Face's ids", "[text]") {
 TEST_CASE("pairs are framed and truncated as Hugging Face does", "[text]") {
   if (!test::available(test::shared("data")) || !test::available(test::shared("tokenizers")))
     return;
-  const auto tokenizers = test::shared_tokenizers();
+  const auto tokenizers = with_goldens();
   size_t compared = 0, truncated = 0;
   const Json wanted = golden();
   for (const Json& entry : wanted["pairs"]) {
@@ -127,11 +134,11 @@ TEST_CASE("pairs are framed and truncated as Hugging Face does", "[text]") {
       }
     }
     INFO(file << " in " << max_length);
-    CHECK(crcs.size() == 8);
+    CHECK(crcs.size() == 6);
     for (const auto& [name, crc] : crcs)
       CHECK((name + " " + crc.hex()) == (name + " " + entry[name].get<std::string>()));
   }
-  CHECK(compared == 360576);
+  CHECK(compared == 270432);
   CHECK(truncated > 0);
 }
 

@@ -194,22 +194,24 @@ StepReport TrainStep::slope(int64_t step, const std::vector<std::vector<Item>>& 
   const torch::NoGradGuard no_grad;
   const backend::ForwardMode mode(tensors_, direction);
   std::vector<Shard> shards;
-  std::optional<double> found;
-  const auto add = [&](double part) { found = found.value_or(0) + part; };
   StepReport report;
+  double of_penalty = 0;
   try {
     report = pass(step, micro_batches, Wanted::loss, shards);
     const Tensor penalty = add_penalty(report);
     if (penalty.defined() && backend::derivative_of(penalty).defined())
-      add(backend::derivative_of(penalty).item<double>());
+      of_penalty = backend::derivative_of(penalty).item<double>();
   } catch (const c10::NotImplementedError& e) {
     fail("/optimizer/name: an operation of this model has no forward rule ({}); use zo_sgd",
          e.what_without_backtrace());
   }
+  // a process may have had no example: the sum, and how many shards have added to it
+  std::array<double, 2> sums{};
   for (const Shard& shard : shards)
-    if (shard.slope) add(*shard.slope);
-  TORCH_INTERNAL_ASSERT(found, "the loss has lost its derivative");
-  slope = *found;
+    if (shard.slope) sums = {sums[0] + *shard.slope, sums[1] + 1};
+  if (options_.world) options_.world->sum(std::span<double>(sums));
+  TORCH_INTERNAL_ASSERT(sums[1] > 0, "the loss has lost its derivative");
+  slope = sums[0] + of_penalty;
   return report;
 }
 

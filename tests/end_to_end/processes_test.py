@@ -37,9 +37,9 @@ class Processes(Case):
         # 201 examples: the last batch of an epoch has 9, one of 5 micro-batches is alone in its step
         self.data = sentiment(self.place / "data", train=201)
 
-    def configuration(self, **train):
+    def configuration(self, also=None, **train):
         method = {"name": "mtlora", "structure": "dtsm", "rank": 4, "dropout": 0.1}
-        return config(self.model, self.data, model={"dropout": 0.1}, adapter={"method": method},
+        return config(self.model, self.data, model={"dropout": 0.1}, adapter={"method": method}, **(also or {}),
                       train={"accumulate": 2, "batch_size": 16, "epochs": 4, "save_every_steps": 3,
                              "evaluate_every_steps": 5, "log_every_steps": 2, "threads": 1,
                              "timeout_seconds": 60, **train})
@@ -72,6 +72,14 @@ class Processes(Case):
         one, two = self.run_in("one", 1, threads=2), self.run_in("two", 2)
         for name in SAME:
             self.assertTrue((one / name).read_bytes() == (two / name).read_bytes(), f"{name} differs")
+
+    def test_optimizers_that_take_losses_alone_agree(self):
+        for name in ("zo_adam", "forward_grad"):
+            with self.subTest(optimizer=name):
+                optimizer = {"optimizer": {"name": name, "lr": 1e-3}}
+                one, two = (self.run_in(f"{name}-{n}", n, also=optimizer, threads=3 - n, epochs=1) for n in (1, 2))
+                for file in SAME:
+                    self.assertTrue((one / file).read_bytes() == (two / file).read_bytes(), f"{file} differs")
 
     def test_four_processes_are_one(self):
         self.assert_close(self.run_in("one", 1), self.run_in("four", 4))

@@ -101,17 +101,12 @@ class Adalora final : public LowRankAdapter {
     std::vector<Terms> all;
     for (size_t i = 0; i < pairs_.size(); ++i) {
       const Pair& pair = pairs_[i];
-      all.push_back({path_of(layer, pair.part), pair.a, pair.b, e_[i]});
+      all.push_back({layer.path_of(pair.part), pair.a, pair.b, e_[i]});
     }
     return all;
   }
 
  private:
-  // "….self.query" and its sibling "value" are parts of one layer, whose path is that of the first.
-  static std::string path_of(const AdaptedLayer& layer, const Part& part) {
-    if (part.name.empty()) return layer.path;
-    return layer.path.substr(0, layer.path.rfind('.') + 1) + part.name;
-  }
   Tensor folded(size_t pair) const override { return pairs_[pair].b * e_[pair].t(); }
 
   std::vector<Tensor> e_;  // of each pair, [rank, 1]

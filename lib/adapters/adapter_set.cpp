@@ -4,6 +4,11 @@
 
 namespace mtlora {
 
+// "….self.query" and its sibling "value" are parts of one layer, whose path is that of the first.
+std::string AdaptedLayer::path_of(const Part& part) const {
+  return part.name.empty() ? path : path.substr(0, path.rfind('.') + 1) + part.name;
+}
+
 int64_t AdaptedLayer::depth() const {
   for (size_t at = 0; at < path.size(); ++at) {
     const bool begins = at == 0 || path[at - 1] == '.';

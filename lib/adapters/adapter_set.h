@@ -24,6 +24,8 @@ struct AdaptedLayer {
   PartsAre parts_are;       ///< what they are in the checkpoint
   uint64_t key;             ///< of its initial values: the run's seed and the layer's place
 
+  /// The path of one of its parts.
+  std::string path_of(const Part& part) const;
   /// The number in its path, which of the model's repeated layers it belongs to; -1: none.
   int64_t depth() const;
 };

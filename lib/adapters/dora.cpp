@@ -133,7 +133,7 @@ class Dora final : public LowRankAdapter {
     };
     for (size_t i = 0; i < pairs_.size(); ++i) {
       const Part& part = pairs_[i].part;
-      if (!is_in(part, range)) continue;
+      if (!range.contains(part)) continue;
       skip_to(part.begin);
       pieces.push_back(magnitudes_[i] / root(squares(i, rows(weight, part, range.begin))));
       done = part.end;

@@ -168,10 +168,6 @@ class Hta final : public Adapter {
     return {torch::cat(a, 0), torch::cat(b, 1)};
   }
 
-  static bool is_in(const Part& part, const Part& range) {
-    return part.begin >= range.begin && part.end <= range.end;
-  }
-
   // W x + b + M dropout(x)
   Tensor added(const Tensor& x, const LinearMap& base, const Part& range, const Pass& pass) {
     backend::LowRank change;
@@ -179,7 +175,7 @@ class Hta final : public Adapter {
     std::vector<Tensor> downs;
     int64_t rank = 0;
     for (const Factors& f : parts_) {
-      if (!is_in(f.part, range)) continue;
+      if (!range.contains(f.part)) continue;
       const Thin thin = thin_of(f);
       const int64_t begin = f.part.begin - range.begin, r = thin.a.size(0);
       downs.push_back(thin.a);
@@ -204,7 +200,7 @@ class Hta final : public Adapter {
       return piece;
     };
     for (const Factors& f : parts_) {
-      if (!is_in(f.part, range)) continue;
+      if (!range.contains(f.part)) continue;
       if (f.part.begin > done) pieces.push_back(columns(f.part.begin));
       const Tensor own = columns(f.part.end);
       const Tensor seen = backend::dropout(own, dropout_->at(pass));

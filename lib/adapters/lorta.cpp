@@ -65,14 +65,9 @@ struct Factors final : torch::nn::Module {
   Tensor a, b, c_h, c_l, c_m;
 };
 
-std::string path_of(const AdaptedLayer& layer, const Part& part) {
-  if (part.name.empty()) return layer.path;
-  return layer.path.substr(0, layer.path.rfind('.') + 1) + part.name;
-}
-
 // Which of query, key, value and output (0 to 3) a layer of an attention is, by its name.
 int64_t matrix_of(const AdaptedLayer& layer, const Part& part) {
-  const std::string path = path_of(layer, part), name = path.substr(path.rfind('.') + 1);
+  const std::string path = layer.path_of(part), name = path.substr(path.rfind('.') + 1);
   const std::vector<std::vector<std::string>> names{{"query", "query_proj", "q_proj"},
                                                     {"key", "key_proj", "k_proj"},
                                                     {"value", "value_proj", "v_proj"},
@@ -88,7 +83,7 @@ int64_t matrix_of(const AdaptedLayer& layer, const Part& part) {
 }
 
 void check_square(const AdaptedLayer& layer, const Part& part, int64_t width, int64_t heads) {
-  const std::string path = path_of(layer, part);
+  const std::string path = layer.path_of(part);
   if (layer.shape.in != part.size())
     fail(
         "/adapter/targets: {}: lorta's tensor is one of square projections, and this one is "

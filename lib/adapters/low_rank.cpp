@@ -45,7 +45,7 @@ backend::LowRank LowRankAdapter::change_in(const Part& range) const {
   int64_t rank = 0;
   for (size_t i = 0; i < pairs_.size(); ++i) {
     const Part& part = pairs_[i].part;
-    if (!is_in(part, range)) continue;
+    if (!range.contains(part)) continue;
     downs.push_back(down(i));
     const int64_t r = downs.back().size(0);
     change.parts.push_back({part.begin - range.begin, part.end - range.begin, rank, rank + r,
@@ -65,7 +65,7 @@ Tensor LowRankAdapter::forward(const Tensor& x, const LinearMap& base, const Par
   if (!settings_.has_bias) return y;
   Tensor change = torch::zeros({range.size()}, pairs_[0].bias.options());
   for (const Pair& pair : pairs_)
-    if (is_in(pair.part, range))
+    if (range.contains(pair.part))
       change = change.slice_scatter(pair.bias, 0, pair.part.begin - range.begin,
                                     pair.part.end - range.begin);
   return y + change.to(y.scalar_type());

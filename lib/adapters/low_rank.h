@@ -50,9 +50,6 @@ class LowRankAdapter : public Adapter {
   double scale() const { return settings_.scale; }
   /// That of the adapter's input.
   backend::Dropout input_dropout(const Pass& pass) const { return dropout_->at(pass); }
-  static bool is_in(const Part& part, const Part& range) {
-    return part.begin >= range.begin && part.end <= range.end;
-  }
 
   std::vector<Pair> pairs_;
 

@@ -73,7 +73,7 @@ class Mora final : public Adapter {
       if (end > done) pieces.push_back(y.narrow(1, done - range.begin, end - done));
     };
     for (const Square& s : squares_) {
-      if (s.part.begin < range.begin || s.part.end > range.end) continue;
+      if (!range.contains(s.part)) continue;
       unchanged_until(s.part.begin);
       pieces.push_back(y.narrow(1, s.part.begin - range.begin, s.part.size()) + change(in, s));
       done = s.part.end;

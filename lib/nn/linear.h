@@ -22,6 +22,7 @@ struct Part {
   std::string name;
   int64_t begin = 0, end = 0;
   int64_t size() const { return end - begin; }
+  bool contains(const Part& other) const { return other.begin >= begin && other.end <= end; }
 };
 
 /// The map x -> x Wᵀ + b. weight [out, in]; bias [out] or undefined.

@@ -162,11 +162,9 @@ StepReport TrainStep::gradients(int64_t step, const std::vector<std::vector<Item
 }
 
 void TrainStep::add_penalty(StepReport& report, std::vector<Tensor>& gradients) const {
-  if (!options_.adapters) return;
   const torch::AutoGradMode with_gradients(true);
-  const Tensor penalty = options_.adapters->penalty();
+  const Tensor penalty = add_penalty(report);
   if (!penalty.defined()) return;
-  report.loss += penalty.item<double>();
   const auto slopes = torch::autograd::grad({penalty}, tensors_, {}, false, false,
                                             /*allow_unused=*/true);
   const torch::NoGradGuard no_grad;

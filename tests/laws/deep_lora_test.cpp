@@ -19,10 +19,6 @@ AdapterOptions options_of(const Json& options,
   return all;
 }
 
-double distance(const Tensor& a, const Tensor& b) {
-  return (a - b).abs().max().item<double>();
-}
-
 Tensor of(const GoldenModel& model, const std::string& name) {
   for (const NamedTensor& t : model.trained().tensors)
     if (t.name == "bert.encoder.layer.1." + name) return t.tensor.to(torch::kDouble);

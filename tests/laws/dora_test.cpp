@@ -18,10 +18,6 @@ Case dora_case(Json more = Json::object()) {
 
 constexpr double scale = 5.0 / 3;
 
-double distance(const Tensor& a, const Tensor& b) {
-  return (a - b).abs().max().item<double>();
-}
-
 /// The tensors of the second plain layer and its base, as leaves of a graph of their own.
 struct Dense {
   Tensor a, b, m, weight, bias;

@@ -7,10 +7,6 @@ using namespace mtlora::test;
 
 namespace {
 
-double distance(const Tensor& a, const Tensor& b) {
-  return (a - b).abs().max().item<double>();
-}
-
 /// The trained and kept tensors of one layer's adapter, by their own names: those of the modules,
 /// which have the type that the model was brought to.
 Tensors tensors_below(const Adapted& adapted, const std::string& path) {

@@ -82,10 +82,6 @@ const std::vector<Sizes> all_sizes{{10, 13, 4}, {12, 12, 4}, {13, 10, 4}, {9, 30
                                    {3, 9, 4},   {2, 30, 6},  {9, 3, 4}};
 constexpr double rounding = 1.4e-14;
 
-double distance(const Tensor& a, const Tensor& b) {
-  return (a - b).abs().max().item<double>();
-}
-
 }  // namespace
 
 TEST_CASE("MoRA's forms are their closed forms", "[laws]") {

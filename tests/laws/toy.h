@@ -133,6 +133,11 @@ inline std::shared_ptr<Toy> toy_of(const Case& c, torch::ScalarType type = torch
   return std::make_shared<Toy>(type, c.method->nature(c.options).only_attention);
 }
 
+/// One of them after another.
+inline Case a_case() {
+  return GENERATE(from_range(all_cases()));
+}
+
 inline AdapterOptions options_of(const Case& c) {
   AdapterOptions options;
   options.targets = {"query", "value"};

@@ -28,6 +28,11 @@ inline std::map<std::string, at::Tensor> golden(const std::string& name) {
   return tensors;
 }
 
+/// The largest difference of two tensors.
+inline double distance(const at::Tensor& a, const at::Tensor& b) {
+  return (a - b).abs().max().item<double>();
+}
+
 /// Where `got` is not `want`, in words; empty where every element is within `tolerance · scale`,
 /// scale being the largest |want| unless given. Against zeros alone only zeros are close.
 inline std::string difference(const at::Tensor& got, const at::Tensor& want, double tolerance,

@@ -1,18 +1,12 @@
-// Adapters compute what PEFT (LoRA, rsLoRA) and the equations of MTLoRA and BitFit in Python do:
-// logits, loss, every gradient, ten steps.
+// Adapters compute what PEFT (LoRA, rsLoRA, DoRA), torch's parameter groups (LoRA+) and the
+// equations of the others in Python do: logits, loss, every gradient, ten steps.
 
-#include "tests/models/golden_model.h"
+#include "tests/adapters/golden_adapter.h"
 
 using namespace mtlora;
 using namespace mtlora::test;
 
 namespace {
-
-struct Variant {
-  std::string name, method;
-  Json options;
-  std::vector<std::string> targets = {"query", "value"};
-};
 
 Json mtlora_options(const char* structure) {
   return {{"structure", structure}, {"rank", 4}, {"alpha", 8.0}};
@@ -34,6 +28,26 @@ const std::vector<Variant> variants{
     {"pfeiffer", "pfeiffer", {{"bottleneck", 8}}},
 };
 
+Json hta_options(const char* form, const char* householder) {
+  return {{"form", form}, {"householder", householder}, {"rank", 1}};
+}
+
+/// On bert-tiny-wide alone.
+const std::vector<Variant> further{
+    {"dora", "dora", {{"rank", 4}, {"alpha", 8.0}}},
+    {"lora-plus", "lora", {{"rank", 4}, {"alpha", 8.0}, {"lr_ratio", 16.0}}},
+    {"lora-mini", "lora_mini", {{"rank", 4}, {"alpha", 8.0}, {"a", 12}, {"b", 10}}},
+    {"hta", "hta", hta_options("lora", "literal"), {"query", "value", "**.intermediate.dense"}},
+    {"hta-strict",
+     "hta",
+     hta_options("lora", "strict"),
+     {"query", "value", "*.encoder.layer.0.output.dense"}},
+    {"hta-adapter",
+     "hta",
+     hta_options("adapter", "strict"),
+     {"**.attention.output.dense", "*.encoder.layer.*.output.dense"}},
+};
+
 /// A variant and the model that it adapts.
 struct Pair {
   std::string base;
@@ -44,44 +58,13 @@ std::vector<Pair> pairs() {
   std::vector<Pair> all;
   for (const char* base : {"bert-tiny-wide", "roberta-tiny"})
     for (const Variant& variant : variants) all.push_back({base, variant});
+  for (const Variant& variant : further) all.push_back({"bert-tiny-wide", variant});
   // Positions are projected by the adapted layers too.
   for (Variant variant : {variants[0], variants[3]}) {
     variant.targets = {"query_proj", "value_proj"};
     all.push_back({"deberta-v3-tiny", variant});
   }
   return all;
-}
-
-AdapterOptions options_of(const Variant& v) {
-  AdapterOptions options;
-  options.targets = v.targets;
-  options.method = {v.method, v.options};
-  return options;
-}
-
-/// Ours -> the golden's: PEFT's matrices are lora_A and lora_B, the golden's A and B.
-std::string golden_name(std::string name) {
-  const size_t at = name.rfind(".lora_");
-  return at == std::string::npos ? name : name.replace(at, 6, ".");
-}
-
-/// Writes the golden's starting values; every trained tensor has one and every one is used.
-void start_from(GoldenModel& model, const Tensors& want) {
-  const torch::NoGradGuard no_grad;
-  for (const NamedTensor& t : model.trained().tensors) {
-    INFO(t.name);
-    REQUIRE(want.count("adapter/" + golden_name(t.name)) == 1);
-    const Tensor& value = want.at("adapter/" + golden_name(t.name));
-    REQUIRE(t.tensor.sizes() == value.sizes());
-    t.tensor.copy_(value);
-  }
-  const auto count = std::count_if(want.begin(), want.end(),
-                                   [](const auto& t) { return t.first.starts_with("adapter/"); });
-  CHECK(static_cast<int64_t>(model.trained().tensors.size()) == count);
-}
-
-void settle(Classifier& model) {
-  for (const Slot& slot : linear_slots(model)) slot.linear->settle();
 }
 
 }  // namespace
@@ -130,4 +113,16 @@ TEST_CASE("our names of LoRA's tensors are PEFT's below the base model's prefix"
     ++found;
   }
   CHECK(found == 8);
+}
+
+TEST_CASE("DoRA's magnitudes start where PEFT's do", "[adapters]") {
+  const GoldenModel model("bert-tiny-wide", options_of(further[0]));
+  const Tensors want = golden("bert-tiny-wide/dora.safetensors");
+  size_t compared = 0;
+  for (const NamedTensor& t : model.trained().tensors) {
+    if (!t.name.ends_with(".lora_magnitude_vector")) continue;
+    check_close(t.name, t.tensor, want.at("start/" + t.name), 1e-6);
+    ++compared;
+  }
+  CHECK(compared == 4);
 }

@@ -1,18 +1,12 @@
 // MoRA, ReMoRA, XGBLoRA, LoRTA and Deep LoRA compute what their equations in Python do: logits,
 // loss, every gradient, ten steps with restarts among them, and the logits after those.
 
-#include "tests/models/golden_model.h"
+#include "tests/adapters/golden_adapter.h"
 
 using namespace mtlora;
 using namespace mtlora::test;
 
 namespace {
-
-struct Variant {
-  std::string name, method;
-  Json options;
-  std::vector<std::string> targets = {"query", "value"};
-};
 
 const std::vector<std::string> with_feed_forward{"query", "value",
                                                  "bert.encoder.layer.*.output.dense"};
@@ -35,29 +29,6 @@ const std::vector<Variant> variants{
      {{"rank", 4}, {"compressed", true}, {"gamma", 0.1}},
      with_feed_forward},
 };
-
-AdapterOptions options_of(const Variant& v) {
-  AdapterOptions options;
-  options.targets = v.targets;
-  options.method = {v.method, v.options};
-  return options;
-}
-
-/// Writes the golden's starting values of all that is trained.
-void start_from(const GoldenModel& model, const Tensors& want) {
-  const torch::NoGradGuard no_grad;
-  int64_t written = 0;
-  for (const NamedTensor& t : model.trained().tensors) {
-    if (!t.parameter.requires_grad()) continue;
-    INFO(t.name);
-    REQUIRE(want.count("adapter/" + t.name) == 1);
-    REQUIRE(t.tensor.sizes() == want.at("adapter/" + t.name).sizes());
-    t.tensor.copy_(want.at("adapter/" + t.name));
-    ++written;
-  }
-  CHECK(written == std::count_if(want.begin(), want.end(),
-                                 [](const auto& t) { return t.first.starts_with("adapter/"); }));
-}
 
 /// Writes the factors that the golden's booster begins with, where a step ends one.
 size_t write_draws(const GoldenModel& model, const Tensors& want, int64_t step) {
@@ -85,7 +56,7 @@ TEST_CASE("structured adapters train as their equations", "[adapters]") {
   const Tensors want = golden("bert-tiny-wide/" + variant.name + ".safetensors");
   model.trained().set->begin({.total_steps = 10, .step = 0, .seed = 1});
   start_from(model, want);
-  for (const Slot& slot : linear_slots(model.model())) slot.linear->settle();
+  settle(model.model());
   size_t drawn = 0;
   model.check_training(want, {}, [&](int64_t step) { drawn += write_draws(model, want, step); });
   CHECK(drawn == (variant.method == "xgblora" ? 2 * 4 : 0));

@@ -17,7 +17,7 @@ std::string utf8(char32_t c) {
   return bytes;
 }
 
-// The classes of a code point, a bit each, as scripts/golden/token_ids.py asks Hugging Face.
+// The classes of a code point, a bit each, as scripts/golden/code_points.py asks Hugging Face.
 std::string classes(char32_t c) {
   const bool flags[] = {is_dropped(c),         is_whitespace(c), is_ideograph(c), is_punctuation(c),
                         is_nonspacing_mark(c), is_letter(c),     is_number(c)};

@@ -128,6 +128,10 @@ class AdaloraSet final : public Layerwise<AdaloraOptions, Adalora> {
     }
     return made;
   }
+  bool needs_gradients() const override { return true; }
+  void check(const TrainingPlan& plan) const override {
+    options.schedule(plan.total_steps, budget_);
+  }
   void begin(const TrainingPlan& plan) override {
     schedule_ = options.schedule(plan.total_steps, budget_);
   }
@@ -137,8 +141,6 @@ class AdaloraSet final : public Layerwise<AdaloraOptions, Adalora> {
   }
   std::vector<Tensor> after_update(int64_t step, const StepGradients& gradients) override {
     TORCH_INTERNAL_ASSERT(schedule_, "begin() comes before the first step");
-    if (!gradients.of(pairs_.front().down).defined())
-      fail("/optimizer: adalora chooses by gradients, and this optimizer does without");
     budget_.after_update(*schedule_, step, gradients);
     return {};
   }

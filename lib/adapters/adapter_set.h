@@ -80,6 +80,8 @@ class AdapterSet {
   /// its path, such as "lora_B".
   virtual double lr_scale(const std::string&) const { return 1; }
 
+  /// Whether it works on the gradients of a step, which some optimizers do without.
+  virtual bool needs_gradients() const { return false; }
   /// Throws Error where the method cannot follow the plan of a new run, or not start from its
   /// tensors' values (those of another run, where adapter.start_from says so).
   virtual void check(const TrainingPlan&) const {}

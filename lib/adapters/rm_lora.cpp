@@ -85,6 +85,7 @@ class RmLoraSet final : public Layerwise<RmLoraOptions, RmLora> {
     }
     return made;
   }
+  bool needs_gradients() const override { return true; }
   Tensor penalty() override {
     if (options.orthogonality == 0) return {};
     return options.orthogonality * orthogonality(pairs_);
@@ -101,9 +102,7 @@ class RmLoraSet final : public Layerwise<RmLoraOptions, RmLora> {
             options.variant == "v1" ? rows : dropped(combine(pair.key, name_key("lora_B")), step)});
     }
   }
-  std::vector<Tensor> after_update(int64_t, const StepGradients& gradients) override {
-    if (!gradients.of(pairs_.front().down).defined())
-      fail("/optimizer: rm_lora masks gradients, and this optimizer does without");
+  std::vector<Tensor> after_update(int64_t, const StepGradients&) override {
     for (const Held& h : held_) Tensor(h.tensor).index_copy_(h.dim, h.index, h.values);
     return {};
   }

@@ -69,12 +69,14 @@ void bench(const BenchRequest& request) {
   const auto seed = static_cast<uint64_t>(options.seed);
   Sampler sampler(set.size(), options.batch_size, seed, Sampler::Order::shuffled);
   const std::vector<Parameter> parameters = parameters_of(s.trained);
-  const auto optimizer = make_optimizer(s.options.optimizer, parameters);
+  const auto optimizer = open_optimizer(s);
   const auto objective = job->objective(set);
   TrainStep step(*objective, parameters, *s.pool, {options.clip, seed, true, s.trained.set.get()});
 
   const int64_t warm_up = std::max<int64_t>(5, request.steps / 10);
-  s.trained.set->begin({warm_up + request.steps, 0, seed});
+  // the method's plan is that of the run that is configured, of which these are the first steps
+  const int64_t planned = total_steps(options, sampler.steps_per_epoch());
+  s.trained.set->begin({std::max(planned, warm_up + request.steps), 0, seed});
   double startup = 0;
   Totals totals;
   double begin = 0;

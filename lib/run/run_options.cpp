@@ -115,6 +115,14 @@ Json gather_config(const ConfigSource& request, const Json& base) {
   return config;
 }
 
+int64_t total_steps(const TrainOptions& o, int64_t batches_per_epoch) {
+  if (o.max_steps) return *o.max_steps;
+  int64_t steps = 0;
+  if (__builtin_mul_overflow(o.epochs, (batches_per_epoch - 1) / o.accumulate + 1, &steps))
+    fail("/train/epochs: {} is too many", o.epochs);
+  return steps;
+}
+
 RunOptions parse_run_options(const Json& config) {
   return parse<RunOptions>(config);
 }

@@ -61,6 +61,10 @@ struct RunOptions {
 /// looked for among the shipped configs (the source tree's or the installed ones). Throws Error.
 Json gather_config(const ConfigSource& request, const Json& base = Json::object());
 
+/// The optimizer steps of a run whose epochs have so many micro-batches. Throws Error where they
+/// are too many to count.
+int64_t total_steps(const TrainOptions& options, int64_t batches_per_epoch);
+
 /// Checks it. Throws Error naming every problem.
 RunOptions parse_run_options(const Json& config);
 

@@ -10,6 +10,7 @@
 #include "lib/metrics/metric.h"
 #include "lib/nn/names.h"
 #include "lib/train/checkpoint.h"
+#include "lib/train/parameters.h"
 
 namespace mtlora {
 namespace fs = std::filesystem;
@@ -168,6 +169,16 @@ Session open_session(const Json& config, int processes) {
   log_loaded(s.loaded);
   settle(s);
   return s;
+}
+
+std::unique_ptr<Optimizer> open_optimizer(const Session& s) {
+  auto optimizer = make_optimizer(s.options.optimizer, parameters_of(s.trained));
+  if (s.trained.set->needs_gradients() && !optimizer->uses_gradients())
+    fail(
+        "/optimizer/name: {} does without gradients, and the method {} works on them; choose "
+        "adamw, or another method",
+        s.options.optimizer.name, s.options.adapter.method.name);
+  return optimizer;
 }
 
 Session open_checkpoint_session(const fs::path& folder, const ConfigSource& request) {

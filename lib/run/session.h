@@ -44,6 +44,10 @@ struct Session {
 /// `processes`: how many share this machine's cores.
 Session open_session(const Json& config, int processes = 1);
 
+/// The optimizer of the session's options over what it trains. Throws Error where the method and
+/// the optimizer do not go together.
+std::unique_ptr<Optimizer> open_optimizer(const Session& session);
+
 /// Opens the session that a checkpoint was made with, its weights restored. `request` may override
 /// options.
 Session open_checkpoint_session(const std::filesystem::path& folder, const ConfigSource& request);

@@ -68,9 +68,7 @@ void check_same_config(const fs::path& folder, const Json& now) {
 RunLength run_length(const TrainOptions& t, const Job& job, int64_t batches_per_epoch) {
   const int64_t per_epoch = (batches_per_epoch - 1) / t.accumulate + 1;
   RunLength length;
-  if (__builtin_mul_overflow(t.epochs, per_epoch, &length.total_steps) && !t.max_steps)
-    fail("/train/epochs: {} is too many", t.epochs);
-  length.total_steps = t.max_steps.value_or(length.total_steps);
+  length.total_steps = total_steps(t, batches_per_epoch);
   length.evaluate_every_steps = t.evaluate_every_steps.value_or(per_epoch);
   length.save_every_steps = t.save_every_steps.value_or(length.evaluate_every_steps);
   length.log_every_steps = t.log_every_steps;
@@ -230,7 +228,7 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
 
   start_from(s);
   s.trained.set->check({length.total_steps, 0, seed});
-  const auto optimizer = make_optimizer(s.options.optimizer, parameters_of(s.trained));
+  const auto optimizer = open_optimizer(s);
 
   // Whatever could be wrong with the request has shown by now: only here something is written.
   bool has_work = true;

@@ -52,6 +52,23 @@ class Optimizers(Case):
             self.fails("train", "--config", file, "--out", self.place / "run", names=["lora_rite", "adamw", "pair"])
             self.assertFalse((self.place / "run").exists())
 
+    def test_methods_that_need_gradients_are_refused_without(self):
+        for method in ({"name": "adalora"}, {"name": "rm_lora"}):
+            with self.subTest(method=method["name"]):
+                file = write_json(self.place / "c.json", config(self.model, self.data, adapter={"method": method},
+                                                                optimizer={"name": "zo_sgd", "lr": 1e-4}))
+                names = ["/optimizer/name", "zo_sgd", method["name"], "gradients"]
+                self.fails("train", "--config", file, "--out", self.place / "run", names=names)
+                self.fails("bench", "--config", file, "--steps", 2, names=names)
+                self.assertFalse((self.place / "run").exists())
+
+    def test_adaloras_phases_are_refused_before_anything_is_written(self):
+        method = {"name": "adalora", "init_steps": 2, "final_steps": 500}
+        file = write_json(self.place / "c.json", config(self.model, self.data, adapter={"method": method}))
+        self.fails("train", "--config", file, "--out", self.place / "run",
+                   names=["/adapter/method", "init_steps (2)", "final_steps (500)"])
+        self.assertFalse((self.place / "run").exists())
+
 
 def write_safetensors(file, shapes):
     """Random fp32 tensors: one block of numbers over and over, small ones, and ones for the scales of norms."""

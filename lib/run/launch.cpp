@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -77,6 +78,9 @@ Child begin(int rank, int processes, int port, const std::vector<std::string>& a
   child.pid = fork();
   if (child.pid < 0) fail("--processes: {}", std::strerror(errno));
   if (child.pid > 0) return child;
+  // Signals come from here alone, not from the terminal as well; and nobody is left behind.
+  setpgid(0, 0);
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
   set_environment(rank, processes, port);
   become(arguments, child.said);
 }
@@ -96,16 +100,15 @@ void send(const std::vector<Child>& children, int signal) {
     if (!child.has_ended) kill(child.pid, signal);
 }
 
-// Until all have ended. A signal is handed on once; the terminal's own Ctrl-C reaches the children
-// by itself, and a second one ends them at once.
+// Until all have ended. A signal is handed on; a second one ends this program at once, and by that
+// the children.
 void wait_for(std::vector<Child>& children) {
   bool is_told = false;
   std::optional<Clock::time_point> deadline;
   while (
       !std::all_of(children.begin(), children.end(), [](const Child& c) { return c.has_ended; })) {
     collect(children);
-    if (stop_signal() != 0 && !std::exchange(is_told, true) && stop_signal() == SIGTERM)
-      send(children, SIGTERM);
+    if (stop_signal() != 0 && !std::exchange(is_told, true)) send(children, stop_signal());
     if (!deadline && std::any_of(children.begin(), children.end(), has_failed))
       deadline = Clock::now() + kGrace;
     if (deadline && Clock::now() > *deadline) send(children, SIGKILL);

@@ -211,6 +211,7 @@ int finish(Job& job, const Session& s, const Trainer& trainer, const Json& hashe
 
 int train_in(World& world, const TrainRequest& request, const Json& config,
              const fs::path& folder) {
+  if (world.leads()) check_folder(folder, request.resume);
   Session s = open_session(config, world.local_size());
   s.world = &world;
   const TrainOptions& options = s.options.train;
@@ -273,8 +274,10 @@ int train(const TrainRequest& request) {
   if (request.processes > 1 && place.size > 1)
     fail("--processes {}: {} has started {} processes already", request.processes, place.source,
          place.size);
-  if (place.rank == 0) check_folder(folder, request.resume);
-  if (request.processes > 1) return launch(request.processes, arguments_of(request, folder));
+  if (request.processes > 1) {
+    check_folder(folder, request.resume);
+    return launch(request.processes, arguments_of(request, folder));
+  }
   catch_stop_signals();
   if (place.rank > 0) log::quiet(true);
   World world(place, options.train.timeout_seconds);

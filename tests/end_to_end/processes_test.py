@@ -22,6 +22,14 @@ def children(process):
     return [int(pid) for pid in text.split()]
 
 
+def is_running(pid):
+    """Not one that has ended and that nobody has asked about yet."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
 def floats(data):
     return struct.unpack(f"<{len(data) // 4}f", data)
 
@@ -130,15 +138,31 @@ class Processes(Case):
         self.succeeds("eval", "--checkpoint", out / "last", "--json")
 
     def test_a_signal_stops_all_after_the_same_step(self):
-        arguments = self.arguments("signal", self.configuration(max_steps=3000, save_every_steps=1000), 2)
-        process = start(*arguments)
-        out = self.place / "signal"
-        while process.poll() is None and not (out / "metrics.jsonl").exists():
+        for code, told in ((130, signal.SIGINT), (143, signal.SIGTERM)):
+            with self.subTest(signal=told.name):
+                out = self.place / told.name
+                process = start(*self.arguments(
+                    told.name, self.configuration(max_steps=3000, save_every_steps=1000), 2))
+                while process.poll() is None and not (out / "metrics.jsonl").exists():
+                    time.sleep(0.002)
+                process.send_signal(told)
+                self.assertEqual(process.wait(60), code)
+                step = json.loads((out / "last" / "state.json").read_text())["step"]
+                self.assertTrue(0 < step < 3000)
+
+    def test_a_killed_launcher_leaves_nobody_behind(self):
+        process = start(*self.arguments("alone", self.configuration(max_steps=100000, epochs=100000), 2))
+        while process.poll() is None and not (self.place / "alone" / "metrics.jsonl").exists():
             time.sleep(0.002)
-        process.send_signal(signal.SIGTERM)
-        self.assertEqual(process.wait(60), 143)
-        step = json.loads((out / "last" / "state.json").read_text())["step"]
-        self.assertTrue(0 < step < 3000)
+        left = children(process)
+        self.assertEqual(len(left), 2)
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and any(is_running(pid) for pid in left):
+            time.sleep(0.02)
+        self.assertEqual([pid for pid in left if is_running(pid)], [])
+        self.succeeds("eval", "--checkpoint", self.place / "alone" / "last", "--json")
 
     def test_processes_of_another_launcher_find_each_other(self):
         with socket.socket() as free:

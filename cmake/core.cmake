@@ -30,7 +30,24 @@ if(kernel_sources)
   endif()
 endif()
 
+# The same of a CUDA device: kernels on pointers, and what LibTorch is asked for on it. A build without CUDA has stand-ins
+# that are never reached.
+if(MTLORA_HAS_CUDA)
+  file(GLOB cuda_sources CONFIGURE_DEPENDS lib/backend/cuda/*.cu)
+  add_library(mtlora_cuda_kernels STATIC ${cuda_sources})
+  target_include_directories(mtlora_cuda_kernels PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+  target_compile_options(mtlora_cuda_kernels PRIVATE -O3 --expt-relaxed-constexpr)
+  set(with_cuda_headers lib/backend/cuda/runtime.cpp lib/backend/cuda/profile.cpp)
+  set_source_files_properties(${with_cuda_headers} PROPERTIES COMPILE_OPTIONS "-isystem;${NVCC_INCLUDE_DIR}")
+  list(APPEND core_sources ${with_cuda_headers})
+else()
+  list(APPEND core_sources lib/backend/cuda/absent.cpp)
+endif()
+
 add_library(mtlora_core STATIC ${core_sources})
+if(MTLORA_HAS_CUDA)
+  target_link_libraries(mtlora_core PUBLIC mtlora_cuda_kernels)
+endif()
 # Not torch/torch.h: a third of it, torch::data and the like, is used nowhere and costs every file seconds.
 target_precompile_headers(mtlora_core PRIVATE <torch/types.h> <torch/autograd.h> <torch/utils.h> <torch/nn/module.h>
                           <torch/nn/pimpl.h> <nlohmann/json.hpp> <fmt/format.h> <fmt/ranges.h>)

@@ -15,3 +15,8 @@ foreach(name torch_cpu c10)
   find_library(TORCH_${name} ${name} HINTS ${torch_root}/lib NO_DEFAULT_PATH REQUIRED)
   target_link_libraries(mtlora_torch INTERFACE ${TORCH_${name}})
 endforeach()
+
+# CUDA: LibTorch's part for it, the toolkit's headers and run-time library, and nvcc for the kernels. No GPU is needed.
+if(MTLORA_CUDA)
+  include(cmake/cuda.cmake)
+endif()

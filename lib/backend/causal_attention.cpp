@@ -3,6 +3,7 @@
 
 #include "lib/backend/cpu/decoder_kernels.h"
 #include "lib/backend/kernel_call.h"
+#include "lib/backend/on_cuda.h"
 #include "lib/backend/plain_decoder.h"
 
 namespace mtlora::backend {
@@ -76,6 +77,8 @@ Tensor backward_of(const Inputs& in, const Tensor& statistics, const Tensor& dou
 Tensor causal_attention(const Tensor& qkv, const Packing& packing, const CausalShape& shape,
                         const Dropout& dropout) {
   const cpu::HeadGroups heads = heads_of(qkv, shape);
+  if (on_cuda(qkv) && heads.head <= device::kWidestHead)
+    return device::causal_attention(qkv, packing, shape, dropout);
   if (!fast(qkv) || heads.head % 16 != 0 || heads.head > 128)
     return plain::causal_attention(qkv, packing, shape, dropout);
   const Inputs in{row_major(qkv.detach()), heads, packing, static_cast<float>(shape.scale),

@@ -5,6 +5,7 @@
 
 #include "lib/backend/cpu/decoder_kernels.h"
 #include "lib/backend/kernel_call.h"
+#include "lib/backend/on_cuda.h"
 #include "lib/backend/plain_decoder.h"
 
 namespace mtlora::backend {
@@ -63,6 +64,7 @@ Tensor decode_attention(const Tensor& q, const DecodeKeys& keys, const CausalSha
       keys.steps >= 1 && keys.steps <= keys.max_steps && keys.steps <= keys.step_kv.size(0),
       "decoding wants this step's keys and no more than there are");
   const at::NoGradGuard none;
+  if (device::takes_decode(q, keys, shape)) return device::decode_attention(q, keys, shape);
   if (!takes(q, keys, shape)) return plain::decode_attention(q, keys, shape);
   const Tensor queries = row_major(q), out = at::empty({q.size(0), q.size(1)}, q.options());
   with_element(q, [&](auto element) { attend<decltype(element)>(queries, keys, shape, out); });

@@ -4,6 +4,7 @@
 
 #include "lib/backend/cpu/decoder_kernels.h"
 #include "lib/backend/kernel_call.h"
+#include "lib/backend/on_cuda.h"
 #include "lib/backend/plain.h"
 #include "lib/backend/plain_decoder.h"
 
@@ -131,6 +132,7 @@ Tensor rotate(const Tensor& qkv, const Tensor& positions, const Rotary& rotary,
       qkv.size(1) % (2 * heads) == 0 && rotary.cos.size(1) == qkv.size(1) / heads / 2 &&
           positions.scalar_type() == at::kLong && positions.numel() == qkv.size(0),
       "rotation wants one int64 position a token and angles of head / 2 pairs");
+  if (on_cuda(qkv)) return device::rotate(qkv, positions, rotary, shape);
   if (!fast(qkv)) return plain::rotate(qkv, positions, rotary, shape);
   const Turn turn{positions.contiguous(), vector_of_floats(rotary.cos),
                   vector_of_floats(rotary.sin), shape.heads + shape.kv_heads};
@@ -145,23 +147,27 @@ Tensor rotate(const Tensor& qkv, const Tensor& positions, const Rotary& rotary,
 }
 
 Tensor rms_norm(const Tensor& x, const Tensor& gamma, double eps) {
+  if (device::takes_norm(x)) return device::rms_norm(x, gamma, eps);
   return fast(x) ? pre_norm({x, {}, gamma, {}}, eps, {})[0] : plain::rms_norm(x, gamma, eps);
 }
 
 Normed add_rms_norm(const Tensor& x, const Tensor& residual, const Tensor& gamma, double eps,
                     const Dropout& dropout) {
+  if (device::takes_norm(x)) return device::add_norm(x, residual, {gamma, {}, eps}, dropout);
   return fast(x) ? named(pre_norm({x, residual, gamma, {}}, eps, dropout))
                  : plain::add_rms_norm(x, residual, gamma, eps, dropout);
 }
 
 Normed add_layer_norm(const Tensor& x, const Tensor& residual, const Affine& affine,
                       const Dropout& dropout) {
+  if (device::takes_norm(x)) return device::add_norm(x, residual, affine, dropout);
   return fast(x) ? named(pre_norm({x, residual, affine.gamma, affine.beta}, affine.eps, dropout))
                  : plain::add_layer_norm(x, residual, affine, dropout);
 }
 
 Tensor swiglu(const Tensor& gate_up) {
   TORCH_INTERNAL_ASSERT(gate_up.size(1) % 2 == 0, "gate | up have an even number of columns");
+  if (on_cuda(gate_up)) return device::swiglu(gate_up);
   if (!fast(gate_up)) return plain::swiglu(gate_up);
   const Tensor x = row_major(gate_up.detach());
   const Tensor y = at::empty({x.size(0), x.size(1) / 2}, x.options());

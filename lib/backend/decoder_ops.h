@@ -67,7 +67,13 @@ struct DecodeKeys {
   const int32_t* ancestry;  ///< [rows, max_steps]: row r's token of step t lies at
                             ///< step_kv[t][ancestry[r · max_steps + t]]
   int64_t max_steps, steps;
+  /// On a CUDA device: what decode_tables() gives; undefined: brought there for this call alone.
+  Tensor device_tables = {};
 };
+
+/// prompt_offsets, prompt_of_row and ancestry of `rows` rows, one after the other, int32 on a
+/// device: the same for every layer of a step.
+Tensor decode_tables(const DecodeKeys& keys, int64_t rows, at::Device device);
 
 /// Attention of one new token a row: q [rows, heads · head]. Returns [rows, heads · head], without
 /// a graph.

@@ -3,6 +3,7 @@
 
 #include "lib/backend/disentangled_ops.h"
 #include "lib/backend/kernel_call.h"
+#include "lib/backend/on_cuda.h"
 #include "lib/backend/plain.h"
 
 namespace mtlora::backend {
@@ -121,6 +122,8 @@ Inputs pool(const Tensor& q, const Tensor& kv, const Tensor& position_query,
 Tensor disentangled_attention(const Tensor& qkv, const RelativePositions& positions,
                               const Packing& packing, const AttentionShape& shape,
                               const Dropout& dropout) {
+  if (on_cuda(qkv) && qkv.size(1) / 3 / shape.heads <= device::kWidestHead)
+    return device::disentangled_attention(qkv, positions, packing, shape, dropout);
   if (!takes(qkv, qkv.size(1) / 3, shape))
     return plain::disentangled_attention(qkv, positions, packing, shape, dropout);
   const Setting setting{positions.row_of, packing, shape, dropout, false};
@@ -147,6 +150,8 @@ Tensor disentangled_attention(const Tensor& qkv, const RelativePositions& positi
 Tensor disentangled_pooled_attention(const Tensor& q, const Tensor& kv,
                                      const RelativePositions& positions, const Packing& packing,
                                      const AttentionShape& shape, const Dropout& dropout) {
+  if (on_cuda(q) && q.size(1) / shape.heads <= device::kWidestHead)
+    return device::disentangled_pooled_attention(q, kv, positions, packing, shape, dropout);
   if (!takes(q, q.size(1), shape))
     return plain::disentangled_pooled_attention(q, kv, positions, packing, shape, dropout);
   const Setting setting{positions.row_of, packing, shape, dropout, true};

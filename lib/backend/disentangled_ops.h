@@ -11,6 +11,7 @@ struct RelativePositions {
   /// [2 · reach - 1]: distance d reads row row_of[d + reach - 1], for every |d| < reach; reach is
   /// at least the longest sequence's tokens.
   std::shared_ptr<const std::vector<int32_t>> row_of;
+  Tensor device_row_of = {};  ///< the same on the CUDA device, int32; undefined: not there yet
 };
 
 /// Disentangled attention of each sequence with itself (He et al. 2021, arXiv 2006.03654, section

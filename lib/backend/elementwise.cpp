@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 
 #include "lib/backend/kernel_call.h"
+#include "lib/backend/on_cuda.h"
 #include "lib/backend/plain.h"
 
 namespace mtlora::backend {
@@ -71,6 +72,7 @@ Tensor norm(const Tensor& x, const Tensor& residual, const Affine& affine, const
 
 Tensor dropout(const Tensor& x, const Dropout& dropout) {
   if (!active(dropout)) return x;
+  if (on_cuda(x)) return device::dropout(x, dropout);
   if (!fast(x)) return plain::dropout(x, dropout);
   const Tensor y = dropped(row_major(x.detach()), dropout);
   if (!wants_gradient({x})) return y;
@@ -82,11 +84,13 @@ Tensor dropout(const Tensor& x, const Dropout& dropout) {
 }
 
 Tensor layer_norm(const Tensor& x, const Affine& affine) {
+  if (device::takes_norm(x)) return device::layer_norm(x, affine);
   return fast(x) ? norm(x, {}, affine, {}) : plain::layer_norm(x, affine);
 }
 
 Tensor dropout_add_norm(const Tensor& x, const Tensor& residual, const Affine& affine,
                         const Dropout& dropout) {
+  if (device::takes_norm(x)) return device::dropout_add_norm(x, residual, affine, dropout);
   return fast(x) ? norm(x, residual, affine, dropout)
                  : plain::dropout_add_norm(x, residual, affine, dropout);
 }

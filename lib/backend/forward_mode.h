@@ -24,6 +24,7 @@ class ForwardMode {
 
  private:
   Path before_;
+  bool device_before_;
   uint64_t level_;
 };
 

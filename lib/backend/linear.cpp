@@ -6,6 +6,7 @@
 
 #include "lib/backend/gemm.h"
 #include "lib/backend/kernel_call.h"
+#include "lib/backend/on_cuda.h"
 #include "lib/backend/plain.h"
 
 namespace mtlora::backend {
@@ -128,6 +129,7 @@ Tensor detached(const Tensor& x) {
 }  // namespace
 
 Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias) {
+  if (on_cuda(x)) return device::linear(x, weight, bias);
   if (!fast(x)) return plain::linear(x, weight.tensor(), bias);
   const Tensor in = row_major(x.detach());
   const Tensor y = product(in, weight, detached(bias));
@@ -140,6 +142,7 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias) {
 
 Tensor linear_low_rank(const Tensor& x, const Weight& weight, const Tensor& bias,
                        const LowRank& low_rank) {
+  if (on_cuda(x)) return device::linear_low_rank(x, weight, bias, low_rank);
   if (!fast(x)) return plain::linear_low_rank(x, weight.tensor(), bias, low_rank);
   const auto type = x.scalar_type();
   const Tensor in = row_major(x.detach());

@@ -1,7 +1,8 @@
 // The operations under our models, on token-major activations [tokens, width] in float32 or
 // bfloat16 (double too, on the plain path), with their gradients. Each runs in the calling thread,
-// shares nothing, and takes one of two implementations (cpu/features.h): our AVX-512 kernels, or
-// ordinary ATen operations, which are also the reference that the kernels are tested against.
+// shares nothing, and takes one of three implementations: our AVX-512 kernels (cpu/features.h), our
+// CUDA kernels where the tensors are on such a device (on_cuda.h), or ordinary ATen operations,
+// which are also the reference that the kernels are tested against.
 //
 // LibTorch has functions of the same names that argument-dependent lookup finds: write
 // backend::gelu(x).
@@ -26,13 +27,20 @@ struct Dropout {
   double p = 0;      ///< in [0, 1)
   uint64_t key = 0;  ///< of seed, step and site
   Tensor rows;       ///< [tokens] int64: the identity of each row, e.g. a hash of example and token
+  /// int64 [1] on a CUDA device, or undefined. Where defined, the key of seed and step is there,
+  /// and the key is combine() of it and `site`: work recorded once is replayed with the keys of
+  /// each step.
+  Tensor step_key = {};
+  uint64_t site = 0;
 };
 
 /// Where the sequences of a packed batch lie: sequence i is rows offsets[i] .. offsets[i + 1]. Rows
 /// after the last offset are filler: zeros come out of attention there, and no gradient.
 struct Packing {
   std::shared_ptr<const std::vector<int32_t>> offsets;  ///< [sequences + 1], from 0
-  int64_t longest = 0;                                  ///< tokens of the longest sequence
+  int64_t longest = 0;                                  ///< tokens of the longest sequence, or more
+  Tensor device_offsets =
+      {};  ///< the same offsets on the CUDA device, int32; undefined: not there yet
 };
 
 struct AttentionShape {
@@ -92,8 +100,9 @@ struct LowRank {
 Tensor linear_low_rank(const Tensor& x, const Weight& weight, const Tensor& bias,
                        const LowRank& low_rank);
 
-/// Compares the kernels with the plain path on a small case (a few ms). Where they disagree, warns
-/// and chooses the plain path for the whole process. True if they agree or are not in use.
-bool self_test();
+/// Compares the kernels of a device with the plain path of the CPU on a small case (a few ms).
+/// Where they disagree, warns and does without them in the whole process. True if they agree or are
+/// not in use.
+bool self_test(at::Device device = at::kCPU);
 
 }  // namespace mtlora::backend

@@ -1,13 +1,15 @@
 #include "lib/backend/plain.h"
 
 #include "lib/backend/dropout.h"
+#include "lib/backend/on_cuda.h"
 
 namespace mtlora::backend {
 
 Tensor dropout_mask(const Dropout& dropout, int64_t channels) {
   TORCH_INTERNAL_ASSERT(dropout.p > 0 && dropout.p < 1 && dropout.rows.scalar_type() == at::kLong,
                         "a dropout mask wants 0 < p < 1 and int64 rows");
-  const Tensor rows = dropout.rows.cpu().contiguous();
+  if (dropout.rows.is_cuda()) return device::mask_factors(dropout, channels);
+  const Tensor rows = dropout.rows.contiguous();
   const Tensor mask = at::empty({rows.numel(), channels}, at::kFloat);
   const int64_t* row = rows.data_ptr<int64_t>();
   float* out = mask.data_ptr<float>();
@@ -18,10 +20,16 @@ Tensor dropout_mask(const Dropout& dropout, int64_t channels) {
     for (int64_t c = 0; c < channels; ++c)
       *out++ = mask_bits(bits, static_cast<uint32_t>(c)) >= threshold ? scale : 0.0F;
   }
-  return mask.to(dropout.rows.device());
+  return mask;
 }
 
 namespace plain {
+
+const std::vector<int32_t>& host_offsets(const Packing& packing) {
+  TORCH_CHECK(packing.offsets && !packing.offsets->empty(),
+              "this operation wants to know on the CPU where the sequences lie");
+  return *packing.offsets;
+}
 
 Tensor widened(const Tensor& x) {
   return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
@@ -33,10 +41,13 @@ bool drops(const Dropout& dropout) {
 
 Dropout narrowed(const Dropout& dropout, int64_t begin, int64_t count) {
   if (!drops(dropout)) return {};
-  return {dropout.p, dropout.key, dropout.rows.narrow(0, begin, count)};
+  Dropout part = dropout;
+  part.rows = dropout.rows.narrow(0, begin, count);
+  return part;
 }
 
 Tensor attention_mask(const Dropout& dropout, int64_t heads, int64_t keys) {
+  if (dropout.rows.is_cuda()) return device::mask_factors(dropout, keys, heads);
   std::vector<Tensor> masks;
   for (int64_t h = 0; h < heads; ++h)
     masks.push_back(dropout_mask({dropout.p, head_key(dropout.key, h), dropout.rows}, keys));
@@ -69,7 +80,7 @@ Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const Attention
 
 Tensor self_attention(const Tensor& qkv, const Packing& packing, const AttentionShape& shape,
                       const Dropout& dropout) {
-  const std::vector<int32_t>& offsets = *packing.offsets;
+  const std::vector<int32_t>& offsets = host_offsets(packing);
   std::vector<Tensor> outputs;
   for (size_t i = 0; i + 1 < offsets.size(); ++i) {
     const int64_t begin = offsets[i], count = offsets[i + 1] - begin;
@@ -83,7 +94,7 @@ Tensor self_attention(const Tensor& qkv, const Packing& packing, const Attention
 
 Tensor pooled_attention(const Tensor& q, const Tensor& kv, const Packing& packing,
                         const AttentionShape& shape, const Dropout& dropout) {
-  const std::vector<int32_t>& offsets = *packing.offsets;
+  const std::vector<int32_t>& offsets = host_offsets(packing);
   std::vector<Tensor> outputs;
   for (int64_t i = 0; i < q.size(0); ++i) {
     const int64_t begin = offsets[static_cast<size_t>(i)];

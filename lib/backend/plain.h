@@ -28,6 +28,8 @@ Tensor linear_low_rank(const Tensor& x, const Tensor& weight, const Tensor& bias
 
 // What these, plain_disentangled.cpp and plain_decoder.cpp share.
 
+/// The offsets on the CPU. Throws c10::Error where only a CUDA device knows them.
+const std::vector<int32_t>& host_offsets(const Packing& packing);
 /// bf16 is computed in fp32, like in the kernels; fp32 and double stay.
 Tensor widened(const Tensor& x);
 bool drops(const Dropout& dropout);

@@ -46,7 +46,7 @@ Tensor keys_of_row(const DecodeKeys& keys, int64_t row) {
 
 Tensor causal_attention(const Tensor& qkv, const Packing& packing, const CausalShape& shape,
                         const Dropout& dropout) {
-  const std::vector<int32_t>& offsets = *packing.offsets;
+  const std::vector<int32_t>& offsets = host_offsets(packing);
   std::vector<Tensor> outputs;
   for (size_t i = 0; i + 1 < offsets.size(); ++i) {
     const int64_t begin = offsets[i], count = offsets[i + 1] - begin;

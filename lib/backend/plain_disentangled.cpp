@@ -14,7 +14,7 @@ Tensor rows_of_pairs(const RelativePositions& positions, int64_t queries, int64_
   int64_t* out = rows.data_ptr<int64_t>();
   for (int64_t i = 0; i < queries; ++i)
     for (int64_t j = 0; j < keys; ++j) *out++ = row_of[static_cast<size_t>(i - j + reach - 1)];
-  return rows;
+  return rows.to((positions.key.defined() ? positions.key : positions.query).device());
 }
 
 /// One sequence: q [queries, width] from its first place on, k and v [keys, width].
@@ -41,7 +41,7 @@ Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const RelativeP
 Tensor disentangled_attention(const Tensor& qkv, const RelativePositions& positions,
                               const Packing& packing, const AttentionShape& shape,
                               const Dropout& dropout) {
-  const std::vector<int32_t>& offsets = *packing.offsets;
+  const std::vector<int32_t>& offsets = host_offsets(packing);
   std::vector<Tensor> outputs;
   for (size_t i = 0; i + 1 < offsets.size(); ++i) {
     const int64_t begin = offsets[i], count = offsets[i + 1] - begin;
@@ -57,7 +57,7 @@ Tensor disentangled_attention(const Tensor& qkv, const RelativePositions& positi
 Tensor disentangled_pooled_attention(const Tensor& q, const Tensor& kv,
                                      const RelativePositions& positions, const Packing& packing,
                                      const AttentionShape& shape, const Dropout& dropout) {
-  const std::vector<int32_t>& offsets = *packing.offsets;
+  const std::vector<int32_t>& offsets = host_offsets(packing);
   std::vector<Tensor> outputs;
   for (int64_t i = 0; i < q.size(0); ++i) {
     const int64_t begin = offsets[static_cast<size_t>(i)];

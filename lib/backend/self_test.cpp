@@ -7,6 +7,7 @@
 #include "lib/backend/decoder_ops.h"
 #include "lib/backend/disentangled_ops.h"
 #include "lib/backend/kernel_call.h"
+#include "lib/backend/on_cuda.h"
 #include "lib/backend/plain.h"
 #include "lib/core/log.h"
 
@@ -14,10 +15,10 @@ namespace mtlora::backend {
 namespace {
 
 /// Fixed numbers in [-1, 1]; no generator is touched.
-Tensor numbers(at::IntArrayRef sizes, double seed) {
+Tensor numbers(at::IntArrayRef sizes, double seed, at::Device device = at::kCPU) {
   int64_t count = 1;
   for (const int64_t size : sizes) count *= size;
-  return at::sin(at::arange(count, at::kFloat).mul_(1.7).add_(seed)).reshape(sizes);
+  return at::sin(at::arange(count, at::kFloat).mul_(1.7).add_(seed)).reshape(sizes).to(device);
 }
 
 struct Case {
@@ -29,14 +30,15 @@ struct Case {
   Dropout dropout;
 };
 
-Case small_case(at::ScalarType type) {
+Case small_case(at::ScalarType type, at::Device device) {
   const int64_t tokens = 21;
-  const Dropout dropout{0.1, 7, at::arange(tokens)};
-  LowRank low_rank{numbers({4, 96}, 3), {{0, 16, 0, 4, numbers({16, 4}, 4)}}, dropout};
-  return {numbers({tokens, 96}, 1).to(type),
-          numbers({32, 96}, 2).mul(0.2).to(type),
+  const Dropout dropout{0.1, 7, at::arange(tokens, at::TensorOptions(at::kLong).device(device))};
+  LowRank low_rank{
+      numbers({4, 96}, 3, device), {{0, 16, 0, 4, numbers({16, 4}, 4, device)}}, dropout};
+  return {numbers({tokens, 96}, 1, device).to(type),
+          numbers({32, 96}, 2, device).mul(0.2).to(type),
           low_rank,
-          {numbers({32}, 5), numbers({32}, 6), 1e-12},
+          {numbers({32}, 5, device), numbers({32}, 6, device), 1e-12},
           {std::make_shared<std::vector<int32_t>>(std::vector<int32_t>{0, 1, 19}), 18},
           dropout};
 }
@@ -52,9 +54,9 @@ std::vector<Tensor> results(const Case& c) {
   const Dropout of_queries{c.dropout.p, c.dropout.key, c.dropout.rows.narrow(0, 0, 2)};
   const Tensor pooled =
       pooled_attention(y.narrow(0, 0, 2), x.narrow(1, 0, 64), c.packing, {2, 0.25}, of_queries);
-  const Tensor target = numbers({2, 32}, 8).to(y.scalar_type());
+  const Tensor target = numbers({2, 32}, 8, c.x.device()).to(y.scalar_type());
   const Tensor loss =
-      (pooled * target).sum() + (y * numbers({21, 32}, 9).to(y.scalar_type())).sum();
+      (pooled * target).sum() + (y * numbers({21, 32}, 9, c.x.device()).to(y.scalar_type())).sum();
   return {y.detach(), torch::autograd::grad({loss}, {x})[0]};
 }
 
@@ -62,7 +64,7 @@ std::vector<Tensor> results(const Case& c) {
 std::vector<Tensor> disentangled_results(const Case& c) {
   at::AutoGradMode graph(true);
   const Tensor x = c.x.detach().clone().requires_grad_();
-  const Tensor rows = numbers({9, 64}, 14).to(x.scalar_type()).requires_grad_();
+  const Tensor rows = numbers({9, 64}, 14, c.x.device()).to(x.scalar_type()).requires_grad_();
   auto row_of = std::make_shared<std::vector<int32_t>>();
   for (int32_t d = -17; d < 18; ++d) row_of->push_back(std::clamp(d, -4, 4) + 4);
   const RelativePositions positions{rows.narrow(1, 0, 32), rows.narrow(1, 32, 32), row_of};
@@ -70,9 +72,9 @@ std::vector<Tensor> disentangled_results(const Case& c) {
   const Dropout of_queries{c.dropout.p, c.dropout.key, c.dropout.rows.narrow(0, 0, 2)};
   const Tensor pooled = disentangled_pooled_attention(y.narrow(0, 0, 2), x.narrow(1, 0, 64),
                                                       positions, c.packing, {2, 0.15}, of_queries);
-  const Tensor target = numbers({2, 32}, 15).to(y.scalar_type());
+  const Tensor target = numbers({2, 32}, 15, c.x.device()).to(y.scalar_type());
   const Tensor loss =
-      (pooled * target).sum() + (y * numbers({21, 32}, 16).to(y.scalar_type())).sum();
+      (pooled * target).sum() + (y * numbers({21, 32}, 16, c.x.device()).to(y.scalar_type())).sum();
   const auto gradients = torch::autograd::grad({loss}, {x, rows});
   return {y.detach(), pooled.detach(), gradients[0], gradients[1]};
 }
@@ -91,44 +93,58 @@ Tensor decoded(const Tensor& q, const Case& c) {
 std::vector<Tensor> decoder_results(const Case& c) {
   at::AutoGradMode graph(true);
   const CausalShape shape{4, 1, 0.25};
-  const Tensor x = c.x.detach().clone().requires_grad_(), gamma = numbers({64}, 10);
+  const Tensor x = c.x.detach().clone().requires_grad_(), gamma = numbers({64}, 10, c.x.device());
   const Tensor turned =
-      rotate(x, at::arange(21), {numbers({21, 8}, 11), numbers({21, 8}, 12)}, shape);
+      rotate(x, at::arange(21, at::TensorOptions(at::kLong).device(c.x.device())),
+             {numbers({21, 8}, 11, c.x.device()), numbers({21, 8}, 12, c.x.device())}, shape);
   const Tensor a = causal_attention(turned, c.packing, shape, c.dropout);  // [tokens, 64]
   const Normed first = add_rms_norm(a, x.narrow(1, 0, 64), gamma, 1e-5, c.dropout);
   const Normed second = add_layer_norm(swiglu(first.normed), gelu_tanh(a.narrow(1, 0, 32)),
                                        c.affine, c.dropout);  // [tokens, 32]
   const Tensor y = at::cat({second.normed, second.sum, rms_norm(first.sum, gamma, 1e-5)}, 1);
-  const Tensor loss = (y * numbers({21, 128}, 13).to(y.scalar_type())).sum();
+  const Tensor loss = (y * numbers({21, 128}, 13, c.x.device()).to(y.scalar_type())).sum();
   return {y.detach(), decoded(a.detach(), c), torch::autograd::grad({loss}, {x})[0]};
 }
 
-bool agree(at::ScalarType type, double tolerance) {
-  const Case c = small_case(type);
-  const auto all = [&] {
-    std::vector<Tensor> list = results(c);
-    for (const Tensor& x : decoder_results(c)) list.push_back(x);
-    for (const Tensor& x : disentangled_results(c)) list.push_back(x);
-    return list;
-  };
+std::vector<Tensor> all_results(at::ScalarType type, at::Device device) {
+  const Case c = small_case(type, device);
+  std::vector<Tensor> list = results(c);
+  for (const Tensor& x : decoder_results(c)) list.push_back(x);
+  for (const Tensor& x : disentangled_results(c)) list.push_back(x);
+  return list;
+}
+
+bool agree(at::ScalarType type, at::Device device, double tolerance) {
   const Path before = path();
-  const auto fast_results = all();
+  const auto fast_results = all_results(type, device);
   use_path(Path::plain);
-  const auto plain_results = all();
+  const auto plain_results = all_results(type, at::kCPU);
   use_path(before);
   for (size_t i = 0; i < fast_results.size(); ++i) {
     const Tensor want = plain_results[i].to(at::kFloat);
-    const double error = (fast_results[i].to(at::kFloat) - want).abs().max().item<double>();
+    const double error =
+        (fast_results[i].to(at::kCPU, at::kFloat) - want).abs().max().item<double>();
     if (!(error <= tolerance * want.abs().max().item<double>())) return false;  // also when NaN
   }
   return true;
 }
 
+bool agree(at::Device device) {
+  return agree(at::kFloat, device, 1e-4) && agree(at::kBFloat16, device, 5e-2);
+}
+
 }  // namespace
 
-bool self_test() {
-  if (path() != Path::avx512) return true;
-  if (agree(at::kFloat, 1e-4) && agree(at::kBFloat16, 5e-2)) return true;
+bool self_test(at::Device device) {
+  if (device.is_cuda()) {
+    if (!cuda::kernels_in_use() || agree(device)) return true;
+    log::warn(
+        "the CUDA kernels disagree with the plain operations on this device; continuing with "
+        "LibTorch's own, which are slower");
+    cuda::use_kernels(false);
+    return false;
+  }
+  if (path() != Path::avx512 || agree(device)) return true;
   log::warn(
       "the avx512 kernels disagree with the plain operations on this machine; "
       "continuing on the plain path, which is slower");

@@ -1,0 +1,85 @@
+// A build without CUDA: no tensor is ever on a device, so that nothing here but the first two is
+// ever called.
+#include <cstdlib>
+
+#include "lib/backend/cuda/profile.h"
+#include "lib/backend/cuda/runtime.h"
+
+namespace mtlora::backend::cuda {
+
+bool is_built() {
+  return false;
+}
+int device_count() {
+  return 0;
+}
+void use_device(int) {
+  std::abort();
+}
+std::string device_name() {
+  std::abort();
+}
+int64_t peak_memory() {
+  std::abort();
+}
+void wait() {
+  std::abort();
+}
+Stream current_stream() {
+  std::abort();
+}
+
+std::vector<KernelTime> profile(const std::function<void()>&) {
+  std::abort();
+}
+Ceilings measure_ceilings(bool) {
+  std::abort();
+}
+
+struct Graph::State {};
+Graph::Graph() {
+  std::abort();
+}
+Graph::~Graph() = default;
+GraphMemory::GraphMemory() {
+  std::abort();
+}
+void Graph::capture(const GraphMemory&, const std::function<void()>&) {
+  std::abort();
+}
+void Graph::replay() {
+  std::abort();
+}
+
+void dropout(const DropoutCall&, Stream) {
+  std::abort();
+}
+void mask_factors(const Mask&, int64_t, int64_t, int64_t, bool, float*, Stream) {
+  std::abort();
+}
+void norm_forward(const NormCall&, Stream) {
+  std::abort();
+}
+void norm_backward(const NormBackwardCall&, Stream) {
+  std::abort();
+}
+void swiglu_forward(Element, Matrix, Matrix, int64_t, int64_t, Stream) {
+  std::abort();
+}
+void swiglu_backward(Element, Matrix, Matrix, Matrix, int64_t, int64_t, Stream) {
+  std::abort();
+}
+void rotate(const RotateCall&, Stream) {
+  std::abort();
+}
+void decode_attention(const DecodeCall&, Stream) {
+  std::abort();
+}
+void attention_forward(const AttentionCall&, Stream) {
+  std::abort();
+}
+void attention_backward(const AttentionBackwardCall&, Stream) {
+  std::abort();
+}
+
+}  // namespace mtlora::backend::cuda

@@ -1,0 +1,123 @@
+// Attention's forward pass: softmax over tiles of keys with a running maximum and sum (Milakov &
+// Gimelshein 2018, arXiv 1805.02867; Dao et al. 2022, arXiv 2205.14135).
+#include "lib/backend/cuda/attention_tile.cuh"
+
+namespace mtlora::backend::cuda {
+namespace {
+
+/// The running softmax of a warp's rows.
+struct Softmax {
+  float largest[kRows], sum[kRows];
+};
+
+// A block: 32 queries of one head of one sequence. The block after the last sequence clears filler.
+template <class T, int D, bool kRelative>
+__global__ void __launch_bounds__(kAttentionThreads) forward_kernel(AttentionCall c) {
+  const int64_t head = blockIdx.y, sequence = blockIdx.z;
+  const int64_t column = head * c.head, kv_column = head / (c.heads / c.kv_heads) * c.head;
+  if (sequence == c.sequences) {
+    if (!c.pooled) clear_rows<T>(c.out, c.offsets[sequence], c.query_rows, column, c.head);
+    return;
+  }
+  const Span span = span_of(c, sequence);
+  const int64_t q0 = static_cast<int64_t>(blockIdx.x) * kTile;
+  if (q0 >= span.queries) return;
+
+  extern __shared__ float memory[];
+  float *queries = memory, *keys = queries + kTileFloats<D>, *values = keys + kTileFloats<D>;
+  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+  const int first = warp * kRows;
+  float* weights = values + kTileFloats<D> + first * kTile;
+  load_tile<T, D>(queries, c.q, span.first_query + q0, span.first_query + span.queries, column,
+                  c.head);
+
+  Softmax soft;
+  MaskRow bits[kRows];
+  float sums[kRows][D / 32];
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) {
+    soft.largest[r] = -INFINITY;
+    soft.sum[r] = 0;
+    for (float& s : sums[r]) s = 0;
+    const int64_t place = q0 + first + r;
+    if (c.mask.rows && place < span.queries)
+      bits[r] = mask_row(head_key(key_of(c.mask), head), c.mask.rows[span.first_query + place]);
+  }
+
+  const bool is_idle = q0 + first >= span.queries;  // all rows of this warp
+  const int64_t limit = c.causal ? min(span.keys, q0 + kTile) : span.keys;
+  for (int64_t k0 = 0; k0 < limit; k0 += kTile) {
+    __syncthreads();
+    const int64_t begin = span.first_key + k0, end = span.first_key + span.keys;
+    load_tile<T, D>(keys, c.k, begin, end, kv_column, c.head);
+    load_tile<T, D>(values, c.v, begin, end, kv_column, c.head);
+    __syncthreads();
+    if (is_idle) continue;
+    float scores[kRows];
+    products<D>(queries, first, keys, lane, scores);
+    const int64_t j = k0 + lane;
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      const int64_t i = q0 + first + r;
+      float score = scores[r];
+      if constexpr (kRelative)
+        if (i < span.queries && j < span.keys)
+          score += relative_score(c, head, span.first_query + i, span.first_key + j, i - j);
+      score = j < span.keys && (!c.causal || j <= i) ? score * c.scale : -INFINITY;
+      const float largest = fmaxf(soft.largest[r], warp_max(score));
+      const float before = expf(soft.largest[r] - largest);
+      float p = expf(score - largest);
+      soft.sum[r] = soft.sum[r] * before + warp_sum(p);
+      soft.largest[r] = largest;
+      for (float& s : sums[r]) s *= before;
+      if (c.mask.rows) p = i < span.queries ? p * factor_of(bits[r], j, c.mask) : 0.0f;
+      weights[r * kTile + lane] = p;
+    }
+    __syncwarp();
+    add_weighted<D>(weights, values, limit - k0, lane, sums);
+    __syncwarp();
+  }
+  if (is_idle) return;
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) {
+    const float share = 1.0f / soft.sum[r];
+    for (float& s : sums[r]) s *= share;
+    const int64_t i = q0 + first + r;
+    if (lane == 0 && i < span.queries)
+      statistics_of(c, span.first_query + i, head) = float2{soft.largest[r], share};
+  }
+  if (c.wide)
+    store_rows<float, D>({c.wide, c.heads * c.head}, span.first_query + q0,
+                         span.first_query + span.queries, first, column, c.head, lane, sums);
+  store_rows<T, D>(c.out, span.first_query + q0, span.first_query + span.queries, first, column,
+                   c.head, lane, sums);
+}
+
+template <class T, int D, bool kRelative>
+void launch(const AttentionCall& c, Stream stream) {
+  const auto kernel = forward_kernel<T, D, kRelative>;
+  const size_t bytes = (3 * kTileFloats<D> + kTile * kTile) * sizeof(float);
+  allow_shared(kernel, bytes);
+  const dim3 grid(blocks_for(c.pooled ? 1 : c.longest, kTile), static_cast<unsigned>(c.heads),
+                  static_cast<unsigned>(c.sequences + 1));
+  kernel<<<grid, kAttentionThreads, bytes, of(stream)>>>(c);
+  check_launch("attention_forward");
+}
+
+}  // namespace
+
+void attention_forward(const AttentionCall& call, Stream stream) {
+  if (call.sequences == 0) return;
+  with_element(call.element, [&](auto element) {
+    using T = decltype(element);
+    with_width(call.head, [&](auto width) {
+      constexpr int D = decltype(width)::value;
+      if (call.relative.row_of)
+        launch<T, D, true>(call, stream);
+      else
+        launch<T, D, false>(call, stream);
+    });
+  });
+}
+
+}  // namespace mtlora::backend::cuda

@@ -1,0 +1,114 @@
+// Dropout, its masks, SwiGLU and rotary positions: one thread an element (or a pair).
+#include "lib/backend/cuda/device.cuh"
+
+namespace mtlora::backend::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+
+template <class T>
+__global__ void dropout_kernel(DropoutCall c) {
+  const int64_t row = blockIdx.x;
+  const MaskRow bits = mask_row(key_of(c.mask), c.mask.rows[row]);
+  const T* x = row_of<T>(c.x, row);
+  T* y = row_to<T>(c.y, row);
+  for (int64_t i = threadIdx.x; i < c.columns; i += blockDim.x) {
+    const float value = widen(x[i]) * factor_of(bits, i, c.mask);
+    y[i] = narrow<T>(c.accumulate ? widen(y[i]) + value : value);
+  }
+}
+
+__global__ void mask_kernel(Mask mask, int64_t columns, bool by_head, float* factors) {
+  const int64_t row = blockIdx.x, head = blockIdx.y;
+  const uint64_t key = by_head ? head_key(key_of(mask), head) : key_of(mask);
+  const MaskRow bits = mask_row(key, mask.rows[row]);
+  float* out = factors + (head * gridDim.x + row) * columns;
+  for (int64_t i = threadIdx.x; i < columns; i += blockDim.x) out[i] = factor_of(bits, i, mask);
+}
+
+template <class T>
+__global__ void swiglu_kernel(Matrix gate_up, Matrix y, int64_t inner) {
+  const T* x = row_of<T>(gate_up, blockIdx.x);
+  T* out = row_to<T>(y, blockIdx.x);
+  for (int64_t i = threadIdx.x; i < inner; i += blockDim.x) {
+    const float gate = widen(x[i]);
+    out[i] = narrow<T>(gate / (1.0f + expf(-gate)) * widen(x[inner + i]));
+  }
+}
+
+template <class T>
+__global__ void swiglu_backward_kernel(Matrix gate_up, Matrix dy, Matrix dx, int64_t inner) {
+  const T *x = row_of<T>(gate_up, blockIdx.x), *d = row_of<T>(dy, blockIdx.x);
+  T* out = row_to<T>(dx, blockIdx.x);
+  for (int64_t i = threadIdx.x; i < inner; i += blockDim.x) {
+    const float gate = widen(x[i]), up = widen(x[inner + i]), g = widen(d[i]);
+    const float sigmoid = 1.0f / (1.0f + expf(-gate)), silu = gate * sigmoid;
+    out[i] = narrow<T>(g * up * (sigmoid + silu * (1.0f - sigmoid)));
+    out[inner + i] = narrow<T>(g * silu);
+  }
+}
+
+template <class T>
+__global__ void rotate_kernel(RotateCall c) {
+  const T* x = row_of<T>(c.x, blockIdx.x);
+  T* y = row_to<T>(c.y, blockIdx.x);
+  const int64_t pairs = c.rotated_heads * c.half, position = c.positions[blockIdx.x];
+  const float *cos = c.cos + position * c.half, *sin = c.sin + position * c.half;
+  for (int64_t p = threadIdx.x; p < pairs; p += blockDim.x) {
+    const int64_t i = p % c.half, low = p / c.half * 2 * c.half + i, high = low + c.half;
+    const float a = widen(x[low]), b = widen(x[high]), s = c.backwards ? -sin[i] : sin[i];
+    y[low] = narrow<T>(a * cos[i] - b * s);
+    y[high] = narrow<T>(b * cos[i] + a * s);
+  }
+  for (int64_t i = 2 * pairs + threadIdx.x; i < c.columns; i += blockDim.x) y[i] = x[i];
+}
+
+}  // namespace
+
+void dropout(const DropoutCall& call, Stream stream) {
+  if (call.rows == 0) return;
+  with_element(call.element, [&](auto element) {
+    dropout_kernel<decltype(element)>
+        <<<static_cast<unsigned>(call.rows), kThreads, 0, of(stream)>>>(call);
+  });
+  check_launch("dropout");
+}
+
+void mask_factors(const Mask& mask, int64_t heads, int64_t rows, int64_t columns, bool by_head,
+                  float* factors, Stream stream) {
+  if (rows == 0 || columns == 0) return;
+  const dim3 grid(static_cast<unsigned>(rows), static_cast<unsigned>(heads));
+  mask_kernel<<<grid, kThreads, 0, of(stream)>>>(mask, columns, by_head, factors);
+  check_launch("mask_factors");
+}
+
+void swiglu_forward(Element element, Matrix gate_up, Matrix y, int64_t rows, int64_t inner,
+                    Stream stream) {
+  if (rows == 0) return;
+  with_element(element, [&](auto e) {
+    swiglu_kernel<decltype(e)>
+        <<<static_cast<unsigned>(rows), kThreads, 0, of(stream)>>>(gate_up, y, inner);
+  });
+  check_launch("swiglu_forward");
+}
+
+void swiglu_backward(Element element, Matrix gate_up, Matrix dy, Matrix dx, int64_t rows,
+                     int64_t inner, Stream stream) {
+  if (rows == 0) return;
+  with_element(element, [&](auto e) {
+    swiglu_backward_kernel<decltype(e)>
+        <<<static_cast<unsigned>(rows), kThreads, 0, of(stream)>>>(gate_up, dy, dx, inner);
+  });
+  check_launch("swiglu_backward");
+}
+
+void rotate(const RotateCall& call, Stream stream) {
+  if (call.rows == 0) return;
+  with_element(call.element, [&](auto element) {
+    rotate_kernel<decltype(element)>
+        <<<static_cast<unsigned>(call.rows), kThreads, 0, of(stream)>>>(call);
+  });
+  check_launch("rotate");
+}
+
+}  // namespace mtlora::backend::cuda

@@ -1,0 +1,100 @@
+// LayerNorm and RMS norm with what stands before them, a block a row. Statistics are fp32; the
+// variance is taken around the mean, from the row in shared memory.
+#include "lib/backend/cuda/device.cuh"
+
+namespace mtlora::backend::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+
+template <class T>
+__global__ void forward_kernel(NormCall c) {
+  extern __shared__ float row_memory[];  // [width]
+  __shared__ float room[33];
+  const int64_t row = blockIdx.x;
+  const T* x = row_of<T>(c.x, row);
+  const T* residual = c.residual.data ? row_of<T>(c.residual, row) : nullptr;
+  MaskRow bits{};
+  if (c.mask.rows) bits = mask_row(key_of(c.mask), c.mask.rows[row]);
+  float total = 0;
+  for (int64_t i = threadIdx.x; i < c.width; i += blockDim.x) {
+    float value = widen(x[i]);
+    if (c.mask.rows) value *= factor_of(bits, i, c.mask);
+    if (residual) value += widen(residual[i]);
+    if (c.sum.data) {  // what goes on is the rounded sum, and so is what is normalised
+      const T rounded = narrow<T>(value);
+      row_to<T>(c.sum, row)[i] = rounded;
+      value = widen(rounded);
+    }
+    row_memory[i] = value;
+    total += value;
+  }
+  const auto width = static_cast<float>(c.width);
+  const float mean = c.beta ? block_sum(total, room) / width : 0.0f;
+  float squares = 0;
+  for (int64_t i = threadIdx.x; i < c.width; i += blockDim.x) {
+    const float value = row_memory[i] - mean;
+    squares += value * value;
+  }
+  const float rstd = rsqrtf(block_sum(squares, room) / width + c.eps);
+  if (c.rstd && threadIdx.x == 0) c.rstd[row] = rstd;
+  T* y = row_to<T>(c.y, row);
+  T* normalized = c.normalized.data ? row_to<T>(c.normalized, row) : nullptr;
+  for (int64_t i = threadIdx.x; i < c.width; i += blockDim.x) {
+    const float value = (row_memory[i] - mean) * rstd;
+    if (normalized) normalized[i] = narrow<T>(value);
+    y[i] = narrow<T>(value * c.gamma[i] + (c.beta ? c.beta[i] : 0.0f));
+  }
+}
+
+// d sum = rstd · (g - mean(g) - n · mean(g · n)), g = dy · gamma, n the normalised row; without
+// mean(g) for RMS.
+template <class T>
+__global__ void backward_kernel(NormBackwardCall c) {
+  __shared__ float room[33];
+  const int64_t row = blockIdx.x;
+  const T *dy = row_of<T>(c.dy, row), *normalized = row_of<T>(c.normalized, row);
+  const T* dsum = c.dsum.data ? row_of<T>(c.dsum, row) : nullptr;
+  float total = 0, along = 0;
+  for (int64_t i = threadIdx.x; i < c.width; i += blockDim.x) {
+    const float g = widen(dy[i]) * c.gamma[i];
+    total += g;
+    along += g * widen(normalized[i]);
+  }
+  const auto width = static_cast<float>(c.width);
+  const float mean = c.centred ? block_sum(total, room) / width : 0.0f;
+  const float share = block_sum(along, room) / width, rstd = c.rstd[row];
+  MaskRow bits{};
+  if (c.mask.rows) bits = mask_row(key_of(c.mask), c.mask.rows[row]);
+  T* dresidual = row_to<T>(c.dresidual, row);
+  T* dx = c.dx.data ? row_to<T>(c.dx, row) : nullptr;
+  for (int64_t i = threadIdx.x; i < c.width; i += blockDim.x) {
+    float d = rstd * (widen(dy[i]) * c.gamma[i] - mean - widen(normalized[i]) * share);
+    if (dsum) d += widen(dsum[i]);
+    dresidual[i] = narrow<T>(d);
+    if (dx) dx[i] = narrow<T>(c.mask.rows ? d * factor_of(bits, i, c.mask) : d);
+  }
+}
+
+}  // namespace
+
+void norm_forward(const NormCall& call, Stream stream) {
+  if (call.rows == 0) return;
+  with_element(call.element, [&](auto element) {
+    forward_kernel<decltype(element)>
+        <<<static_cast<unsigned>(call.rows), kThreads,
+           static_cast<size_t>(call.width) * sizeof(float), of(stream)>>>(call);
+  });
+  check_launch("norm_forward");
+}
+
+void norm_backward(const NormBackwardCall& call, Stream stream) {
+  if (call.rows == 0) return;
+  with_element(call.element, [&](auto element) {
+    backward_kernel<decltype(element)>
+        <<<static_cast<unsigned>(call.rows), kThreads, 0, of(stream)>>>(call);
+  });
+  check_launch("norm_backward");
+}
+
+}  // namespace mtlora::backend::cuda

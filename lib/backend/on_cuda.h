@@ -1,0 +1,63 @@
+// The operations of ops.h, decoder_ops.h and disentangled_ops.h on a CUDA device: our kernels
+// around LibTorch's products. For the sources of this folder only.
+#pragma once
+
+#include "lib/backend/cuda/runtime.h"
+#include "lib/backend/decoder_ops.h"
+#include "lib/backend/disentangled_ops.h"
+#include "lib/backend/kernel_call.h"
+
+namespace mtlora::backend {
+
+/// Whether the device's kernels take this tensor: on a CUDA device, float32 or bfloat16.
+inline bool on_cuda(const Tensor& x) {
+  return x.is_cuda() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) &&
+         cuda::kernels_in_use();
+}
+
+namespace device {
+
+/// The widest head that the attention kernels take.
+constexpr int64_t kWidestHead = 128;
+
+Tensor self_attention(const Tensor& qkv, const Packing& packing, const AttentionShape& shape,
+                      const Dropout& dropout);
+Tensor pooled_attention(const Tensor& q, const Tensor& kv, const Packing& packing,
+                        const AttentionShape& shape, const Dropout& dropout);
+Tensor causal_attention(const Tensor& qkv, const Packing& packing, const CausalShape& shape,
+                        const Dropout& dropout);
+Tensor disentangled_attention(const Tensor& qkv, const RelativePositions& positions,
+                              const Packing& packing, const AttentionShape& shape,
+                              const Dropout& dropout);
+Tensor disentangled_pooled_attention(const Tensor& q, const Tensor& kv,
+                                     const RelativePositions& positions, const Packing& packing,
+                                     const AttentionShape& shape, const Dropout& dropout);
+
+/// Whether decode_attention() takes these.
+bool takes_decode(const Tensor& q, const DecodeKeys& keys, const CausalShape& shape);
+Tensor decode_attention(const Tensor& q, const DecodeKeys& keys, const CausalShape& shape);
+
+Tensor dropout(const Tensor& x, const Dropout& dropout);
+/// [rows, channels], or with heads [heads, rows, channels], each head with its own key.
+Tensor mask_factors(const Dropout& dropout, int64_t channels, int64_t heads = 0);
+
+/// Rows that the norm kernels take.
+bool takes_norm(const Tensor& x);
+Tensor layer_norm(const Tensor& x, const Affine& affine);
+Tensor dropout_add_norm(const Tensor& x, const Tensor& residual, const Affine& affine,
+                        const Dropout& dropout);
+Tensor rms_norm(const Tensor& x, const Tensor& gamma, double eps);
+/// beta of `affine` undefined: RMS norm.
+Normed add_norm(const Tensor& x, const Tensor& residual, const Affine& affine,
+                const Dropout& dropout);
+
+Tensor swiglu(const Tensor& gate_up);
+Tensor rotate(const Tensor& qkv, const Tensor& positions, const Rotary& rotary,
+              const CausalShape& shape);
+
+Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias);
+Tensor linear_low_rank(const Tensor& x, const Weight& weight, const Tensor& bias,
+                       const LowRank& low_rank);
+
+}  // namespace device
+}  // namespace mtlora::backend

@@ -208,9 +208,11 @@ void add_bench(CLI::App& program, Action& action) {
   app->add_option("--steps", request->steps, "Steps that are measured, after a warm-up")
       ->capture_default_str();
   app->add_flag("--json", request->json, "One line of JSON");
+  app->add_flag("--profile", request->profile,
+                "Also what a CUDA device's time goes into, and the least that it could take");
   app->footer(
       "Examples:\n  mtlora bench --config demo.json\n  mtlora bench --config demo.json --set "
-      "train.dtype=fp32 --json");
+      "train.dtype=fp32 --json\n  mtlora bench --config glue_sst2.json --profile");
   app->callback([&action, request] { action = [request] { return bench(*request), 0; }; });
 }
 

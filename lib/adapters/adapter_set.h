@@ -100,6 +100,9 @@ class AdapterSet {
   virtual std::vector<Tensor> after_update(int64_t, const StepGradients&) { return {}; }
   /// What the learning rate of `step` is multiplied by, beside the schedule's factor.
   virtual double lr_factor(int64_t) const { return 1; }
+  /// Whether every forward pass of training asks for the same operations, whatever the step: then a
+  /// pass can be recorded once and replayed.
+  virtual bool repeats() const { return true; }
   /// What later steps depend on beside the tensors of a checkpoint. Writing these restores it.
   virtual std::vector<std::pair<std::string, Tensor>> state() { return {}; }
 };

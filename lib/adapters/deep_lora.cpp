@@ -79,7 +79,8 @@ class DeepLora final : public LowRankAdapter {
       const Pair& pair = pairs_[i];
       const Tensor rows = gradient.narrow(0, pair.part.begin, pair.part.size());
       // A product of orthogonal factors is an orthogonal matrix like any other.
-      const Tensor product = orthogonal(rows.size(0), rows.size(1), key_of(pair, "product"));
+      const Tensor product =
+          orthogonal(rows.size(0), rows.size(1), key_of(pair, "product")).to(rows.device());
       const OuterFactors start = compressed_start(rows, product, chains_[i].left.size(1));
       chains_[i].left.copy_(start.left);
       chains_[i].right.copy_(start.right);

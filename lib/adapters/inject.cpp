@@ -200,6 +200,15 @@ void meet_bases(torch::nn::Module& model) {
       slot.linear->adapter()->meet({slot.linear->weight, slot.linear->bias});
 }
 
+void move_to(torch::Device device, torch::nn::Module& model, Trained& trained) {
+  const torch::NoGradGuard no_grad;
+  for (Tensor& t : model.parameters()) t.set_data(t.to(device));
+  for (Tensor& t : model.buffers()) t.set_data(t.to(device));
+  std::map<std::string, NamedTensor> now;
+  for (NamedTensor& t : named_tensors(model)) now.emplace(t.name, t);
+  for (NamedTensor& t : trained.tensors) t = now.at(t.name);
+}
+
 void merge_adapters(torch::nn::Module& model) {
   for (const BlockSlot& slot : block_slots(model))
     if (slot.norm->has_block())

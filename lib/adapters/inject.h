@@ -41,6 +41,10 @@ Trained inject(torch::nn::Module& model, const AdapterOptions& options, uint64_t
 /// Lets every adapter below `model` see its layer's weights, once these have the compute type.
 void meet_bases(torch::nn::Module& model);
 
+/// Moves every tensor below `model` to a device, and takes the views in `trained` anew. Before
+/// anything is made that keeps views of its own, such as an optimizer.
+void move_to(torch::Device device, torch::nn::Module& model, Trained& trained);
+
 /// Folds every adapter below `model` into its layer. Throws Error where the method's change is no
 /// plain linear map.
 void merge_adapters(torch::nn::Module& model);

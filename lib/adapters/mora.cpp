@@ -141,6 +141,7 @@ class MoraSet final : public Layerwise<MoraOptions, Mora> {
           "leave type out");
   }
 
+  bool repeats() const override { return !options.restart_steps; }  // the type changes
   void begin(const TrainingPlan& plan) override {
     // What another run has learned (adapter.start_from) joins the weights.
     if (options.restart_steps && plan.step == 0) restart(type_of(0));

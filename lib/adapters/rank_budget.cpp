@@ -20,7 +20,7 @@ bool BudgetSchedule::masks(int64_t step) const {
 }
 
 void RankBudget::add(const Terms& terms) {
-  terms_.push_back({terms.path, track(terms.a), track(terms.b), track(terms.e)});
+  terms_.push_back({terms.path, {terms.a, {}, {}}, {terms.b, {}, {}}, {terms.e, {}, {}}});
 }
 
 int64_t RankBudget::first() const {
@@ -29,13 +29,20 @@ int64_t RankBudget::first() const {
   return sum;
 }
 
-RankBudget::Tracked RankBudget::track(const Tensor& value) {
-  return {value, torch::zeros_like(value.detach()), torch::zeros_like(value.detach())};
+// Not before: the model may have been moved to a device since its changes were made.
+void RankBudget::begin() {
+  for (Change& change : terms_)
+    for (Tracked* of : {&change.a, &change.b, &change.e}) {
+      if (of->sensitivity.defined()) continue;
+      of->sensitivity = torch::zeros_like(of->value.detach());
+      of->uncertainty = torch::zeros_like(of->value.detach());
+    }
 }
 
 void RankBudget::after_update(const BudgetSchedule& schedule, int64_t step,
                               const StepGradients& gradients) {
   const torch::NoGradGuard no_grad;
+  begin();
   if (schedule.counts(step))
     for (Change& change : terms_)
       for (Tracked* of : {&change.a, &change.b, &change.e}) count(*of, gradients.of(of->value));
@@ -65,7 +72,8 @@ void RankBudget::mask(int64_t dropped) const {
   }
 }
 
-std::vector<std::pair<std::string, Tensor>> RankBudget::state() const {
+std::vector<std::pair<std::string, Tensor>> RankBudget::state() {
+  begin();
   std::vector<std::pair<std::string, Tensor>> all;
   for (const Change& change : terms_)
     for (const auto& [name, of] : {std::pair{".lora_A", &change.a}, std::pair{".lora_B", &change.b},

@@ -55,17 +55,19 @@ class RankBudget {
   /// After the update of a step; the gradients are those that it was made of. All defined.
   void after_update(const BudgetSchedule& schedule, int64_t step, const StepGradients& gradients);
   /// Ī and Ū of every tensor.
-  std::vector<std::pair<std::string, Tensor>> state() const;
+  std::vector<std::pair<std::string, Tensor>> state();
 
  private:
   struct Tracked {
-    Tensor value, sensitivity, uncertainty;  // p, Ī, Ū, of the same shape
+    Tensor value;  // p
+    Tensor sensitivity,
+        uncertainty = {};  // Ī, Ū, of the same shape; beside it from their first use
   };
   struct Change {
     std::string path;
     Tracked a, b, e;
   };
-  static Tracked track(const Tensor& value);
+  void begin();
   static Tensor score(const Tracked& of);
   void count(Tracked& of, const Tensor& gradient) const;
   void mask(int64_t dropped) const;

@@ -127,7 +127,8 @@ class RmLoraSet final : public Layerwise<RmLoraOptions, RmLora> {
     const std::vector<int64_t> order =
         permutation(options.rank, combine(key, static_cast<uint64_t>(step)));
     return torch::tensor(std::vector<int64_t>(order.begin() + options.kept(), order.end()),
-                         torch::kLong);
+                         torch::kLong)
+        .to(pairs_.front().down.device());
   }
 
   std::vector<MaskedPair> masked_;

@@ -176,6 +176,7 @@ class XgbloraSet final : public Layerwise<XgbloraOptions, Xgblora> {
     for (const auto& layer : layers) layer->start();
   }
 
+  bool repeats() const override { return false; }  // the sampled layers change
   Tensor penalty() override {
     if (options.norm_penalty == 0) return {};
     Tensor sum;

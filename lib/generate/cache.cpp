@@ -27,6 +27,7 @@ void Cache::next_step(std::vector<int32_t> prompt, const std::vector<int32_t>& p
   }
   ancestry_ = std::move(ancestry);
   prompt_of_row_ = std::move(prompt);
+  device_tables_.reset();
   ++steps_;
 }
 
@@ -54,13 +55,18 @@ class AttendStep final : public Attend {
     if (!written.defined())
       written = torch::empty({cache_.max_steps_, cache_.max_rows_, kv}, qkv.options());
     written.select(0, cache_.steps_ - 1).narrow(0, 0, rows).copy_(qkv.narrow(1, q, kv));
-    const backend::DecodeKeys keys{cache_.prompt_kv_[layer],
-                                   cache_.prompts_.offsets,
-                                   cache_.prompt_of_row_.data(),
-                                   written,
-                                   cache_.ancestry_.data(),
-                                   cache_.max_steps_,
-                                   cache_.steps_};
+    backend::DecodeKeys keys{cache_.prompt_kv_[layer],
+                             cache_.prompts_.offsets,
+                             cache_.prompt_of_row_.data(),
+                             written,
+                             cache_.ancestry_.data(),
+                             cache_.max_steps_,
+                             cache_.steps_};
+    if (qkv.is_cuda()) {
+      Tensor& tables = cache_.device_tables_;
+      if (!tables.defined()) tables = backend::decode_tables(keys, rows, qkv.device());
+      keys.device_tables = tables;
+    }
     return backend::decode_attention(qkv.narrow(1, 0, q).contiguous(), keys, shape);
   }
 

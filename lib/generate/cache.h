@@ -36,6 +36,7 @@ class Cache {
   int64_t max_steps_, max_rows_, steps_ = 0;
   std::vector<int32_t> prompt_of_row_;
   std::vector<int32_t> ancestry_;            // [rows, max_steps]
+  Tensor device_tables_;                     // of the step, see backend::DecodeKeys
   std::vector<Tensor> prompt_kv_, step_kv_;  // of each layer, see backend::DecodeKeys
 };
 

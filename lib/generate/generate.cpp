@@ -17,8 +17,8 @@ namespace {
 
 using Prompts = std::vector<std::vector<int32_t>>;
 
-Tensor int64_tensor(const std::vector<int64_t>& values) {
-  return torch::tensor(values, torch::kLong);
+Tensor int64_tensor(const std::vector<int64_t>& values, torch::Device device) {
+  return torch::tensor(values, torch::kLong).to(device);
 }
 
 // What names a prompt for sampling: its own tokens, wherever it stands.
@@ -60,6 +60,10 @@ class Batched {
     int32_t prompt, token, parent;
   };
 
+  Tensor there(const std::vector<int64_t>& values) const {
+    return int64_tensor(values, model_.device());
+  }
+
   int64_t most_rows() const {
     const std::string& decoder = plan_.decoding.decoder;
     return decoder == "greedy" || decoder == "sample" ? 1 : plan_.decoding.beams;
@@ -76,10 +80,9 @@ class Batched {
       last.push_back(static_cast<int64_t>(ids.size()) - 1);
     }
     const auto attend = cache.prefill();
-    const Tensor hidden =
-        model_.hidden(int64_tensor(ids), int64_tensor(positions), *attend, Pass{});
+    const Tensor hidden = model_.hidden(there(ids), there(positions), *attend, Pass{});
     for (size_t p = 0; p < chosen_.size(); ++p) rows_.push_back({static_cast<int32_t>(p), 0, 0});
-    return model_.logits(hidden.index_select(0, int64_tensor(last)));
+    return model_.logits(hidden.index_select(0, there(last)));
   }
 
   // The logits after the rows' tokens, [rows, vocab].
@@ -96,14 +99,13 @@ class Batched {
     ++written_;
     cache.next_step(std::move(prompt), parent);
     const auto attend = cache.step();
-    return model_.logits(
-        model_.hidden(int64_tensor(ids), int64_tensor(positions), *attend, Pass{}));
+    return model_.logits(model_.hidden(there(ids), there(positions), *attend, Pass{}));
   }
 
   // Lets each search choose from its rows' logits, and lines up the rows of the next step.
   void choose(const Tensor& logits,
               const std::function<void(size_t, const std::vector<int32_t>&)>& answered) {
-    const Tensor scores = logits.to(torch::kFloat).contiguous();
+    const Tensor scores = logits.to(torch::kCPU, torch::kFloat).contiguous();
     const float* at = scores.data_ptr<float>();
     std::vector<Row> next;
     for (size_t begin = 0; begin < rows_.size();) {

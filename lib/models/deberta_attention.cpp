@@ -31,7 +31,19 @@ RelativeTable RelativeEmbeddings::at(int64_t longest, const Pass& pass) {
   for (int32_t& row : *row_of) row -= begin;
   Tensor rows = weight_.narrow(0, begin, end - begin);
   if (norm_) rows = norm_(rows);
-  return {rows, {pass.training, pass.key, torch::arange(begin, end, torch::kLong)}, row_of};
+  const auto here = torch::TensorOptions(torch::kLong).device(rows.device());
+  return {rows,
+          {pass.training, pass.key, torch::arange(begin, end, here), pass.step_key},
+          row_of,
+          on_device(longest, *row_of)};
+}
+
+// Kept: work that is recorded cannot bring it there.
+Tensor RelativeEmbeddings::on_device(int64_t longest, const std::vector<int32_t>& row_of) {
+  if (!weight_.is_cuda()) return {};
+  Tensor& kept = row_of_on_device_[longest];
+  if (!kept.defined()) kept = torch::tensor(row_of, torch::kInt).to(weight_.device());
+  return kept;
 }
 
 DebertaSelfAttentionImpl::DebertaSelfAttentionImpl(const DebertaConfig& c)
@@ -57,7 +69,7 @@ DebertaSelfAttentionImpl::DebertaSelfAttentionImpl(const DebertaConfig& c)
 // content is, with its adapters.
 backend::RelativePositions DebertaSelfAttentionImpl::project(const RelativeTable& table,
                                                              torch::ScalarType type) {
-  backend::RelativePositions positions{{}, {}, table.row_of};
+  backend::RelativePositions positions{{}, {}, table.row_of, table.device_row_of};
   if (!c2p_ && !p2c_) return positions;
   const Pass& pass = table.pass;
   const Tensor x = position_dropout_(table.embeddings.to(type), pass);

@@ -7,6 +7,7 @@
 #include <torch/nn/pimpl.h>
 #include <torch/types.h>
 
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct RelativeTable {
   Tensor embeddings;  ///< [rows, width]: those rows that the pass's sequences read; or undefined
   Pass pass;          ///< of these rows
   std::shared_ptr<const std::vector<int32_t>> row_of;  ///< see backend::RelativePositions
+  Tensor device_row_of;                                ///< likewise
 };
 
 /// The table of relative positions that all layers share. Its tensors are registered by the
@@ -37,11 +39,14 @@ class RelativeEmbeddings {
   RelativeTable at(int64_t longest, const Pass& pass);
 
  private:
+  Tensor on_device(int64_t longest, const std::vector<int32_t>& row_of);
+
   RelativeSpan span_;
   int64_t width_, reach_;
   Tensor weight_;  // [rows, width]
   LayerNorm norm_{nullptr};
-  std::vector<int32_t> row_of_;  // of every distance
+  std::vector<int32_t> row_of_;                 // of every distance
+  std::map<int64_t, Tensor> row_of_on_device_;  // by the longest sequence
 };
 
 /// "attention.self"

@@ -54,7 +54,7 @@ Tensor neighbours(const Batch& batch, int64_t taps) {
         const int64_t from = t + tap - taps / 2;
         if (from >= offsets[s] && from < offsets[s + 1]) out[t * taps + tap] = from;
       }
-  return index.flatten();
+  return index.flatten().to(batch.ids.device());
 }
 
 }  // namespace

@@ -140,6 +140,8 @@ class Llama final : public LanguageModel {
 
   Tensor hidden(const Tensor& ids, const Tensor& positions, Attend& attend,
                 const Pass& pass) override {
+    if (rotary_.cos.device() != words_.device())  // the model has been moved
+      rotary_ = {rotary_.cos.to(words_.device()), rotary_.sin.to(words_.device())};
     const Tensor x = at::embedding(words_, ids);
     backend::Normed state{x, layers_.front()->attention_norm(x)};
     for (size_t i = 0; i < layers_.size(); ++i)

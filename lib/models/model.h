@@ -14,6 +14,8 @@ class Model : public torch::nn::Module {
   /// The longest sequence in tokens that the positions allow.
   virtual int64_t longest() const = 0;
   virtual int64_t vocab_size() const = 0;
+  /// Where it computes.
+  torch::Device device() const { return parameters().front().device(); }
 };
 
 }  // namespace mtlora

@@ -40,8 +40,10 @@ LinearImpl::LinearImpl(LinearShape shape, std::vector<Part> parts, PartsAre are)
 Tensor LinearImpl::forward_parts(const Tensor& x, size_t first, size_t last, const Pass& pass) {
   const Part range{"", parts_[first].begin, parts_[last - 1].end};
   const LinearMap base = map_of(range);
-  if (adapter_) return adapter_->forward(x, base, range, pass);
-  return backend::linear(x, base.weight, base.bias);
+  const Tensor y = adapter_ ? adapter_->forward(x, base, range, pass)
+                            : backend::linear(x, base.weight, base.bias);
+  if (pass.watch) pass.watch->saw(*this, range.begin, y);
+  return y;
 }
 
 LinearMap LinearImpl::map_of(const Part& range) {

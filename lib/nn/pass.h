@@ -35,20 +35,33 @@ inline int64_t row_identity(int64_t example, int64_t token) {
       combine(static_cast<uint64_t>(example), static_cast<uint64_t>(token)));
 }
 
+class LinearImpl;
+
+/// Is shown what linear layers give, where somebody looks for the first that is not finite.
+class LayerWatch {
+ public:
+  virtual ~LayerWatch() = default;
+  /// output [tokens, out]: the rows of the layer's weight from `begin` on.
+  virtual void saw(const LinearImpl& layer, int64_t begin, const Tensor& output) = 0;
+};
+
 /// One forward pass.
 struct Pass {
   bool training = false;
   uint64_t key = 0;  ///< of the run's seed and the step
   Tensor rows;       ///< [tokens] int64, see Batch::rows; of the rows at hand
+  /// Where defined, `key` is this number on the CUDA device instead: see backend::Dropout.
+  Tensor step_key = {};
+  LayerWatch* watch = nullptr;  ///< null: nobody looks
 
   /// Dropout with probability p at one site of the model; none in evaluation.
   backend::Dropout dropout(double p, uint64_t site) const {
     if (!training || p <= 0) return {};
-    return {p, combine(key, site), rows};
+    return {p, combine(key, site), rows, step_key, site};
   }
   /// The same pass for a selection of rows.
   Pass at(const Tensor& index) const {
-    return {training, key, rows.defined() ? rows.index_select(0, index) : rows};
+    return {training, key, rows.defined() ? rows.index_select(0, index) : rows, step_key, watch};
   }
 };
 

@@ -43,7 +43,8 @@ class AdamW final : public Optimizer {
       };
       moment("exp_avg", group.tensors.exp_avg, torch::zeros_like(p.tensor.detach()));
       moment("exp_avg_sq", group.tensors.exp_avg_sq, torch::zeros_like(p.tensor.detach()));
-      moment("step", group.tensors.steps, torch::zeros({}, torch::kFloat));
+      moment("step", group.tensors.steps,
+             torch::zeros({}, p.tensor.detach().options().dtype(torch::kFloat)));
     }
   }
 

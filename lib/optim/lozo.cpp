@@ -59,7 +59,7 @@ class Lozo : public ZerothOrder {
   Tensor v_of(const LossStep& step, int64_t index, size_t p) const {
     const uint64_t key = combine(key_of(step.seed, index / lozo_.interval, 0, p), name_key("V"));
     const int64_t n = tensor(p).numel() / std::max<int64_t>(1, tensor(p).size(0));
-    return gaussian(key, {n, lozo_.rank}).to(tensor(p).scalar_type());
+    return gaussian(key, {n, lozo_.rank}).to(tensor(p).options());
   }
   // κ/q Σ c_i U_i, what N would be without a momentum.
   Tensor mean_factor(const LossStep& step, const Estimate& estimate, size_t p) const {
@@ -92,7 +92,7 @@ class Lozo : public ZerothOrder {
  private:
   Tensor u_of(const LossStep& step, int64_t number, size_t p) const {
     return gaussian(key_of(step.seed, step.index, number, p), factor_sizes(p))
-        .to(tensor(p).scalar_type());
+        .to(tensor(p).options());
   }
 
   struct Change {

@@ -103,13 +103,13 @@ void GaussianOrder::for_each_block(Visit&& visit) const {
 Tensor GaussianOrder::drawn(const LossStep& step, int64_t number, const Block& block) const {
   return gaussian_block(key_of(step.seed, step.index, number, block.parameter),
                         block.begin / kGaussianBlock, block.size)
-      .to(block.values.scalar_type());
+      .to(block.values.options());
 }
 
 Tensor GaussianOrder::direction(const LossStep& step, int64_t number, size_t parameter) const {
   const Tensor& like = parameters()[parameter].tensor;
   return gaussian(key_of(step.seed, step.index, number, parameter), like.sizes())
-      .to(like.scalar_type());
+      .to(like.options());
 }
 
 void GaussianOrder::move(const LossStep& step, int64_t number, double by) {

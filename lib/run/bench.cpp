@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <chrono>
 
+#include "lib/backend/cuda/runtime.h"
 #include "lib/core/error.h"
 #include "lib/core/log.h"
 #include "lib/data/sampler.h"
 #include "lib/run/environment.h"
 #include "lib/run/job.h"
+#include "lib/run/profile.h"
 #include "lib/train/parameters.h"
 
 namespace mtlora {
@@ -54,6 +56,9 @@ void print(const Json& out) {
              out["startup_seconds"].get<double>());
   fmt::print("{:<34} {:.0f} MiB\n", "peak memory",
              out["peak_memory_bytes"].get<double>() / (1 << 20));
+  if (out.contains("peak_device_memory_bytes"))
+    fmt::print("{:<34} {:.0f} MiB\n", "peak memory of the device",
+               out["peak_device_memory_bytes"].get<double>() / (1 << 20));
   for (const auto& [name, share] : out["phases"].items())
     fmt::print("{:<34} {:.1f} %\n", "share of " + name, 100 * share.get<double>());
 }
@@ -63,6 +68,8 @@ void print(const Json& out) {
 void bench(const BenchRequest& request) {
   if (request.steps < 1) fail("--steps: {} is not at least 1", request.steps);
   Session s = open_session(gather_config(request.config));
+  if (request.profile && s.device.is_cpu())
+    fail("--profile: shows what a CUDA device does; this run computes on the CPU");
   const TrainOptions& options = s.options.train;
   const auto job = make_job(s);
   const EncodedSet set = job->load("train").set;
@@ -73,22 +80,39 @@ void bench(const BenchRequest& request) {
   const auto objective = job->objective(set);
   TrainStep step(*objective, parameters, *s.pool, {options.clip, seed, true, s.trained.set.get()});
 
-  const int64_t warm_up = std::max<int64_t>(5, request.steps / 10);
+  // On a device, steps are recorded as batches of their sizes come along.
+  const int64_t warm_up = s.device.is_cpu() ? std::max<int64_t>(5, request.steps / 10)
+                                            : std::max<int64_t>(300, request.steps);
   // the method's plan is that of the run that is configured, of which these are the first steps
   const int64_t planned = total_steps(options, sampler.steps_per_epoch());
-  s.trained.set->begin({std::max(planned, warm_up + request.steps), 0, seed});
-  double startup = 0;
-  Totals totals;
-  double begin = 0;
-  for (int64_t i = 0; i < warm_up + request.steps; ++i) {
-    if (i == warm_up) begin = wall();
+  s.trained.set->begin(
+      {std::max(planned, warm_up + (request.profile ? 2 : 1) * request.steps), 0, seed});
+  int64_t next = 0;
+  const auto make_step = [&] {
     std::vector<Item> items;
-    for (const Sampler::Draw& draw : sampler.batch(i)) items.push_back({draw.index, draw.position});
-    const StepReport report = step.run(i, {items}, *optimizer, 1.0);
-    if (i == 0) startup = seconds_since_start();
-    if (i >= warm_up) totals.add(report);
+    for (const Sampler::Draw& draw : sampler.batch(next))
+      items.push_back({draw.index, draw.position});
+    return step.run(next++, {items}, *optimizer, 1.0);
+  };
+  double startup = 0;
+  while (next < warm_up) {
+    make_step();
+    if (next == 1) startup = seconds_since_start();
   }
+  s.wait();
+  Totals totals;
+  double begin = wall();
+  for (int64_t i = 0; i < request.steps; ++i) totals.add(make_step());
+  s.wait();
   totals.seconds = wall() - begin;
+  Json profile;
+  if (request.profile) {
+    profile = profile_steps(s, request.steps, [&] {
+      int64_t tokens = 0;
+      for (int64_t i = 0; i < request.steps; ++i) tokens += make_step().tokens;
+      return tokens;
+    });
+  }
 
   // Evaluation: of as many examples of the training set as were trained on, and at most all.
   const EncodedSet part = set.first(std::min(set.size(), std::max<int64_t>(256, totals.examples)));
@@ -97,19 +121,22 @@ void bench(const BenchRequest& request) {
   job->evaluate(part);
   const double evaluation = wall() - begin;
 
-  const Json out = {
-      {"steps_per_second", static_cast<double>(request.steps) / totals.seconds},
-      {"examples_per_second", static_cast<double>(totals.examples) / totals.seconds},
-      {"tokens_per_second", static_cast<double>(totals.tokens) / totals.seconds},
-      {"evaluation_examples_per_second", static_cast<double>(part.size()) / evaluation},
-      {"peak_memory_bytes", peak_memory_bytes()},
-      {"startup_seconds", startup},
-      {"phases", phases_json(totals)},
-      {"environment", environment(s.dtype == torch::kFloat ? "fp32" : "bf16", s.pool->threads())}};
-  if (request.json)
+  Json out = {{"steps_per_second", static_cast<double>(request.steps) / totals.seconds},
+              {"examples_per_second", static_cast<double>(totals.examples) / totals.seconds},
+              {"tokens_per_second", static_cast<double>(totals.tokens) / totals.seconds},
+              {"evaluation_examples_per_second", static_cast<double>(part.size()) / evaluation},
+              {"peak_memory_bytes", process_peak_memory_bytes()},
+              {"startup_seconds", startup},
+              {"phases", phases_json(totals)},
+              {"environment", s.environment()}};
+  if (!s.device.is_cpu()) out["peak_device_memory_bytes"] = backend::cuda::peak_memory();
+  if (request.profile) out["profile"] = profile;
+  if (request.json) {
     fmt::print("{}\n", out.dump());
-  else
-    print(out);
+    return;
+  }
+  print(out);
+  if (request.profile) fmt::print("{}", profile_text(profile));
 }
 
 }  // namespace mtlora

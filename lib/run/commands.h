@@ -78,6 +78,7 @@ struct BenchRequest {
   ConfigSource config;
   int64_t steps = 100;
   bool json = false;
+  bool profile = false;  ///< also what the device's time goes into; on a CUDA device
 };
 void bench(const BenchRequest& request);
 

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "lib/backend/cpu/features.h"
+#include "lib/backend/cuda/runtime.h"
 #include "lib/core/files.h"
 
 #ifndef MTLORA_VERSION
@@ -27,18 +28,22 @@ std::string processor() {
 
 }  // namespace
 
-Json environment(const std::string& dtype, int threads) {
-  return {{"mtlora", MTLORA_VERSION},
-          {"libtorch", TORCH_VERSION},
-          {"processor", processor()},
-          {"avx512_bf16", backend::has_avx512_bf16()},
-          {"amx_bf16", backend::has_amx_bf16()},
-          {"kernels", backend::path() == backend::Path::avx512 ? "avx512" : "plain"},
-          {"threads", threads},
-          {"dtype", dtype}};
+Json environment(const std::string& dtype, int threads, const std::string& device) {
+  Json all = {{"mtlora", MTLORA_VERSION},
+              {"libtorch", TORCH_VERSION},
+              {"processor", processor()},
+              {"avx512_bf16", backend::has_avx512_bf16()},
+              {"amx_bf16", backend::has_amx_bf16()},
+              {"kernels", backend::path() == backend::Path::avx512 ? "avx512" : "plain"},
+              {"threads", threads},
+              {"dtype", dtype}};
+  if (device.empty()) return all;
+  all["device"] = device;
+  all["kernels"] = backend::cuda::kernels_in_use() ? "cuda" : "plain";
+  return all;
 }
 
-int64_t peak_memory_bytes() {
+int64_t process_peak_memory_bytes() {
   struct rusage usage {};
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<int64_t>(usage.ru_maxrss) * 1024;

@@ -7,10 +7,10 @@
 
 namespace mtlora {
 
-/// Versions, processor, threads, compute type.
-Json environment(const std::string& dtype, int threads);
+/// Versions, processor, threads, compute type; and the CUDA device, "" for none.
+Json environment(const std::string& dtype, int threads, const std::string& device);
 /// Largest memory that the process has held, in bytes.
-int64_t peak_memory_bytes();
+int64_t process_peak_memory_bytes();
 /// Since the process began, the loading of its libraries included; to 10 ms.
 double seconds_since_start();
 

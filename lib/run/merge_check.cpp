@@ -9,6 +9,7 @@
 #include "lib/nn/attend.h"
 #include "lib/run/export.h"
 #include "lib/train/collate.h"
+#include "lib/train/device_batch.h"
 
 namespace mtlora {
 namespace {
@@ -37,7 +38,7 @@ Tensor logits_of(const Session& s, const EncodedSet& set) {
   std::vector<Item> items(static_cast<size_t>(set.size()));
   for (size_t i = 0; i < items.size(); ++i)
     items[i] = {static_cast<int64_t>(i), static_cast<int64_t>(i)};
-  const Batch batch = collate(set, items, {});
+  const Batch batch = on_device(collate(set, items, {}), s.model().device());
   if (s.classifier) return s.classifier->logits(batch, {});
   AttendWithin attend(batch.packing);
   return s.language_model->logits(s.language_model->hidden(batch.ids, batch.positions, attend, {}));

@@ -38,6 +38,10 @@ void TrainOptions::fields(Fields& f) {
   f("evaluation_batch_size", evaluation_batch_size, "Examples of a batch in evaluation.",
     at_least(1));
   f("clip", clip, "Largest global norm of the gradients; 0: no clipping.", not_negative());
+  f("skip_bad_steps", skip_bad_steps,
+    "Steps in a row whose loss or gradients are not finite that are left out (and counted) before "
+    "the run stops; 0: it stops at the first.",
+    at_least(0));
   f("label_smoothing", label_smoothing, "Share of a target that is spread over all classes.",
     at_least_zero_below(1));
   f("threads", threads,
@@ -47,7 +51,10 @@ void TrainOptions::fields(Fields& f) {
   f("timeout_seconds", timeout_seconds,
     "Of a run of several processes: how long one waits for the others before it gives up.",
     positive());
-  f("device", device, "Where to compute; auto is the CPU in this build.",
+  f("device", device,
+    "Where to compute; auto is a CUDA device where the build can use one and one is visible, else "
+    "the "
+    "CPU.",
     one_of({"auto", "cpu", "cuda"}));
   f("dtype", dtype,
     "Type of activations and frozen weights; auto is bf16 where the hardware multiplies it.",

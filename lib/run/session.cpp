@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <thread>
 
-#include "lib/backend/cpu/features.h"
+#include "lib/backend/cuda/runtime.h"
 #include "lib/core/error.h"
 #include "lib/core/log.h"
 #include "lib/data/task.h"
 #include "lib/metrics/metric.h"
 #include "lib/nn/names.h"
+#include "lib/run/device.h"
+#include "lib/run/environment.h"
 #include "lib/train/checkpoint.h"
 #include "lib/train/parameters.h"
 
@@ -16,14 +18,7 @@ namespace mtlora {
 namespace fs = std::filesystem;
 namespace {
 
-torch::ScalarType compute_type(const TrainOptions& options) {
-  if (options.device == "cuda")
-    fail("/train/device: this build computes on the CPU only; use \"auto\" or \"cpu\"");
-  if (options.dtype == "fp32") return torch::kFloat;
-  if (options.dtype == "bf16") return torch::kBFloat16;
-  return backend::prefers_bf16() ? torch::kBFloat16 : torch::kFloat;
-}
-
+// How many threads work on texts; as many compute, except where a device does.
 int thread_count(const TrainOptions& options, int processes) {
   const auto cores = std::max<int64_t>(1, std::thread::hardware_concurrency() / processes);
   return static_cast<int>(options.threads.value_or(cores));
@@ -80,7 +75,7 @@ void load_writing(Session& s) {
   s.loaded = std::move(loaded);
 }
 
-Session open_with(const Json& config, bool own_head, int processes = 1) {
+Session open_with(const Json& config, bool own_head, const SharedMachine& machine = {}) {
   torch::set_num_threads(1);  // the pool's threads each compute a part of a batch by themselves
   Session s{.options = parse_run_options(config),
             .resolved = {},
@@ -92,7 +87,8 @@ Session open_with(const Json& config, bool own_head, int processes = 1) {
             .loaded = {nullptr, ModelConfig(Json::object(), ""), {}, {}, {}},
             .trained = {},
             .pool = {}};
-  s.dtype = compute_type(s.options.train);
+  s.device = open_device(s.options.train, machine.rank);
+  s.dtype = compute_type(s.options.train, s.device);
   s.tokenizer = load_tokenizer(s.options.model.path);
   const auto seed = static_cast<uint64_t>(s.options.train.seed);
   if (is_text_task(s.options.task.name))
@@ -107,10 +103,12 @@ Session open_with(const Json& config, bool own_head, int processes = 1) {
   else
     s.trained = inject(s.model(), s.options.adapter, seed, always);
   set_compute_type(s.model(), *s.loaded.family, s.dtype);
+  if (!s.device.is_cpu()) move_to(s.device, s.model(), s.trained);
   meet_bases(s.model());
   s.resolved = resolve(s.options, s.task ? s.task->info().labels : std::vector<std::string>());
-  s.pool = std::make_unique<backend::ShardPool>(thread_count(s.options.train, processes));
-  backend::self_test();
+  s.threads = thread_count(s.options.train, machine.processes);
+  s.pool = std::make_unique<backend::ShardPool>(s.device.is_cpu() ? s.threads : 1);
+  backend::self_test(s.device);
   return s;
 }
 
@@ -140,6 +138,19 @@ Model& Session::model() const {
   return *language_model;
 }
 
+std::string Session::place() const {
+  return device.is_cpu() ? fmt::format("{} threads", threads) : backend::cuda::device_name();
+}
+
+Json Session::environment() const {
+  return mtlora::environment(dtype == torch::kFloat ? "fp32" : "bf16", threads,
+                             device.is_cpu() ? "" : backend::cuda::device_name());
+}
+
+void Session::wait() const {
+  if (!device.is_cpu()) backend::cuda::wait();
+}
+
 void Session::require_labels(const char* command) const {
   if (!task) fail("{}: the task {} asks for texts; use generate", command, text_task->info().name);
 }
@@ -154,18 +165,18 @@ EvaluateOptions Session::evaluate() const {
 
 EncodedSet Session::encoded(const Dataset& data) const {
   warn_of_malformed(data.malformed, data.split, data.malformed_rows);
-  const EncodeOptions encode{options.train.max_length, pool->threads()};
+  const EncodeOptions encode{options.train.max_length, threads};
   return with_warning(EncodedSet(data, task->info().has_pair, *tokenizer, encode), data.split,
                       encode.max_length);
 }
 
 EncodedSet Session::encoded(const TextData& data) const {
-  const EncodeOptions encode{options.train.max_length, pool->threads()};
+  const EncodeOptions encode{options.train.max_length, threads};
   return with_warning(EncodedSet(data, *tokenizer, encode), data.split, encode.max_length);
 }
 
-Session open_session(const Json& config, int processes) {
-  Session s = open_with(config, false, processes);
+Session open_session(const Json& config, const SharedMachine& machine) {
+  Session s = open_with(config, false, machine);
   log_loaded(s.loaded);
   settle(s);
   return s;

@@ -16,6 +16,11 @@
 
 namespace mtlora {
 
+/// The processes that a run is made of, which share a machine.
+struct SharedMachine {
+  int processes = 1, rank = 0;
+};
+
 struct Session {
   RunOptions options;
   Json resolved;                        ///< every option with its value; what a checkpoint keeps
@@ -26,11 +31,19 @@ struct Session {
   std::shared_ptr<LanguageModel> language_model;
   LoadReport loaded;
   Trained trained;
-  std::unique_ptr<backend::ShardPool> pool;
+  std::unique_ptr<backend::ShardPool> pool;  ///< of threads that compute
+  int threads = 1;                           ///< that prepare and score texts
+  torch::Device device = torch::kCPU;
   torch::ScalarType dtype = torch::kFloat;
   World* world = nullptr;  ///< the processes that evaluate together; not the session's own
 
   Model& model() const;
+  /// What computes, in words: "2 threads", or the device's name.
+  std::string place() const;
+  /// For results: versions, and what computes how.
+  Json environment() const;
+  /// Until the device has done what it was asked for.
+  void wait() const;
   CollateOptions collate() const;
   EvaluateOptions evaluate() const;
   /// Token ids; warns about rows that were left out or cut.
@@ -41,8 +54,7 @@ struct Session {
 };
 
 /// Builds everything a run needs. Throws Error.
-/// `processes`: how many share this machine's cores.
-Session open_session(const Json& config, int processes = 1);
+Session open_session(const Json& config, const SharedMachine& machine = {});
 
 /// The optimizer of the session's options over what it trains. Throws Error where the method and
 /// the optimizer do not go together.

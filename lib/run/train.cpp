@@ -73,6 +73,7 @@ RunLength run_length(const TrainOptions& t, const Job& job, int64_t batches_per_
   length.save_every_steps = t.save_every_steps.value_or(length.evaluate_every_steps);
   length.log_every_steps = t.log_every_steps;
   length.accumulate = t.accumulate;
+  length.skip_bad_steps = t.skip_bad_steps;
   length.patience = t.patience;
   length.best_by = t.best_by.value_or(job.main_metric());
   std::vector<std::string> known = job.metrics();
@@ -133,12 +134,13 @@ Json result_of(const RunState& state, const Session& s, const Json& hashes) {
       {"last", {{"step", state.step}, {"metrics", state.last_metrics}}},
       {"steps", state.step},
       {"stopped_early", state.stopped_early},
+      {"skipped_steps", state.skipped_steps},
       {"seconds", state.seconds},
       {"examples_per_second",
        state.seconds > 0 ? static_cast<double>(state.examples) / state.seconds : 0},
       {"trained_parameters", s.trained.count()},
       {"data", hashes},
-      {"environment", environment(s.dtype == torch::kFloat ? "fp32" : "bf16", s.pool->threads())}};
+      {"environment", s.environment()}};
 }
 
 // {"bleu": 55.1, "seen": {"bleu": 62.0}} as lines.
@@ -212,7 +214,7 @@ int finish(Job& job, const Session& s, const Trainer& trainer, const Json& hashe
 int train_in(World& world, const TrainRequest& request, const Json& config,
              const fs::path& folder) {
   if (world.leads()) check_folder(folder, request.resume);
-  Session s = open_session(config, world.local_size());
+  Session s = open_session(config, {world.local_size(), world.rank()});
   s.world = &world;
   const TrainOptions& options = s.options.train;
   Json hashes = Json::object();
@@ -237,11 +239,11 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
   if (world.largest(has_work ? 0 : 1) != 0) return 0;
   if (world.leads()) log::also_to(folder / "log.txt");
   log::info(parameters_text(s.model()));
-  log::info(fmt::format("{} examples, {} tokens; {} steps of {}; {}{} threads, {}",
-                        train_set.size(), train_set.tokens(), length.total_steps,
+  log::info(fmt::format("{} examples, {} tokens; {} steps of {}; {}{}, {}", train_set.size(),
+                        train_set.tokens(), length.total_steps,
                         options.batch_size * options.accumulate,
                         world.size() > 1 ? fmt::format("{} processes of ", world.size()) : "",
-                        s.pool->threads(), s.dtype == torch::kFloat ? "fp32" : "bf16"));
+                        s.place(), s.dtype == torch::kFloat ? "fp32" : "bf16"));
 
   const auto objective = job->objective(train_set);
   TrainStep step(*objective, parameters_of(s.trained), *s.pool,

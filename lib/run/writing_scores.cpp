@@ -21,7 +21,7 @@ ScoreOptions score_options(const Session& s) {
                                       [&](const ScoredMetric& m) { return m.name == other; });
     if (!is_there) options.metrics.push_back({other, other});
   }
-  options.threads = static_cast<size_t>(s.pool->threads());
+  options.threads = static_cast<size_t>(s.threads);
   return options;
 }
 

@@ -7,6 +7,7 @@
 #include "lib/core/error.h"
 #include "lib/metrics/metric.h"
 #include "lib/nn/loss.h"
+#include "lib/train/device_batch.h"
 #include "lib/train/objective.h"
 
 namespace mtlora {
@@ -76,7 +77,7 @@ Tensor predict_logits(Classifier& model, const EncodedSet& set, backend::ShardPo
   if (batches.empty()) fail("there is nothing to evaluate");
   std::vector<Tensor> logits(batches.size());
   for_each_batch(batches.size(), pool, options.world, [&](size_t i) {
-    const Batch batch = collate(set, batches[i], options.collate);
+    const Batch batch = on_device(collate(set, batches[i], options.collate), model.device());
     logits[i] = model.logits(batch, Pass{false, 0, batch.rows});
   });
   // Every row is one process's and zero in the others: the sum is that process's bits.
@@ -85,7 +86,8 @@ Tensor predict_logits(Classifier& model, const EncodedSet& set, backend::ShardPo
     if (!logits[i].defined()) continue;
     std::vector<int64_t> index;
     for (const Item& item : batches[i]) index.push_back(item.index);
-    out.index_copy_(0, torch::tensor(index, torch::kLong), logits[i].to(torch::kFloat));
+    out.index_copy_(0, torch::tensor(index, torch::kLong),
+                    logits[i].to(torch::kCPU, torch::kFloat));
   }
   if (options.world) options.world->sum(out);
   return out;
@@ -97,7 +99,7 @@ Evaluation evaluate_texts(LanguageModel& model, const EncodedSet& set, backend::
   const auto batches = batches_by_length(set, options.batch_size);
   std::vector<double> sums(batches.size());
   for_each_batch(batches.size(), pool, options.world, [&](size_t i) {
-    const Batch batch = objective.collate(batches[i]);
+    const Batch batch = objective.batch(batches[i]);
     sums[i] = objective.loss(batch, Pass{false, 0, batch.rows}).item<double>();
   });
   if (options.world) options.world->sum(std::span<double>(sums));

@@ -45,7 +45,7 @@ std::vector<torch::Tensor> weight_gradients(torch::nn::Module& model, const Obje
   const torch::AutoGradMode with_gradients(true);
   int64_t terms = 0;
   for (const Item& item : items) terms += objective.terms(item.index);
-  const Batch batch = objective.collate(items);
+  const Batch batch = objective.batch(items);
   const torch::Tensor loss =
       objective.loss(batch, {false, 0, batch.rows}) / static_cast<double>(terms);
   return torch::autograd::grad({loss}, weights);

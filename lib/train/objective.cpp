@@ -2,8 +2,13 @@
 
 #include "lib/nn/loss.h"
 #include "lib/nn/token_loss.h"
+#include "lib/train/device_batch.h"
 
 namespace mtlora {
+
+Batch Objective::batch(const std::vector<Item>& items) const {
+  return on_device(collate(items), device());
+}
 
 Batch LabelObjective::collate(const std::vector<Item>& items) const {
   return mtlora::collate(set_, items, collate_);

@@ -18,7 +18,13 @@ class Objective {
   virtual const EncodedSet& set() const = 0;
   /// How many terms an example adds to the loss: 1 for a label, its targets for a text.
   virtual int64_t terms(int64_t index) const = 0;
+  /// The batch of the items on the CPU.
   virtual Batch collate(const std::vector<Item>& items) const = 0;
+  virtual Model& model() const = 0;
+  /// Where the model computes.
+  torch::Device device() const { return model().device(); }
+  /// The batch of the items where the model computes.
+  Batch batch(const std::vector<Item>& items) const;
   /// The sum of the terms, an fp32 scalar.
   virtual Tensor loss(const Batch& batch, const Pass& pass) const = 0;
 };
@@ -32,6 +38,7 @@ class LabelObjective final : public Objective {
   const EncodedSet& set() const override { return set_; }
   int64_t terms(int64_t) const override { return 1; }
   Batch collate(const std::vector<Item>& items) const override;
+  Model& model() const override { return model_; }
   Tensor loss(const Batch& batch, const Pass& pass) const override;
 
  private:
@@ -49,6 +56,7 @@ class TextObjective final : public Objective {
   const EncodedSet& set() const override { return set_; }
   int64_t terms(int64_t index) const override { return set_.targets(index); }
   Batch collate(const std::vector<Item>& items) const override;
+  Model& model() const override { return model_; }
   Tensor loss(const Batch& batch, const Pass& pass) const override;
 
  private:

@@ -9,6 +9,8 @@
 #include "lib/backend/forward_mode.h"
 #include "lib/backend/optimizer_ops.h"
 #include "lib/core/error.h"
+#include "lib/train/device_pass.h"
+#include "lib/train/not_finite.h"
 
 namespace mtlora {
 namespace {
@@ -30,6 +32,10 @@ class Clock {
   double last_ = now();
 };
 
+bool is_finite(const StepReport& report) {
+  return std::isfinite(report.loss) && std::isfinite(report.gradient_norm);
+}
+
 }  // namespace
 
 // What one thread gathers over the micro-batches of a step.
@@ -37,15 +43,30 @@ struct TrainStep::Shard {
   double loss = 0;
   int64_t tokens = 0;
   std::vector<Tensor> gradients;  // undefined where nothing reached a parameter
+  Tensor flat;                    // of a device: all gradients together, instead of these
   std::optional<double> slope;    // of the loss, where the parameters carry a direction
   Phases phases;
+
+  // Out of place: two parameters may share one gradient tensor (DTSM's C and D do).
+  void add(const std::vector<Tensor>& more) {
+    gradients.resize(more.size());
+    for (size_t i = 0; i < more.size(); ++i)
+      if (more[i].defined())
+        gradients[i] = gradients[i].defined() ? gradients[i] + more[i] : more[i];
+  }
 };
 
 TrainStep::TrainStep(const Objective& objective, std::vector<Parameter> parameters,
                      backend::ShardPool& pool, StepOptions options)
     : objective_(objective), parameters_(std::move(parameters)), pool_(pool), options_(options) {
   for (const Parameter& p : parameters_) tensors_.push_back(p.tensor);
+  if (objective_.device().is_cuda() && !tensors_.empty())
+    device_pass_ = std::make_unique<DevicePass>(
+        objective_, tensors_,
+        DevicePassOptions{options_.training, !options_.adapters || options_.adapters->repeats()});
 }
+
+TrainStep::~TrainStep() = default;
 
 void TrainStep::run_shard(int64_t step, const std::vector<Item>& items, double share,
                           Shard& shard) {
@@ -54,8 +75,13 @@ void TrainStep::run_shard(int64_t step, const std::vector<Item>& items, double s
   Clock clock;
   const Batch batch = objective_.collate(items);
   clock.lap(shard.phases.collate);
-  const Pass pass{options_.training, combine(options_.seed, static_cast<uint64_t>(step)),
-                  batch.rows};
+  const uint64_t key = combine(options_.seed, static_cast<uint64_t>(step));
+  if (device_pass_) {
+    run_on_device(batch, key, share, shard);
+    clock.lap(shard.phases.forward);
+    return;
+  }
+  const Pass pass{options_.training, key, batch.rows};
   const Tensor shared = objective_.loss(batch, pass) * share;
   clock.lap(shard.phases.forward);
   const auto gradients =
@@ -63,14 +89,17 @@ void TrainStep::run_shard(int64_t step, const std::vector<Item>& items, double s
                             /*allow_unused=*/true);
   shard.loss += static_cast<double>(shared.item<float>());
   shard.tokens += batch.ids.size(0);
-  shard.gradients.resize(tensors_.size());
-  for (size_t i = 0; i < tensors_.size(); ++i) {
-    if (!gradients[i].defined()) continue;
-    // Out of place: two parameters may share one gradient tensor (DTSM's C and D do).
-    shard.gradients[i] =
-        shard.gradients[i].defined() ? shard.gradients[i] + gradients[i] : gradients[i];
-  }
+  shard.add(gradients);
   clock.lap(shard.phases.backward);
+}
+
+void TrainStep::run_on_device(const Batch& batch, uint64_t key, double share, Shard& shard) const {
+  const torch::NoGradGuard no_grad;
+  const PassResult found = device_pass_->run(batch, key, share);
+  shard.tokens += batch.ids.size(0);
+  shard.loss += static_cast<double>(found.loss.item<float>());
+  // Of a copy: the next pass writes where this one did.
+  shard.flat = shard.flat.defined() ? shard.flat.add_(found.flat) : found.flat.clone();
 }
 
 void TrainStep::run_shard_for_loss(const std::vector<Item>& items, double share,
@@ -78,7 +107,7 @@ void TrainStep::run_shard_for_loss(const std::vector<Item>& items, double share,
   if (items.empty()) return;
   const torch::NoGradGuard no_grad;
   Clock clock;
-  const Batch batch = objective_.collate(items);
+  const Batch batch = objective_.batch(items);
   clock.lap(shard.phases.collate);
   const Tensor loss = objective_.loss(batch, {false, 0, batch.rows}) * share;
   shard.loss += static_cast<double>(loss.item<float>());
@@ -143,8 +172,9 @@ StepReport TrainStep::gradients(int64_t step, const std::vector<std::vector<Item
   std::vector<Shard> shards;
   StepReport report = pass(step, micro_batches, Wanted::gradients, shards);
   Clock clock;
+  flat_ = device_pass_ ? shards[0].flat : Tensor();
+  gradients = flat_.defined() ? device_pass_->parts(flat_) : std::vector<Tensor>(tensors_.size());
   // In fixed order: the sum does not depend on which thread was done first.
-  gradients.assign(tensors_.size(), {});
   for (Shard& shard : shards)
     for (size_t i = 0; i < shard.gradients.size(); ++i) {
       if (!shard.gradients[i].defined()) continue;
@@ -214,18 +244,23 @@ StepReport TrainStep::slope(int64_t step, const std::vector<std::vector<Item>>& 
 }
 
 StepReport TrainStep::run(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
-                          Optimizer& optimizer, double factor) {
+                          Optimizer& optimizer, double factor, BadStep bad) {
   if (options_.adapters) factor *= options_.adapters->lr_factor(step);
   if (!optimizer.uses_gradients()) return run_by_loss(step, micro_batches, optimizer, factor);
   std::vector<Tensor> grads;
   StepReport report = gradients(step, micro_batches, grads);
   const torch::NoGradGuard no_grad;
   Clock clock;
-  report.gradient_norm = backend::gradient_norm(grads);
-  check_finite(step, micro_batches, report, Wanted::gradients);
+  const std::vector<Tensor> all = flat_.defined() ? std::vector<Tensor>{flat_} : grads;
+  report.gradient_norm = backend::gradient_norm(all);
+  if (!is_finite(report)) {
+    if (bad == BadStep::stops) explain(step, micro_batches, report, &grads);
+    report.skipped = true;
+    return report;
+  }
   // as torch.nn.utils.clip_grad_norm_
   if (options_.clip > 0 && report.gradient_norm > options_.clip)
-    backend::scale_(grads, options_.clip / (report.gradient_norm + 1e-6));
+    backend::scale_(all, options_.clip / (report.gradient_norm + 1e-6));
   if (options_.adapters) options_.adapters->before_update(step, {tensors_, grads});
   optimizer.step(grads, factor);
   finish(step, grads, optimizer);
@@ -240,7 +275,7 @@ StepReport TrainStep::run_by_loss(int64_t step, const std::vector<std::vector<It
   StepReport report;
   Clock clock;
   const auto seen = [&](const StepReport& one) {
-    check_finite(step, micro_batches, one, Wanted::loss);
+    if (!is_finite(one)) explain(step, micro_batches, one, nullptr);
     report.examples = one.examples;
     report.tokens = one.tokens;
     report.phases.collate += one.phases.collate;
@@ -269,27 +304,15 @@ void TrainStep::finish(int64_t step, std::vector<Tensor>& gradients, Optimizer& 
       if (p.tensor.is_same(anew)) forget(optimizer, p.name);
 }
 
-void TrainStep::check_finite(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
-                             const StepReport& report, Wanted wanted) const {
-  if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_norm))
-    report_not_finite(step, micro_batches, report, wanted);
-}
-
-void TrainStep::report_not_finite(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
-                                  const StepReport& report, Wanted wanted) const {
-  std::vector<int64_t> indices;
-  for (const auto& items : micro_batches)
-    for (const Item& item : items) indices.push_back(item.index);
-  std::sort(indices.begin(), indices.end());
-  const std::string norm = wanted == Wanted::gradients
-                               ? fmt::format(" and the gradients' norm {}", report.gradient_norm)
-                               : "";
-  fail(
-      "step {}: the loss is {}{}: training has diverged. Examples of this step (counted from 0 in "
-      "the training set): {}. A smaller optimizer.lr or a longer schedule.warmup is the usual "
-      "cure; the last checkpoint is intact.",
-      step + 1, std::isnan(report.loss) ? "nan" : fmt::format("{}", report.loss), norm,
-      fmt::join(indices, ", "));
+void TrainStep::explain(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
+                        const StepReport& report, const std::vector<Tensor>* gradients) const {
+  const uint64_t key = combine(options_.seed, static_cast<uint64_t>(step));
+  const bool has_dropout = options_.training && gradients;
+  NotFinite found{step, report.loss, {}, {}};
+  if (gradients) found.gradient_norm = report.gradient_norm;
+  found.where = first_bad_layer(objective_, micro_batches, Pass{has_dropout, key, {}});
+  if (found.where.empty() && gradients) found.where = first_bad_gradient(parameters_, *gradients);
+  report_not_finite(found, micro_batches);
 }
 
 }  // namespace mtlora

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +14,8 @@
 #include "lib/train/world.h"
 
 namespace mtlora {
+
+class DevicePass;
 
 struct StepOptions {
   double clip = 1.0;  ///< of the gradients' global norm; 0: none
@@ -33,14 +36,19 @@ struct StepReport {
   double loss = 0;           ///< mean over the step's terms (examples, or targets of texts)
   double gradient_norm = 0;  ///< before clipping
   int64_t examples = 0, tokens = 0;
+  bool skipped = false;  ///< the loss or a gradient is not finite: nothing has moved
   Phases phases;
 };
+
+/// What becomes of a step whose loss or gradients are not finite.
+enum class BadStep { stops, is_skipped };
 
 class TrainStep {
  public:
   /// The objective and the pool outlive the step.
   TrainStep(const Objective& objective, std::vector<Parameter> parameters, backend::ShardPool& pool,
             StepOptions options);
+  ~TrainStep();
 
   // Every process is given all examples of the step, computes its part of them, and gets the sums.
 
@@ -56,10 +64,11 @@ class TrainStep {
   StepReport slope(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
                    const std::vector<Tensor>& direction, double& slope);
   /// Gradients, clipping and the update, the method's hooks around it; or, for an optimizer that
-  /// takes no gradients, losses and the update. Throws Error naming the examples when the loss or a
-  /// gradient is not finite; nothing has moved then.
+  /// takes no gradients, losses and the update. Throws Error naming the examples and the first bad
+  /// layer when the loss or a gradient is not finite; nothing has moved then. Where bad steps are
+  /// skipped, reports so instead (an optimizer without gradients always stops: it has moved).
   StepReport run(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
-                 Optimizer& optimizer, double factor);
+                 Optimizer& optimizer, double factor, BadStep bad = BadStep::stops);
 
  private:
   struct Shard;
@@ -67,25 +76,27 @@ class TrainStep {
   /// One pass over the micro-batches, cut into shards. The caller has gradients switched off.
   StepReport pass(int64_t step, const std::vector<std::vector<Item>>& micro_batches, Wanted wanted,
                   std::vector<Shard>& shards);
+  void run_on_device(const Batch& batch, uint64_t key, double share, Shard& shard) const;
   void run_shard(int64_t step, const std::vector<Item>& items, double share, Shard& shard);
   void run_shard_for_loss(const std::vector<Item>& items, double share, Shard& shard) const;
   void sum_reports(StepReport& report) const;
   void add_penalty(StepReport& report, std::vector<Tensor>& gradients) const;
   Tensor add_penalty(StepReport& report) const;
-  void check_finite(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
-                    const StepReport& report, Wanted wanted) const;
+  /// Throws Error that says where a report's numbers stop being finite; gradients: null where there
+  /// are none.
+  [[noreturn]] void explain(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
+                            const StepReport& report, const std::vector<Tensor>* gradients) const;
   StepReport run_by_loss(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
                          Optimizer& optimizer, double factor);
   void finish(int64_t step, std::vector<Tensor>& gradients, Optimizer& optimizer) const;
-  [[noreturn]] void report_not_finite(int64_t step,
-                                      const std::vector<std::vector<Item>>& micro_batches,
-                                      const StepReport& report, Wanted wanted) const;
 
   const Objective& objective_;
   std::vector<Parameter> parameters_;
   std::vector<Tensor> tensors_;
   backend::ShardPool& pool_;
   StepOptions options_;
+  std::unique_ptr<DevicePass> device_pass_;  // on a CUDA device
+  Tensor flat_;  // of the last step: where defined, its gradients are the parts of this
 };
 
 }  // namespace mtlora

@@ -39,6 +39,8 @@ Json RunState::to_json() const {
           {"loss_sum", loss_sum},
           {"loss_steps", loss_steps},
           {"metrics_bytes", metrics_bytes},
+          {"skipped_steps", skipped_steps},
+          {"bad_in_a_row", bad_in_a_row},
           {"stopped_early", stopped_early},
           {"seconds", seconds},
           {"best_metrics", best_metrics},
@@ -55,6 +57,8 @@ RunState RunState::from_json(const Json& j) {
   s.loss_sum = j.at("loss_sum");
   s.loss_steps = j.at("loss_steps");
   s.metrics_bytes = j.at("metrics_bytes");
+  s.skipped_steps = j.value("skipped_steps", int64_t{0});  // not in checkpoints of before
+  s.bad_in_a_row = j.value("bad_in_a_row", int64_t{0});
   s.stopped_early = j.at("stopped_early");
   s.seconds = j.at("seconds");
   s.best_metrics = j.at("best_metrics");
@@ -108,8 +112,24 @@ StepReport Trainer::one_step() {
   for (auto& items : micro_batches)
     for (const Sampler::Draw& draw : parts_.sampler.batch(micro++))
       items.push_back({draw.index, draw.position});
+  const BadStep bad =
+      state_.bad_in_a_row < length_.skip_bad_steps ? BadStep::is_skipped : BadStep::stops;
   return parts_.step.run(state_.step, micro_batches, parts_.optimizer,
-                         parts_.schedule.factor(state_.step));
+                         parts_.schedule.factor(state_.step), bad);
+}
+
+void Trainer::count_bad(const StepReport& report) {
+  if (!report.skipped) {
+    state_.bad_in_a_row = 0;
+    return;
+  }
+  ++state_.skipped_steps;
+  ++state_.bad_in_a_row;
+  log::warn(
+      fmt::format("step {}: the loss or a gradient is not finite: the step is left out ({} of "
+                  "the {} in a row that train.skip_bad_steps allows)",
+                  state_.step, state_.bad_in_a_row, length_.skip_bad_steps));
+  write_event({{"event", "skipped"}, {"step", state_.step}});
 }
 
 void Trainer::write_event(const Json& event) {
@@ -117,15 +137,18 @@ void Trainer::write_event(const Json& event) {
 }
 
 void Trainer::log_step(const StepReport& report) {
-  state_.loss_sum += report.loss;
-  ++state_.loss_steps;
-  if (!is_due(length_.log_every_steps)) return;
+  if (!report.skipped) {
+    state_.loss_sum += report.loss;
+    ++state_.loss_steps;
+  }
+  if (!is_due(length_.log_every_steps) || state_.loss_steps == 0) return;
   Json event = {{"event", "train"},
                 {"step", state_.step},
                 {"loss", state_.loss_sum / static_cast<double>(state_.loss_steps)},
                 {"lr", lr_of(state_.step - 1)},
                 {"examples", state_.examples}};
-  if (parts_.optimizer.uses_gradients()) event["gradient_norm"] = report.gradient_norm;
+  if (parts_.optimizer.uses_gradients() && !report.skipped)
+    event["gradient_norm"] = report.gradient_norm;
   write_event(event);
   state_.loss_sum = 0;
   state_.loss_steps = 0;
@@ -188,8 +211,9 @@ int Trainer::run() {
     state_.examples += report.examples;
     const double at = now();
     state_.seconds += at - std::exchange(since, at);
+    count_bad(report);
     log_step(report);
-    if (progress)
+    if (progress && !report.skipped)
       progress->update(state_.step, report.loss, lr_of(state_.step - 1),
                        state_.examples - examples_before);
     if (is_due(length_.evaluate_every_steps)) {

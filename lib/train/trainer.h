@@ -24,6 +24,7 @@ struct RunLength {
   int64_t total_steps = 0;
   int64_t evaluate_every_steps = 0, save_every_steps = 0, log_every_steps = 50;
   int64_t accumulate = 1;           ///< micro-batches a step
+  int64_t skip_bad_steps = 0;       ///< so many in a row are left out before the run stops
   std::optional<int64_t> patience;  ///< evaluations without a better score
   std::string best_by;              ///< a metric of the task, or "loss"
 };
@@ -34,6 +35,7 @@ struct RunState {
   int64_t step = 0, best_step = 0, evaluations_since_best = 0;
   int64_t examples = 0, loss_steps = 0, metrics_bytes = 0;
   double best_value = 0, loss_sum = 0, seconds = 0;
+  int64_t skipped_steps = 0, bad_in_a_row = 0;  ///< whose loss or gradients were not finite
   bool stopped_early = false;
   Json best_metrics, last_metrics;  ///< null before the first evaluation
 
@@ -78,6 +80,7 @@ class Trainer {
   StepReport one_step();
   double lr_of(int64_t step) const;
   std::vector<std::pair<std::string, Tensor>> moving_state() const;
+  void count_bad(const StepReport& report);
   void log_step(const StepReport& report);
   void write_event(const Json& event);
   void evaluate_now();

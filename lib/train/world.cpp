@@ -44,7 +44,7 @@ void World::sum(const std::vector<torch::Tensor>& tensors) {
   const torch::NoGradGuard no_grad;
   std::vector<torch::Tensor> flat;
   for (const torch::Tensor& t : tensors) flat.push_back(t.reshape(-1));
-  const torch::Tensor all = torch::cat(flat);
+  const torch::Tensor all = torch::cat(flat).cpu();  // gloo sums what the CPU has
   sum(all);
   int64_t at = 0;
   for (const torch::Tensor& t : tensors) {

@@ -1,0 +1,123 @@
+#include "lib/run/profile.h"
+
+#include <algorithm>
+#include <map>
+
+#include "lib/backend/cuda/profile.h"
+#include "lib/core/error.h"
+#include "lib/nn/names.h"
+
+namespace mtlora {
+namespace {
+
+using backend::cuda::Ceilings;
+using backend::cuda::KernelTime;
+
+struct KernelClass {
+  const char* name;
+  std::vector<const char*> marks;  // any of these in a kernel's name
+};
+
+// The first that fits.
+const std::vector<KernelClass>& classes() {
+  static const std::vector<KernelClass> all = {
+      {"attention", {"AttentionCall", "AttentionBackwardCall", "flash_"}},
+      {"norms, with dropout and residual", {"NormCall", "NormBackwardCall"}},
+      {"dropout", {"DropoutCall"}},
+      {"matrix products", {"gemm", "nvjet", "cutlass", "cublas", "splitK", "gemv", "xmma"}},
+      {"optimizer and clipping", {"multi_tensor_apply", "FusedAdam"}},
+      {"concatenation", {"CatArray"}},
+      {"embeddings, rows taken and put", {"index", "gather", "scatter", "mbedding"}},
+      {"reductions", {"reduce", "softmax", "nll_loss"}},
+      {"elementwise, conversions", {"elementwise"}},
+      {"copies and fills", {"Memcpy", "Memset"}},
+  };
+  return all;
+}
+
+std::string class_of(const std::string& kernel) {
+  for (const KernelClass& c : classes())
+    for (const char* mark : c.marks)
+      if (kernel.find(mark) != std::string::npos) return c.name;
+  return "other";
+}
+
+// The least that the products of a step take: each linear layer's forward and, for the gradient of
+// its input, backward, at the ceiling of operations or of bytes, whichever is the slower. Weights,
+// inputs and outputs are read and written once.
+double floor_seconds(const Session& s, double tokens, const Ceilings& ceilings) {
+  double seconds = 0;
+  for (const Slot& slot : linear_slots(s.model())) {
+    if (slot.part != 0) continue;
+    const auto in = static_cast<double>(slot.linear->shape().in),
+               out = static_cast<double>(slot.linear->shape().out);
+    const auto size = static_cast<double>(slot.linear->weight.element_size());
+    const double operations = 2 * tokens * in * out,
+                 bytes = size * (in * out + tokens * (in + out));
+    seconds += 2 * std::max(operations / ceilings.operations, bytes / ceilings.bytes);
+  }
+  return seconds;
+}
+
+Json row(const std::string& name, double seconds, int64_t count, double total, int64_t steps) {
+  const auto n = static_cast<double>(steps);
+  return {{"class", name},
+          {"milliseconds", 1e3 * seconds / n},
+          {"share", seconds / total},
+          {"kernels", static_cast<double>(count) / n}};
+}
+
+}  // namespace
+
+Json profile_steps(const Session& session, int64_t steps, const std::function<int64_t()>& work) {
+  int64_t tokens = 0;
+  const std::vector<KernelTime> kernels = backend::cuda::profile([&] { tokens = work(); });
+  double total = 0;
+  std::map<std::string, KernelTime> by_class;
+  for (const KernelTime& k : kernels) {
+    KernelTime& c = by_class[class_of(k.name)];
+    c.count += k.count;
+    c.seconds += k.seconds;
+    total += k.seconds;
+  }
+  if (total == 0) fail("--profile: the profiler saw no work on the device");
+  Json of_classes = Json::array(), longest = Json::array();
+  for (const auto& [name, c] : by_class)
+    of_classes.push_back(row(name, c.seconds, c.count, total, steps));
+  std::sort(of_classes.begin(), of_classes.end(),
+            [](const Json& a, const Json& b) { return a["milliseconds"] > b["milliseconds"]; });
+  for (size_t i = 0; i < std::min<size_t>(kernels.size(), 12); ++i)
+    longest.push_back(row(kernels[i].name, kernels[i].seconds, kernels[i].count, total, steps));
+  const Ceilings ceilings = backend::cuda::measure_ceilings(session.dtype == torch::kBFloat16);
+  const auto n = static_cast<double>(steps);
+  const double floor = floor_seconds(session, static_cast<double>(tokens) / n, ceilings);
+  return {{"classes", of_classes},
+          {"longest", longest},
+          {"milliseconds", 1e3 * total / n},
+          {"floor_milliseconds", 1e3 * floor},
+          {"ratio", total / n / floor},
+          {"ceilings",
+           {{"operations_per_second", ceilings.operations}, {"bytes_per_second", ceilings.bytes}}}};
+}
+
+std::string profile_text(const Json& p) {
+  std::string text = fmt::format("\n{:<34} {:>10} {:>8} {:>10}\n", "the device's time", "ms a step",
+                                 "share", "kernels");
+  for (const Json& c : p["classes"])
+    text += fmt::format("{:<34} {:>10.3f} {:>6.1f} % {:>10.1f}\n", c["class"].get<std::string>(),
+                        c["milliseconds"].get<double>(), 100 * c["share"].get<double>(),
+                        c["kernels"].get<double>());
+  text += fmt::format("{:<34} {:>10.3f}\n", "all", p["milliseconds"].get<double>());
+  text += fmt::format(
+      "{:<34} {:>10.3f}  ({:.1f} times that; {:.0f} TFLOP/s, {:.2f} TB/s measured)\n",
+      "floor of the products", p["floor_milliseconds"].get<double>(), p["ratio"].get<double>(),
+      p["ceilings"]["operations_per_second"].get<double>() * 1e-12,
+      p["ceilings"]["bytes_per_second"].get<double>() * 1e-12);
+  text += "\nthe longest kernels\n";
+  for (const Json& k : p["longest"])
+    text += fmt::format("{:>10.3f} {:>8.1f}  {}\n", k["milliseconds"].get<double>(),
+                        k["kernels"].get<double>(), k["class"].get<std::string>().substr(0, 110));
+  return text;
+}
+
+}  // namespace mtlora

@@ -1,0 +1,22 @@
+// bench --profile: what a step spends its time on, and how far that is from what the device could
+// do.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "lib/core/json.h"
+#include "lib/run/session.h"
+
+namespace mtlora {
+
+/// The CUDA device's time of `steps` steps, which `work` makes; it returns their tokens. By class
+/// of kernel, per step: {"classes": [{"class", "milliseconds", "share", "kernels"}], "longest":
+/// […], "milliseconds", "floor_milliseconds", "ratio", "ceilings"}. Throws Error where the profiler
+/// sees nothing.
+Json profile_steps(const Session& session, int64_t steps, const std::function<int64_t()>& work);
+
+/// The same for people.
+std::string profile_text(const Json& profile);
+
+}  // namespace mtlora

@@ -75,12 +75,15 @@ void set_environment(int rank, int processes, int port) {
 Child begin(int rank, int processes, int port, const std::vector<std::string>& arguments) {
   Child child;
   if (rank > 0) child.said = memfd_create("stderr", MFD_CLOEXEC);
+  const pid_t launcher = getpid();
   child.pid = fork();
   if (child.pid < 0) fail("--processes: {}", std::strerror(errno));
   if (child.pid > 0) return child;
-  // Signals come from here alone, not from the terminal as well; and nobody is left behind.
+  // Signals come from here alone, not from the terminal as well; and nobody is left behind, even
+  // where the launcher has ended just now.
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (getppid() != launcher) _exit(128 + SIGTERM);
   set_environment(rank, processes, port);
   become(arguments, child.said);
 }

@@ -96,7 +96,7 @@ struct Training {
           step.run(i, {items_until(set.size())}, *optimizer, schedule.factor(i));
       losses.push_back(report.loss);
       norms.push_back(report.gradient_norm);
-      if (want.contains("kept")) CHECK(torch::equal(kept(), want.at("kept")[i]));
+      if (want.contains("kept")) CHECK(torch::equal(kept().cpu(), want.at("kept")[i]));
     }
     check_close("losses", at::tensor(losses), want_losses, training_tolerance);
     check_close("norms", at::tensor(norms), want.at("train.norms"), training_tolerance);

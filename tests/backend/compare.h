@@ -14,6 +14,7 @@
 
 #include "lib/backend/cpu/features.h"
 #include "lib/backend/ops.h"
+#include "tests/support/device.h"
 #include "tests/support/test.h"
 
 namespace mtlora::test {
@@ -73,14 +74,16 @@ inline std::vector<Tensor> output_and_gradients(const std::vector<Tensor>& input
   const Tensor y = f(leaves);
   std::vector<Tensor> results{y.detach()};
   if (wanted.empty()) return results;
-  const Tensor direction = normal(y.sizes(), 99).to(at::kBFloat16).to(y.scalar_type());
+  const Tensor direction =
+      normal(y.sizes(), 99).to(at::kBFloat16).to(y.scalar_type()).to(y.device());
   for (const Tensor& g : torch::autograd::grad({y}, wanted, {direction})) results.push_back(g);
   return results;
 }
 
 /// The largest difference over the largest wanted value; infinite where shapes or finiteness
 /// differ.
-inline double relative_error(const Tensor& got, const Tensor& want) {
+inline double relative_error(const Tensor& found, const Tensor& want) {
+  const Tensor got = found.to(at::kCPU);
   if (got.sizes() != want.sizes() || !at::isfinite(got).all().item<bool>())
     return std::numeric_limits<double>::infinity();
   if (want.numel() == 0) return 0;
@@ -89,12 +92,33 @@ inline double relative_error(const Tensor& got, const Tensor& want) {
   return scale > 0 ? error / scale : error;
 }
 
-/// Checks f on the avx512 path in `type` against f on the plain path in double. Inputs of type
-/// float are converted, except those that stay fp32 in every type (their index in `always_float`).
+inline void compare_results(const std::vector<Tensor>& got, const std::vector<Tensor>& want,
+                            at::ScalarType type) {
+  REQUIRE(got.size() == want.size());
+  const double tolerance = type == at::kFloat ? 1e-5 : 1e-2;
+  for (size_t i = 0; i < got.size(); ++i) {
+    INFO("tensor " << i << " (0: output, then gradients), " << got[i].sizes() << ", " << type
+                   << " on " << got[i].device());
+    CHECK(relative_error(got[i], want[i]) <= tolerance);
+  }
+}
+
+/// The same on the CUDA device.
+inline std::vector<Tensor> on_device(const std::vector<Tensor>& inputs) {
+  std::vector<Tensor> there;
+  for (const Tensor& x : inputs)
+    there.push_back(x.defined() ? x.detach().to(at::kCUDA).set_requires_grad(x.requires_grad())
+                                : x);
+  return there;
+}
+
+/// Checks f on the avx512 path and on the CUDA device, where there are such, in `type` against f on
+/// the plain path in double. Inputs of type float are converted, except those that stay fp32 in
+/// every type (their index in `always_float`).
 inline void compare(const std::vector<Tensor>& inputs, const Operation& f, at::ScalarType type,
                     const std::vector<size_t>& always_float = {}) {
-  if (!backend::has_avx512()) {
-    SUCCEED("skipped: this CPU has no AVX-512");
+  if (!backend::has_avx512() && !has_device()) {
+    SUCCEED("skipped: this CPU has no AVX-512, and there is no CUDA device");
     return;
   }
   std::vector<Tensor> fast_inputs, plain_inputs;
@@ -107,21 +131,16 @@ inline void compare(const std::vector<Tensor>& inputs, const Operation& f, at::S
     plain_inputs.push_back(fast.defined() ? fast.detach().to(at::kDouble).set_requires_grad(grad)
                                           : fast);
   }
-  std::vector<Tensor> got, want;
-  {
-    PathGuard path(Path::avx512);
-    got = output_and_gradients(fast_inputs, f);
-  }
+  std::vector<Tensor> want;
   {
     PathGuard path(Path::plain);
     want = output_and_gradients(plain_inputs, f);
   }
-  REQUIRE(got.size() == want.size());
-  const double tolerance = type == at::kFloat ? 1e-5 : 1e-2;
-  for (size_t i = 0; i < got.size(); ++i) {
-    INFO("tensor " << i << " (0: output, then gradients), " << got[i].sizes() << ", " << type);
-    CHECK(relative_error(got[i], want[i]) <= tolerance);
+  if (backend::has_avx512() && !only_device()) {
+    PathGuard path(Path::avx512);
+    compare_results(output_and_gradients(fast_inputs, f), want, type);
   }
+  if (has_device()) compare_results(output_and_gradients(on_device(fast_inputs), f), want, type);
 }
 
 inline void compare_both(const std::vector<Tensor>& inputs, const Operation& f,

@@ -1,9 +1,10 @@
 """A run that cannot go on: one clear message, the last good checkpoint intact, nothing half-written."""
 
+import json
 import pathlib
 import subprocess
 
-from support import SharedCase, bert_model, config, main, sentiment, write_json
+from support import SharedCase, bert_model, config, events, main, sentiment, write_json
 
 
 class Diverging(SharedCase):
@@ -17,6 +18,19 @@ class Diverging(SharedCase):
         file = write_json(self.place / "c.json", settings)
         self.fails("train", "--config", file, "--out", self.place / "run", names=["step", "diverged", "optimizer.lr"])
         self.succeeds("inspect", self.place / "run" / "last")
+
+
+    def test_bad_steps_are_left_out_as_often_as_is_allowed(self):
+        settings = config(self.place / "model", self.place / "data", optimizer={"lr": 1e30},
+                          train={"clip": 0.0, "save_every_steps": 1, "skip_bad_steps": 3})
+        file = write_json(self.place / "s.json", settings)
+        result = self.fails("train", "--config", file, "--out", self.place / "skipping",
+                            names=["diverged", "It begins at bert.", "3 of the 3 in a row"])
+        skipped = [e["step"] for e in events(self.place / "skipping", "skipped")]
+        self.assertEqual(len(skipped), 3, result)
+        self.assertEqual(skipped, list(range(skipped[0], skipped[0] + 3)))
+        state = json.loads((self.place / "skipping" / "last" / "state.json").read_text())
+        self.assertEqual((state["skipped_steps"], state["bad_in_a_row"]), (3, 3))
 
 
 class FullDisk(SharedCase):

@@ -135,7 +135,7 @@ class Memory(Case):
         for name, lr in (("adamw", 1e-5), ("zo_sgd", 1e-6), ("lozo", 1e-6)):
             file = write_json(self.place / f"{name}.json", config(
                 self.place / "model", data, adapter={"method": {"name": "full"}}, optimizer={"name": name, "lr": lr},
-                train={"max_steps": 3, "evaluation_batch_size": 16}))
+                train={"max_steps": 3, "evaluation_batch_size": 16, "device": "cpu"}))
             peaks[name] = self.peak("train", "--config", file, "--out", self.place / name)
         peaks["eval"] = self.peak("eval", "--checkpoint", self.place / "zo_sgd" / "last")
         print({name: f"{peak / 2**20:.0f} MiB" for name, peak in peaks.items()}, f"weights {weights / 2**20:.0f} MiB")

@@ -49,7 +49,7 @@ class Processes(Case):
         method = {"name": "mtlora", "structure": "dtsm", "rank": 4, "dropout": 0.1}
         return config(self.model, self.data, model={"dropout": 0.1}, adapter={"method": method}, **(also or {}),
                       train={"accumulate": 2, "batch_size": 16, "epochs": 4, "save_every_steps": 3,
-                             "evaluate_every_steps": 5, "log_every_steps": 2, "threads": 1,
+                             "evaluate_every_steps": 5, "log_every_steps": 2, "threads": 1, "device": "cpu",
                              "timeout_seconds": 60, **train})
 
     def arguments(self, name, configuration, processes):

@@ -76,7 +76,7 @@ class Learning(Case):
         settings = writing(self.model, data, "data_to_text",
                            adapter={"targets": ["c_attn", "c_fc", "c_proj"], "method": METHODS[0]},
                            optimizer={"lr": 2e-2},
-                           train={"epochs": 100, "batch_size": 8, "max_length": 64, "threads": 1, "evaluate_every_steps": 50})
+                           train={"epochs": 250, "batch_size": 8, "max_length": 64, "threads": 1, "evaluate_every_steps": 50})
         run = self.train("run", settings)
         losses = [e["loss"] for e in events(run, "eval")]
         self.assertLess(losses[-1], losses[0] / 4)

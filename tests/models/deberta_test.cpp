@@ -130,7 +130,8 @@ TEST_CASE("what a batch's longest text is changes nothing for the others", "[mod
   const OnPath guard(path);
   GoldenModel model(name);
   const EncodedSet set = golden_set(model.batch_golden());
-  const Batch whole = collate(set, items_until(5), {}), few = collate(set, items_until(3), {});
+  const Batch whole = on_device(collate(set, items_until(5), {}), OnPath::device()),
+              few = on_device(collate(set, items_until(3), {}), OnPath::device());
   const auto logits = [&](const Batch& batch, bool training) {
     return model.model().logits(batch, {training, 7, batch.rows}).narrow(0, 0, 3);
   };

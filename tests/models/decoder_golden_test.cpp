@@ -24,6 +24,7 @@ class GoldenText {
     REQUIRE(set_.size() == 5);
     REQUIRE(set_.tokens() == 68);
     REQUIRE(loaded_.unused.empty());
+    move_to(OnPath::device(), *loaded_.model, trained_);
   }
 
   /// Gives what is trained the golden's values. `rename`: our names → the golden's.
@@ -45,7 +46,8 @@ class GoldenText {
 
   void check_logits(const Tensor& want) {
     const torch::NoGradGuard no_grad;
-    const Batch batch = collate(set_, items_until(set_.size()), {});
+    const Batch batch =
+        on_device(collate(set_, items_until(set_.size()), {}), loaded_.model->device());
     AttendWithin attend(batch.packing);
     const Tensor hidden = loaded_.model->hidden(batch.ids, batch.positions, attend, {});
     check_close("logits", loaded_.model->logits(hidden), want, output_tolerance);

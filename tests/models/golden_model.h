@@ -2,6 +2,7 @@
 // Face and PEFT computed: outputs, gradients, ten steps. See tests/golden/README.md.
 #pragma once
 
+#include "tests/support/device.h"
 #include "tests/support/golden.h"
 // The order matters: LibTorch before Catch2.
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include "lib/models/load.h"
 #include "lib/nn/loss.h"
 #include "lib/optim/schedule.h"
+#include "lib/train/device_batch.h"
 #include "lib/train/parameters.h"
 #include "lib/train/step.h"
 
@@ -23,30 +25,50 @@ using Tensors = std::map<std::string, Tensor>;
 /// Of the golden manifest: of a tensor's largest value.
 constexpr double output_tolerance = 1e-5, training_tolerance = 1e-4;
 
+/// One of the implementations: a path of the CPU, or a CUDA device.
+struct Place {
+  backend::Path path = backend::Path::plain;
+  bool is_device = false;
+};
+
 /// Restores the path that was in use.
 class OnPath {
  public:
-  explicit OnPath(backend::Path path) { backend::use_path(path); }
-  ~OnPath() { backend::use_path(before_); }
+  explicit OnPath(Place place) {
+    backend::use_path(place.path);
+    device() = place.is_device ? torch::kCUDA : torch::kCPU;
+  }
+  ~OnPath() {
+    backend::use_path(before_);
+    device() = torch::kCPU;
+  }
   OnPath(const OnPath&) = delete;
   OnPath& operator=(const OnPath&) = delete;
+
+  /// Where golden models are put.
+  static torch::Device& device() {
+    static torch::Device device = torch::kCPU;
+    return device;
+  }
 
  private:
   backend::Path before_ = backend::path();
 };
 
-/// The implementations that this CPU can run.
-inline std::vector<backend::Path> all_paths() {
-  std::vector<backend::Path> paths{backend::Path::plain};
+/// The implementations that this machine can run.
+inline std::vector<Place> all_paths() {
+  if (only_device()) return {{backend::Path::plain, true}};
+  std::vector<Place> places{{backend::Path::plain, false}};
   if (backend::has_avx512())
-    paths.push_back(backend::Path::avx512);
+    places.push_back({backend::Path::avx512, false});
   else
     std::cerr << "skipped: the kernels' path, this CPU has no AVX-512\n";
-  return paths;
+  if (has_device()) places.push_back({backend::Path::plain, true});
+  return places;
 }
 
-inline const char* name_of(backend::Path path) {
-  return path == backend::Path::plain ? "plain" : "avx512";
+inline const char* name_of(Place place) {
+  return place.is_device ? "cuda" : place.path == backend::Path::plain ? "plain" : "avx512";
 }
 
 /// Items 0 … count-1, at their own places.
@@ -188,6 +210,7 @@ class GoldenModel {
     // Of five sequences and 44 tokens; a golden of other size is not the one these tests are for.
     REQUIRE(set_.size() == 5);
     REQUIRE(set_.tokens() == 44);
+    move_to(OnPath::device(), *loaded_.model, trained_);
     meet_bases(*loaded_.model);
   }
 
@@ -204,7 +227,9 @@ class GoldenModel {
   CollateOptions collate_options() const { return {.is_regression = is_regression()}; }
   const EncodedSet& set() const { return set_; }
   bool is_regression() const { return golden_.at("labels").is_floating_point(); }
-  Batch batch() const { return collate(set_, items_until(set_.size()), collate_options()); }
+  Batch batch() const {
+    return on_device(collate(set_, items_until(set_.size()), collate_options()), model_device());
+  }
 
   /// Compares logits, loss, gradients and ten steps with `want`, whose names map through `rename`.
   void check_training(const Tensors& want,
@@ -228,6 +253,8 @@ class GoldenModel {
   }
 
  private:
+  torch::Device model_device() const { return loaded_.model->device(); }
+
   Tensors golden_;
   LoadedClassifier loaded_;
   EncodedSet set_;

@@ -63,9 +63,11 @@ TEST_CASE("all-MiniLM-L6-v2 encodes as in Hugging Face", "[models]") {
   want["labels"] = at::zeros({want.at("lengths").size(0)}, at::kLong);
   const EncodedSet set = golden_set(want);
   REQUIRE(set.size() == 8);
-  const Batch batch = collate(set, items_until(set.size()), {});
+  const Batch batch = on_device(collate(set, items_until(set.size()), {}), OnPath::device());
 
   const LoadedClassifier loaded = load_classifier(folder, {.outputs = 2, .dropout = std::nullopt});
+  Trained none;
+  move_to(OnPath::device(), *loaded.model, none);
   CHECK(loaded.initialised == std::vector<std::string>{"classifier.weight", "classifier.bias"});
   CHECK(loaded.unused.empty());
   const std::vector<Tensor> states = loaded.model->hidden_states(batch, {});

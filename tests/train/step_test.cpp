@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "lib/core/error.h"
+#include "lib/train/not_finite.h"
 #include "tests/models/golden_model.h"
 
 using namespace mtlora;
@@ -45,6 +46,7 @@ struct Training {
         set(examples(8, regression)),
         trained(inject(*loaded.model, adapter, 1, loaded.family->head)),
         is_regression(regression) {
+    move_to(OnPath::device(), *loaded.model, trained);
     const torch::NoGradGuard no_grad;
     Random random(3);
     for (const NamedTensor& t : trained.tensors)
@@ -58,7 +60,7 @@ struct Training {
   };
   Result run(const std::vector<std::vector<Item>>& micro_batches, int threads = 1,
              int64_t step = 0) {
-    backend::ShardPool pool(threads);
+    backend::ShardPool pool(loaded.model->device().is_cpu() ? threads : 1);
     const LabelObjective objective(*loaded.model, set, {.is_regression = is_regression}, 0);
     TrainStep train(objective, parameters_of(trained), pool, {.seed = 11});
     Result result;
@@ -146,7 +148,7 @@ TEST_CASE("a sequence gets the same logits alone and among others", "[train]") {
   Training training(false, lora_with_dropout());
   const torch::NoGradGuard no_grad;
   const auto logits = [&](const std::vector<Item>& items) {
-    const Batch batch = collate(training.set, items, {});
+    const Batch batch = on_device(collate(training.set, items, {}), OnPath::device());
     return training.loaded.model->logits(batch, training_mode ? training_pass(batch) : Pass{});
   };
   std::vector<Item> items = items_until(8);
@@ -168,7 +170,8 @@ TEST_CASE("filler tokens change nothing", "[train]") {
   const OnPath guard(path);
   Training training;
   const auto gradients = [&](int64_t round) {
-    const Batch batch = collate(training.set, items_until(8), {.round_tokens_to = round});
+    const Batch batch = on_device(collate(training.set, items_until(8), {.round_tokens_to = round}),
+                                  OnPath::device());
     CHECK(batch.ids.size(0) % round == 0);
     const Tensor loss = classification_loss(
         training.loaded.model->logits(batch, training_pass(batch)), batch.labels, 0);
@@ -237,7 +240,39 @@ TEST_CASE("a loss that is no number stops the run before anything moves", "[trai
   TrainStep step(objective, parameters, pool, {});
   const std::vector<std::vector<Item>> micro_batches{{{6, 0}, {2, 1}}, {{4, 2}}};
   CHECK_THROWS_WITH(step.run(41, micro_batches, *optimizer, 1.0),
-                    Catch::Matchers::Contains("step 42") && Catch::Matchers::Contains("2, 4, 6"));
+                    Catch::Matchers::Contains("step 42") && Catch::Matchers::Contains("2, 4, 6") &&
+                        Catch::Matchers::Contains("It begins at classifier."));
+  const StepReport report = step.run(41, micro_batches, *optimizer, 1.0, BadStep::is_skipped);
+  CHECK(report.skipped);
+  CHECK(std::isnan(report.loss));
   for (size_t i = 0; i < parameters.size(); ++i)
     CHECK(at::allclose(before[i], parameters[i].tensor, 0, 0, /*equal_nan=*/true));
+}
+
+TEST_CASE("the first layer that is not finite is named, part by part", "[train]") {
+  const auto path = GENERATE(from_range(all_paths()));
+  CAPTURE(name_of(path));
+  const OnPath guard(path);
+  Training training(false, lora_with_dropout());
+  const auto parameters = parameters_of(training.trained);
+  {
+    const torch::NoGradGuard no_grad;
+    for (const NamedTensor& t : named_tensors(*training.loaded.model))
+      if (t.name == "bert.encoder.layer.1.attention.self.key.bias") t.tensor[0] = INFINITY;
+  }
+  const auto optimizer = make_optimizer({"adamw", Json::object()}, parameters);
+  backend::ShardPool pool(1);
+  const LabelObjective objective(*training.loaded.model, training.set, {}, 0);
+  TrainStep step(objective, parameters, pool, {});
+  CHECK_THROWS_WITH(
+      step.run(0, {items_until(8)}, *optimizer, 1.0),
+      Catch::Matchers::Contains("It begins at bert.encoder.layer.1.attention.self.key."));
+}
+
+TEST_CASE("of gradients that are not finite the last is named", "[train]") {
+  const std::vector<Parameter> parameters{
+      {"first", at::zeros({2})}, {"second", at::zeros({2})}, {"third", at::zeros({2})}};
+  const Tensor good = at::ones({2}), bad = at::tensor({1.0F, INFINITY});
+  CHECK(first_bad_gradient(parameters, {bad, bad, good}) == "second");
+  CHECK(first_bad_gradient(parameters, {good, {}, good}).empty());
 }

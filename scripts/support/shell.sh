@@ -1,35 +1,37 @@
 # What the scripts share: the repository's root, plain failures, and steps that print one line each.
 # shellcheck shell=bash
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-logs=$root/build/logs
+logs=$root/build/logs # scripts/setup --cuda sets its own
 
-fail() {
-  printf 'error: %s\n' "$*" >&2
-  exit 1
+fail() { fail_with 1 "$@"; }
+
+# fail_with CODE MESSAGE: the same with an exit code of its own.
+fail_with() {
+  printf 'error: %s\n' "${*:2}" >&2
+  exit "$1"
 }
 
 # usage FILE: the comment at a script's head, after its first line, is its help.
 usage() { sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$1"; }
 
-# step WHAT LOG COMMAND…: runs a command with its output in build/logs/LOG. A step longer than two
-# seconds prints one line with its time; a failing one the end of its log.
+# step WHAT LOG COMMAND…: runs a command with its output in $logs/LOG. A step longer than two seconds
+# prints one line with its time; a failing one the end of its log.
 step() {
-  local what=$1 log=$logs/$2 begin=$SECONDS ticker status=0
+  local what=$1 log=$logs/$2 begin=$SECONDS ticker named=yes status=0
   shift 2
   mkdir -p "$logs"
   { sleep 2 && printf '%s … ' "$what" >&3; } 3>&1 </dev/null >/dev/null 2>&1 &
   ticker=$!
   "$@" >"$log" 2>&1 </dev/null || status=$?
-  if kill "$ticker" 2>/dev/null; then
-    ((status == 0)) || printf '%s … ' "$what"
-  fi
+  ! kill "$ticker" 2>/dev/null || named=
+  [[ -n $named ]] || ((status == 0)) || printf '%s … ' "$what"
   wait "$ticker" 2>/dev/null || true
   if ((status != 0)); then
     printf 'failed after %d s\n' $((SECONDS - begin))
     tail -n 30 "$log" >&2
     printf 'The whole log: %s\n' "$log" >&2
     return "$status"
-  elif ((SECONDS - begin >= 2)); then
+  elif [[ -n $named ]]; then
     printf '%d s\n' $((SECONDS - begin))
   fi
 }

@@ -16,6 +16,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, required=True, help="a Hugging Face folder")
     parser.add_argument("--dtype", choices=["fp32", "bf16"], required=True)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--beams", type=int, default=10)
     parser.add_argument("--max-new-tokens", type=int, default=64)
     parser.add_argument("--length-penalty", type=float, default=0.8)
@@ -28,11 +29,13 @@ def main():
     transformers.utils.logging.disable_progress_bar()
     tokenizer = transformers.AutoTokenizer.from_pretrained(options.model)
     dtype = torch.float32 if options.dtype == "fp32" else torch.bfloat16
-    model = transformers.AutoModelForCausalLM.from_pretrained(options.model, dtype=dtype).eval()
+    model = transformers.AutoModelForCausalLM.from_pretrained(options.model, dtype=dtype).eval().to(options.device)
     end = tokenizer.eos_token_id
+    if options.device == "cuda":  # the first call pays for what is made once
+        model.generate(torch.tensor([[end]], device="cuda"), max_new_tokens=2, num_beams=2, pad_token_id=end)
     tokens = seconds = 0
     for line in sys.stdin.read().splitlines():
-        ids = torch.tensor([tokenizer(line)["input_ids"] + [end]])
+        ids = torch.tensor([tokenizer(line)["input_ids"] + [end]], device=options.device)
         begin = time.perf_counter()
         out = model.generate(
             ids, attention_mask=torch.ones_like(ids), do_sample=False, num_beams=options.beams, pad_token_id=end,

@@ -28,11 +28,11 @@ class BadInput(SharedCase):
         self.addCleanup(shutil.rmtree, copy)
         return copy
 
-    def refused(self, *names, config=None, sets=()):
+    def refused(self, *names, config=None, sets=(), **options):
         """Training with that configuration fails, naming all of `names`."""
         file = write_json(self.place / "c.json", config or self.base)
         given = [part for s in sets for part in ("--set", s)]
-        return self.fails("train", "--config", file, "--out", self.out, *given, names=names)
+        return self.fails("train", "--config", file, "--out", self.out, *given, names=names, **options)
 
     def data_with(self, name, content, split="train.tsv"):
         """The data set with one file replaced."""
@@ -87,8 +87,8 @@ class BadInput(SharedCase):
         self.refused("pearson", sets=['task.metrics=["pearson"]'])
         self.refused("accuracy", sets=["task.kind=regression", 'task.metrics=["accuracy"]'])
 
-    def test_cuda_is_refused(self):
-        self.refused("/train/device", sets=["train.device=cuda"])
+    def test_cuda_without_a_device_is_refused(self):
+        self.refused("/train/device", '"cpu"', sets=["train.device=cuda"], environment={"CUDA_VISIBLE_DEVICES": ""})
 
     def test_a_target_that_matches_nothing_lists_what_there_is(self):
         self.refused("/adapter/targets", "qeury", "attention.self.query", sets=['adapter.targets=["qeury"]'])

@@ -15,9 +15,24 @@ Tensor decode_tables(const DecodeKeys& keys, int64_t rows, at::Device device) {
 
 namespace device {
 
+namespace {
+
+// A row's scores lie in the shared memory of one multiprocessor; every device has room for these.
+constexpr int64_t kMostKeys = 20'000;
+
+int64_t longest_prompt(const DecodeKeys& keys) {
+  const std::vector<int32_t>& offsets = *keys.prompt_offsets;
+  int64_t longest = 0;
+  for (size_t i = 0; i + 1 < offsets.size(); ++i)
+    longest = std::max<int64_t>(longest, offsets[i + 1] - offsets[i]);
+  return longest;
+}
+
+}  // namespace
+
 bool takes_decode(const Tensor& q, const DecodeKeys& keys, const CausalShape& shape) {
   return on_cuda(q) && q.size(1) / shape.heads <= kWidestHead && keys.step_kv.stride(2) == 1 &&
-         keys.prompt_kv.stride(1) == 1;
+         keys.prompt_kv.stride(1) == 1 && longest_prompt(keys) + keys.steps <= kMostKeys;
 }
 
 Tensor decode_attention(const Tensor& q, const DecodeKeys& keys, const CausalShape& shape) {
@@ -43,8 +58,7 @@ Tensor decode_attention(const Tensor& q, const DecodeKeys& keys, const CausalSha
   call.head = q.size(1) / shape.heads;
   call.max_steps = keys.max_steps;
   call.steps = keys.steps;
-  for (size_t i = 0; i + 1 < offsets.size(); ++i)
-    call.longest = std::max<int64_t>(call.longest, offsets[i + 1] - offsets[i]);
+  call.longest = longest_prompt(keys);
   call.scale = static_cast<float>(shape.scale);
   cuda::decode_attention(call, cuda::current_stream());
   return out;

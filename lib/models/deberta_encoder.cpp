@@ -42,19 +42,20 @@ DebertaConvolutionImpl::DebertaConvolutionImpl(const DebertaConfig& c)
 
 namespace {
 
-// [tokens · taps] int64: the tokens around each one; `tokens`, a row of zeros, beyond the ends.
+// [taps, tokens] int64: the tokens around each one; `tokens`, a row of zeros, beyond the ends.
 Tensor neighbours(const Batch& batch, int64_t taps) {
   const int64_t tokens = batch.ids.size(0);
-  const Tensor index = torch::full({tokens, taps}, tokens, torch::kLong);
+  const Tensor index = torch::full({taps, tokens}, tokens, torch::kLong);
   int64_t* out = index.data_ptr<int64_t>();
   const std::vector<int32_t>& offsets = *batch.packing.offsets;
+  TORCH_CHECK(!offsets.empty(), "the convolution wants to know on the CPU where the sequences lie");
   for (size_t s = 0; s + 1 < offsets.size(); ++s)
     for (int64_t t = offsets[s]; t < offsets[s + 1]; ++t)
       for (int64_t tap = 0; tap < taps; ++tap) {
         const int64_t from = t + tap - taps / 2;
-        if (from >= offsets[s] && from < offsets[s + 1]) out[t * taps + tap] = from;
+        if (from >= offsets[s] && from < offsets[s + 1]) out[tap * tokens + t] = from;
       }
-  return index.flatten().to(batch.ids.device());
+  return index.to(batch.ids.device());
 }
 
 }  // namespace
@@ -63,8 +64,11 @@ Tensor DebertaConvolutionImpl::forward(const Tensor& x, const Tensor& residual, 
                                        const Pass& pass) {
   const int64_t width = x.size(1);
   const Tensor with_zeros = torch::cat({x, torch::zeros({1, width}, x.options())});
-  const Tensor around =
-      with_zeros.index_select(0, neighbours(batch, taps_)).reshape({x.size(0), taps_ * width});
+  const Tensor index = neighbours(batch, taps_);
+  std::vector<Tensor> rows;  // of each tap; a row comes once in each, so that its gradients add up
+                             // in a fixed order on a device too
+  for (int64_t tap = 0; tap < taps_; ++tap) rows.push_back(with_zeros.index_select(0, index[tap]));
+  const Tensor around = torch::cat(rows, 1);  // [tokens, taps · width]
   const Tensor weight = weight_.permute({0, 2, 1}).reshape({width, taps_ * width});
   const Tensor out = dropout_(backend::linear(around, weight, bias_), pass);
   return norm_(residual + activation_(out));

@@ -3,6 +3,7 @@
 #include "lib/backend/cpu/features.h"
 #include "lib/backend/cuda/runtime.h"
 #include "lib/core/error.h"
+#include "lib/core/log.h"
 
 namespace mtlora {
 namespace {
@@ -13,20 +14,50 @@ void require_cuda() {
         "/train/device: this build computes on the CPU only; scripts/setup --cuda makes one for "
         "CUDA "
         "devices (build-cuda/mtlora), \"auto\" and \"cpu\" work here");
+  if (const std::string fault = backend::cuda::device_fault(); !fault.empty())
+    fail(
+        "/train/device: the CUDA devices of this machine cannot be used: {}; \"cpu\" works without",
+        fault);
   if (backend::cuda::device_count() == 0)
     fail(
         "/train/device: no CUDA device is visible: see nvidia-smi -L and CUDA_VISIBLE_DEVICES; "
         "\"auto\" and \"cpu\" work without one");
 }
 
+// Why device `index` will not do; "" where it will.
+std::string too_old(int index) {
+  const int has = backend::cuda::capability(index), wanted = backend::cuda::kLeastCapability;
+  if (has >= wanted) return "";
+  return fmt::format("CUDA device {} has compute capability {}.{}, below {}.{}", index, has / 10,
+                     has % 10, wanted / 10, wanted % 10);
+}
+
+// The kernels' launches count sequences in 16 bits.
+void check_batches(const TrainOptions& options) {
+  constexpr int64_t kMost = 65'534;
+  if (options.batch_size > kMost)
+    fail("/train/batch_size: {}, but a CUDA device takes at most {}", options.batch_size, kMost);
+  if (options.evaluation_batch_size > kMost)
+    fail("/train/evaluation_batch_size: {}, but a CUDA device takes at most {}",
+         options.evaluation_batch_size, kMost);
+}
+
 }  // namespace
 
-torch::Device open_device(const TrainOptions& options, int rank) {
+torch::Device open_device(const TrainOptions& options, int local_rank) {
   if (options.device == "cpu") return torch::kCPU;
   if (options.device == "cuda") require_cuda();
+  if (const std::string fault = backend::cuda::device_fault(); !fault.empty())
+    log::warn(fmt::format("computing on the CPU: the CUDA devices cannot be used: {}", fault));
   const int count = backend::cuda::device_count();
   if (count == 0) return torch::kCPU;
-  const int index = rank % count;
+  const int index = local_rank % count;
+  if (const std::string reason = too_old(index); !reason.empty()) {
+    if (options.device == "cuda") fail("/train/device: {}", reason);
+    log::warn(fmt::format("computing on the CPU: {}", reason));
+    return torch::kCPU;
+  }
+  check_batches(options);
   backend::cuda::use_device(index);
   return {torch::kCUDA, static_cast<torch::DeviceIndex>(index)};
 }

@@ -59,9 +59,10 @@ double floor_seconds(const Session& s, double tokens, const Ceilings& ceilings) 
   return seconds;
 }
 
-Json row(const std::string& name, double seconds, int64_t count, double total, int64_t steps) {
+Json row(const char* what, const std::string& name, double seconds, int64_t count, double total,
+         int64_t steps) {
   const auto n = static_cast<double>(steps);
-  return {{"class", name},
+  return {{what, name},
           {"milliseconds", 1e3 * seconds / n},
           {"share", seconds / total},
           {"kernels", static_cast<double>(count) / n}};
@@ -83,11 +84,12 @@ Json profile_steps(const Session& session, int64_t steps, const std::function<in
   if (total == 0) fail("--profile: the profiler saw no work on the device");
   Json of_classes = Json::array(), longest = Json::array();
   for (const auto& [name, c] : by_class)
-    of_classes.push_back(row(name, c.seconds, c.count, total, steps));
+    of_classes.push_back(row("class", name, c.seconds, c.count, total, steps));
   std::sort(of_classes.begin(), of_classes.end(),
             [](const Json& a, const Json& b) { return a["milliseconds"] > b["milliseconds"]; });
   for (size_t i = 0; i < std::min<size_t>(kernels.size(), 12); ++i)
-    longest.push_back(row(kernels[i].name, kernels[i].seconds, kernels[i].count, total, steps));
+    longest.push_back(
+        row("name", kernels[i].name, kernels[i].seconds, kernels[i].count, total, steps));
   const Ceilings ceilings = backend::cuda::measure_ceilings(session.dtype == torch::kBFloat16);
   const auto n = static_cast<double>(steps);
   const double floor = floor_seconds(session, static_cast<double>(tokens) / n, ceilings);
@@ -116,7 +118,7 @@ std::string profile_text(const Json& p) {
   text += "\nthe longest kernels\n";
   for (const Json& k : p["longest"])
     text += fmt::format("{:>10.3f} {:>8.1f}  {}\n", k["milliseconds"].get<double>(),
-                        k["kernels"].get<double>(), k["class"].get<std::string>().substr(0, 110));
+                        k["kernels"].get<double>(), k["name"].get<std::string>().substr(0, 110));
   return text;
 }
 

@@ -40,13 +40,15 @@ void TrainOptions::fields(Fields& f) {
   f("clip", clip, "Largest global norm of the gradients; 0: no clipping.", not_negative());
   f("skip_bad_steps", skip_bad_steps,
     "Steps in a row whose loss or gradients are not finite that are left out (and counted) before "
-    "the run stops; 0: it stops at the first.",
+    "the run stops; 0: it stops at the first. Of optimizers with gradients, and methods that do "
+    "not "
+    "begin anew on the way.",
     at_least(0));
   f("label_smoothing", label_smoothing, "Share of a target that is spread over all classes.",
     at_least_zero_below(1));
   f("threads", threads,
     "Parts of a batch computed at the same time, one thread each; null: one a core, shared among "
-    "the processes of this machine.",
+    "the processes of this machine. Where a CUDA device computes, threads that prepare texts.",
     at_least(1));
   f("timeout_seconds", timeout_seconds,
     "Of a run of several processes: how long one waits for the others before it gives up.",

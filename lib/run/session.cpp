@@ -87,7 +87,7 @@ Session open_with(const Json& config, bool own_head, const SharedMachine& machin
             .loaded = {nullptr, ModelConfig(Json::object(), ""), {}, {}, {}},
             .trained = {},
             .pool = {}};
-  s.device = open_device(s.options.train, machine.rank);
+  s.device = open_device(s.options.train, machine.local_rank);
   s.dtype = compute_type(s.options.train, s.device);
   s.tokenizer = load_tokenizer(s.options.model.path);
   const auto seed = static_cast<uint64_t>(s.options.train.seed);
@@ -140,6 +140,11 @@ Model& Session::model() const {
 
 std::string Session::place() const {
   return device.is_cpu() ? fmt::format("{} threads", threads) : backend::cuda::device_name();
+}
+
+Json Session::computes() const {
+  return {{"device", device.is_cpu() ? "cpu" : "cuda"},
+          {"dtype", dtype == torch::kFloat ? "fp32" : "bf16"}};
 }
 
 Json Session::environment() const {

@@ -18,7 +18,7 @@ namespace mtlora {
 
 /// The processes that a run is made of, which share a machine.
 struct SharedMachine {
-  int processes = 1, rank = 0;
+  int processes = 1, local_rank = 0;
 };
 
 struct Session {
@@ -40,6 +40,8 @@ struct Session {
   Model& model() const;
   /// What computes, in words: "2 threads", or the device's name.
   std::string place() const;
+  /// {"device": "cpu" or "cuda", "dtype": "fp32" or "bf16"}: what auto has come to.
+  Json computes() const;
   /// For results: versions, and what computes how.
   Json environment() const;
   /// Until the device has done what it was asked for.

@@ -58,8 +58,10 @@ void differences(const Json& a, const Json& b, const std::string& at,
 }
 
 void check_same_config(const fs::path& folder, const Json& now) {
+  // with the defaults of what has become an option since
+  const Json before = dump(parse_run_options(read_json(folder / "config.json")));
   std::vector<std::string> changed;
-  differences(read_json(folder / "config.json"), now, "", changed);
+  differences(before, now, "", changed);
   if (!changed.empty())
     fail("--resume: the run in {} has another configuration:\n  {}", folder.string(),
          fmt::join(changed, "\n  "));
@@ -211,10 +213,24 @@ int finish(Job& job, const Session& s, const Trainer& trainer, const Json& hashe
   return 0;
 }
 
+// Where a step that is not finite may not be left out.
+void check_skipping(const Session& s, const Optimizer& optimizer) {
+  if (s.options.train.skip_bad_steps == 0) return;
+  if (!optimizer.uses_gradients())
+    fail("/train/skip_bad_steps: {} stops at the first loss that is not finite; leave it 0",
+         s.options.optimizer.name);
+  if (!s.trained.set->repeats())
+    fail(
+        "/train/skip_bad_steps: {} begins anew after a given step, which may not be left out; "
+        "leave "
+        "it 0",
+        s.options.adapter.method.name);
+}
+
 int train_in(World& world, const TrainRequest& request, const Json& config,
              const fs::path& folder) {
   if (world.leads()) check_folder(folder, request.resume);
-  Session s = open_session(config, {world.local_size(), world.rank()});
+  Session s = open_session(config, {world.local_size(), world.local_rank()});
   s.world = &world;
   const TrainOptions& options = s.options.train;
   Json hashes = Json::object();
@@ -232,6 +248,7 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
   start_from(s);
   s.trained.set->check({length.total_steps, 0, seed});
   const auto optimizer = open_optimizer(s);
+  check_skipping(s, *optimizer);
 
   // Whatever could be wrong with the request has shown by now: only here something is written.
   bool has_work = true;
@@ -248,10 +265,11 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
   const auto objective = job->objective(train_set);
   TrainStep step(*objective, parameters_of(s.trained), *s.pool,
                  {options.clip, seed, true, s.trained.set.get(), &world});
-  Trainer trainer({s.trained.tensors, step, *optimizer, schedule, sampler, std::move(dev),
-                   [&](const EncodedSet& set) { return job->evaluate(set); }, s.resolved,
-                   s.loaded.fingerprint, hashes, *s.tokenizer, folder, *s.trained.set, seed, world},
-                  length);
+  Trainer trainer(
+      {s.trained.tensors, step, *optimizer, schedule, sampler, std::move(dev),
+       [&](const EncodedSet& set) { return job->evaluate(set); }, s.resolved, s.loaded.fingerprint,
+       s.computes(), hashes, *s.tokenizer, folder, *s.trained.set, seed, world},
+      length);
   if (request.resume && fs::exists(folder / "last")) {
     trainer.resume();
     log::info(fmt::format("resumed at step {}", trainer.state().step));

@@ -19,7 +19,7 @@ int64_t power_of_two(int64_t count) {
 BatchSize rounded(BatchSize size, int64_t most) {
   size.tokens = bucket_of(size.tokens);
   size.longest = std::min(most, std::max<int64_t>(64, power_of_two(size.longest)));
-  if (size.targets > 0) size.targets = size.labels = (size.targets + 63) / 64 * 64;
+  if (size.targets > 0) size.targets = size.labels = std::max<int64_t>(64, bucket_of(size.targets));
   return size;
 }
 
@@ -54,6 +54,7 @@ struct DevicePass::Place {
   Tensor step_key;  // int64 [1]
   Tensor share;     // fp32 scalar
   bool is_new = true;
+  int64_t last_used = 0;  // a count of passes
   std::optional<backend::cuda::Graph> graph;
   PassResult recorded;
 };
@@ -63,16 +64,31 @@ DevicePass::DevicePass(const Objective& objective, std::vector<Tensor> tensors,
     : objective_(objective),
       tensors_(std::move(tensors)),
       device_(objective.device()),
-      options_(options) {}
+      options_(options) {
+  int64_t numbers = 0;
+  for (const Tensor& t : tensors_) numbers += t.numel();
+  flat_ = torch::zeros({numbers}, tensors_.at(0).detach().options());
+}
 
 DevicePass::~DevicePass() = default;
 
 DevicePass::Place& DevicePass::place_of(const Batch& batch) {
   const BatchSize size = rounded(BatchSize::of(batch), objective_.model().longest());
-  std::unique_ptr<Place>& place =
-      places_[{size.tokens, size.longest, size.sequences, size.labels, size.targets}];
-  if (!place) place = std::make_unique<Place>(size, device_);
-  return *place;
+  const Sizes sizes{size.tokens, size.longest, size.sequences, size.labels, size.targets};
+  if (!places_.contains(sizes)) {
+    make_room();
+    places_.emplace(sizes, std::make_unique<Place>(size, device_));
+  }
+  Place& place = *places_.at(sizes);
+  place.last_used = ++passes_;
+  return place;
+}
+
+void DevicePass::make_room() {
+  if (places_.size() < kMostRecorded) return;
+  places_.erase(std::min_element(places_.begin(), places_.end(), [](const auto& a, const auto& b) {
+    return a.second->last_used < b.second->last_used;
+  }));
 }
 
 PassResult DevicePass::run(const Batch& batch, uint64_t key, double share) {
@@ -101,7 +117,7 @@ void DevicePass::record(Place& place, const Batch& batch) {
   }
 }
 
-PassResult DevicePass::compute(const Place& place) const {
+PassResult DevicePass::compute(const Place& place) {
   const torch::AutoGradMode with_gradients(true);
   const Batch& batch = place.batch.batch();
   const Pass pass{options_.training, 0, batch.rows, place.step_key};
@@ -113,7 +129,8 @@ PassResult DevicePass::compute(const Place& place) const {
   for (size_t i = 0; i < tensors_.size(); ++i)
     rows.push_back(
         (slopes[i].defined() ? slopes[i] : torch::zeros_like(tensors_[i])).reshape({-1}));
-  return {loss.detach(), torch::cat(rows)};
+  torch::cat_out(flat_, rows);
+  return {loss.detach(), flat_};
 }
 
 std::vector<Tensor> DevicePass::parts(const Tensor& flat) const {

@@ -14,8 +14,8 @@
 
 namespace mtlora {
 
-/// `count` rounded up to a size that passes are recorded for: by less than an eighth, and by less
-/// than a twentieth on average.
+/// `count` rounded up to a size that passes are recorded for, a multiple of 16: from 256 on by less
+/// than a sixteenth.
 int64_t bucket_of(int64_t count);
 
 /// What a pass found, on the device. It is there until the next pass.
@@ -33,20 +33,26 @@ struct DevicePassOptions {
 
 class DevicePass {
  public:
+  static constexpr size_t kMostRecorded = 96;
+
   /// Of `objective` with the gradients of `tensors`, on their device.
   DevicePass(const Objective& objective, std::vector<Tensor> tensors, DevicePassOptions options);
   ~DevicePass();
 
   /// The loss of `batch` (of the CPU) times `share`, and its gradients; `key` is of seed and step.
-  /// The bits do not depend on whether the work has been recorded yet.
+  /// The bits do not depend on whether the work has been recorded yet. What is kept is the work of
+  /// the last kMostRecorded sizes.
   PassResult run(const Batch& batch, uint64_t key, double share);
+  /// What a pass over no examples would find: zeros.
+  Tensor nothing() const { return torch::zeros_like(flat_); }
   /// The gradients in PassResult::flat, or in a sum of such: views, one a tensor.
   std::vector<Tensor> parts(const Tensor& flat) const;
 
  private:
   struct Place;
   Place& place_of(const Batch& batch);
-  PassResult compute(const Place& place) const;
+  PassResult compute(const Place& place);
+  void make_room();
   void record(Place& place, const Batch& batch);
 
   using Sizes = std::vector<int64_t>;
@@ -55,7 +61,9 @@ class DevicePass {
   torch::Device device_;
   DevicePassOptions options_;
   backend::cuda::GraphMemory memory_;
+  Tensor flat_;  // where every pass leaves its gradients
   std::map<Sizes, std::unique_ptr<Place>> places_;
+  int64_t passes_ = 0;
 };
 
 }  // namespace mtlora

@@ -173,6 +173,8 @@ StepReport TrainStep::gradients(int64_t step, const std::vector<std::vector<Item
   StepReport report = pass(step, micro_batches, Wanted::gradients, shards);
   Clock clock;
   flat_ = device_pass_ ? shards[0].flat : Tensor();
+  if (device_pass_ && !flat_.defined())
+    flat_ = device_pass_->nothing();  // no example is this one's
   gradients = flat_.defined() ? device_pass_->parts(flat_) : std::vector<Tensor>(tensors_.size());
   // In fixed order: the sum does not depend on which thread was done first.
   for (Shard& shard : shards)

@@ -66,7 +66,7 @@ class TrainStep {
   /// Gradients, clipping and the update, the method's hooks around it; or, for an optimizer that
   /// takes no gradients, losses and the update. Throws Error naming the examples and the first bad
   /// layer when the loss or a gradient is not finite; nothing has moved then. Where bad steps are
-  /// skipped, reports so instead (an optimizer without gradients always stops: it has moved).
+  /// skipped, reports so instead (an optimizer without gradients always stops).
   StepReport run(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
                  Optimizer& optimizer, double factor, BadStep bad = BadStep::stops);
 

@@ -79,6 +79,10 @@ void Trainer::resume() {
   if (json.value("data", Json()) != parts_.data_hashes)
     fail("{}: the data have changed since: {} there, {} now", last.string(),
          json.value("data", Json()).dump(), parts_.data_hashes.dump());
+  if (const Json before = json.value("computes", parts_.computes); before != parts_.computes)
+    log::warn(
+        fmt::format("the run was computed by {} until now, and goes on with {}: not bit for bit",
+                    before.dump(), parts_.computes.dump()));
   try {
     state_ = RunState::from_json(json);
   } catch (const Json::exception& e) {
@@ -193,6 +197,7 @@ void Trainer::save(const std::string& name) {
   Json state = state_.to_json();
   state["fingerprint"] = parts_.fingerprint;
   state["data"] = parts_.data_hashes;
+  state["computes"] = parts_.computes;
   save_checkpoint(parts_.folder / name, {parts_.config, state, checkpoint_tensors(parts_.trained),
                                          moving_state(), &parts_.tokenizer});
 }

@@ -55,6 +55,7 @@ struct TrainerParts {
   std::function<Evaluation(const EncodedSet&)> evaluate;
   Json config;
   std::string fingerprint;
+  Json computes;     ///< what computes how: another gives other bits
   Json data_hashes;  ///< of every split, by name
   const Tokenizer& tokenizer;
   std::filesystem::path folder;  ///< of the run

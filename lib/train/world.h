@@ -29,6 +29,8 @@ class World {
 
   int rank() const { return place_.rank; }
   int size() const { return place_.size; }
+  /// Among the processes on this machine.
+  int local_rank() const { return place_.local_rank; }
   /// Processes on this machine.
   int local_size() const { return place_.local_size; }
   /// The one that writes files and speaks to the user.

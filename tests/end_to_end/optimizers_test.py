@@ -69,6 +69,14 @@ class Optimizers(Case):
                    names=["/adapter/method", "init_steps (2)", "final_steps (500)"])
         self.assertFalse((self.place / "run").exists())
 
+    def test_bad_steps_are_not_left_out_where_that_would_break_the_method(self):
+        for changes, name in (({"optimizer": {"name": "zo_sgd", "lr": 1e-4}}, "zo_sgd"),
+                              ({"adapter": {"method": {"name": "xgblora"}}}, "xgblora")):
+            file = write_json(self.place / "c.json",
+                              config(self.model, self.data, train={"skip_bad_steps": 2}, **changes))
+            self.fails("train", "--config", file, "--out", self.place / "run", names=["/train/skip_bad_steps", name])
+            self.assertFalse((self.place / "run").exists())
+
 
 def write_safetensors(file, shapes):
     """Random fp32 tensors: one block of numbers over and over, small ones, and ones for the scales of norms."""

@@ -184,6 +184,15 @@ class Refusals(Case):
         self.assertRegex(result.err, "finished|complete|already")
         self.assertEqual(snapshot(run), before)
 
+    def test_a_run_of_before_an_option_was_there_is_resumed(self):
+        run = self.train("older", {**self.configuration, "train": {**self.configuration["train"], "max_steps": 4}})
+        written = json.loads((run / "config.json").read_text())
+        del written["train"]["skip_bad_steps"]
+        write_json(run / "config.json", written)
+        arguments = ["train", "--config", self.place / "older.json", "--out", run, "--resume"]
+        self.succeeds(*arguments)
+        self.fails(*arguments, "--set", "train.skip_bad_steps=2", names=["/train/skip_bad_steps: 0 there, 2 now"])
+
     def test_nothing_to_resume_is_an_error(self):
         file = write_json(self.place / "c.json", self.configuration)
         for out in (self.place / "nothing", self.place / "empty"):

@@ -1,4 +1,4 @@
-// A build without CUDA: no tensor is ever on a device, so that nothing here but the first two is
+// A build without CUDA: no tensor is ever on a device, so that nothing here but the first three is
 // ever called.
 #include <cstdlib>
 
@@ -12,6 +12,12 @@ bool is_built() {
 }
 int device_count() {
   return 0;
+}
+std::string device_fault() {
+  return "";
+}
+int capability(int) {
+  std::abort();
 }
 void use_device(int) {
   std::abort();

@@ -15,15 +15,43 @@ bool is_built() {
   return true;
 }
 
-int device_count() {
-  static const int count = [] {
-    int found = 0;
-    const cudaError_t error = cudaGetDeviceCount(&found);
-    if (error == cudaSuccess) return found;
-    cudaGetLastError();  // none, or no driver: not a fault
-    return 0;
+namespace {
+
+struct Found {
+  int count = 0;
+  std::string fault;
+};
+
+const Found& found_devices() {
+  static const Found found = [] {
+    Found all;
+    const cudaError_t error = cudaGetDeviceCount(&all.count);
+    if (error == cudaSuccess) return all;
+    cudaGetLastError();
+    all.count = 0;
+    // no device, and no driver at all: not a fault
+    int driver = 0;
+    const bool has_driver = cudaDriverGetVersion(&driver) == cudaSuccess && driver > 0;
+    if (error != cudaErrorNoDevice && has_driver) all.fault = cudaGetErrorString(error);
+    return all;
   }();
-  return count;
+  return found;
+}
+
+}  // namespace
+
+int device_count() {
+  return found_devices().count;
+}
+
+std::string device_fault() {
+  return found_devices().fault;
+}
+
+int capability(int index) {
+  const cudaDeviceProp* properties =
+      at::cuda::getDeviceProperties(static_cast<c10::DeviceIndex>(index));
+  return 10 * properties->major + properties->minor;
 }
 
 void use_device(int index) {
@@ -62,6 +90,8 @@ GraphMemory::GraphMemory() {
 
 void Graph::capture(const GraphMemory& memory, const std::function<void()>& work) {
   wait();
+  // What passes that are not recorded have left would lie beside what this one takes.
+  c10::cuda::CUDACachingAllocator::emptyCache();
   state_->graph.capture_begin({memory.first, memory.second});
   try {
     work();

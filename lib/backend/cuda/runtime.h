@@ -1,5 +1,6 @@
 // What is asked of a CUDA device beside kernels. In a build without CUDA there is none: only
-// device_count() may be called then.
+// is_built(), device_count(), device_fault(), kernels_in_use() and use_kernels() may be called
+// then.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,12 @@ namespace mtlora::backend::cuda {
 
 bool is_built();     ///< whether this build can use CUDA devices
 int device_count();  ///< of those that are visible; 0 in a build without CUDA
+/// Why no device can be used although there may be one (a driver that is too old); "": no such
+/// reason.
+std::string device_fault();
+/// Of device `index`: 80, 90, …; the kernels are built for the least and above.
+int capability(int index);
+constexpr int kLeastCapability = 80;
 
 /// From here on the calling thread works on device `index`, on a stream of its own: one that can be
 /// captured.
@@ -22,7 +29,7 @@ int64_t peak_memory();      ///< bytes that tensors took at most
 void wait();                ///< until the device has done all that it was asked for
 
 /// Whether our kernels serve the device: they do, unless MTLORA_BACKEND is "plain" or this was set
-/// to false. Then LibTorch's own operations do.
+/// to false. Then LibTorch's own operations do, but for the masks of dropout.
 bool kernels_in_use();
 void use_kernels(bool use);
 

@@ -21,7 +21,6 @@ double wall() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-// On a device, forward is the whole pass, backward included: its work is recorded as one.
 struct Totals {
   Phases phases;
   int64_t examples = 0, tokens = 0;

@@ -11,9 +11,8 @@ namespace {
 void require_cuda() {
   if (!backend::cuda::is_built())
     fail(
-        "/train/device: this build computes on the CPU only; scripts/setup --cuda makes one for "
-        "CUDA "
-        "devices (build-cuda/mtlora), \"auto\" and \"cpu\" work here");
+        "/train/device: this build computes on the CPU only (\"auto\", \"cpu\"); for CUDA devices "
+        "scripts/setup --cuda makes build-cuda/mtlora");
   if (const std::string fault = backend::cuda::device_fault(); !fault.empty())
     fail(
         "/train/device: the CUDA devices of this machine cannot be used: {}; \"cpu\" works without",

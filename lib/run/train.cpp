@@ -12,6 +12,7 @@
 #include "lib/run/environment.h"
 #include "lib/run/job.h"
 #include "lib/run/launch.h"
+#include "lib/run/run_folder.h"
 #include "lib/train/first_gradients.h"
 #include "lib/train/parameters.h"
 #include "lib/train/progress.h"
@@ -26,45 +27,6 @@ fs::path run_folder(const TrainRequest& request) {
   if (!request.out.empty()) return request.out;
   if (request.config.files.empty()) fail("train needs --config FILE");
   return fs::path("runs") / fs::path(request.config.files.back()).stem();
-}
-
-// An existing run is continued when that is asked for, and never written over.
-void check_folder(const fs::path& folder, bool resume) {
-  const bool is_there = fs::exists(folder) && !fs::is_empty(folder);
-  if (resume && !fs::exists(folder / "config.json"))
-    fail("--resume: {} holds no run to resume", folder.string());
-  if (!resume && is_there)
-    fail("{}: already there. Continue that run with --resume, or name another folder with --out",
-         folder.string());
-}
-
-void make_folder(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) fail("{}: cannot be created: {}", folder.string(), error.message());
-}
-
-// The paths of the options that differ between two configurations.
-void differences(const Json& a, const Json& b, const std::string& at,
-                 std::vector<std::string>& out) {
-  if (!a.is_object() || !b.is_object()) {
-    if (a != b) out.push_back(fmt::format("{}: {} there, {} now", at, a.dump(), b.dump()));
-    return;
-  }
-  for (const auto& [key, value] : a.items())
-    differences(value, b.contains(key) ? b[key] : Json(), at + "/" + key, out);
-  for (const auto& [key, value] : b.items())
-    if (!a.contains(key)) differences(Json(), value, at + "/" + key, out);
-}
-
-void check_same_config(const fs::path& folder, const Json& now) {
-  // with the defaults of what has become an option since
-  const Json before = dump(parse_run_options(read_json(folder / "config.json")));
-  std::vector<std::string> changed;
-  differences(before, now, "", changed);
-  if (!changed.empty())
-    fail("--resume: the run in {} has another configuration:\n  {}", folder.string(),
-         fmt::join(changed, "\n  "));
 }
 
 RunLength run_length(const TrainOptions& t, const Job& job, int64_t batches_per_epoch) {
@@ -175,24 +137,6 @@ std::vector<std::string> arguments_of(const TrainRequest& request, const fs::pat
   return all;
 }
 
-// The folder of a new run, or the one to be resumed; false: that run is finished.
-bool open_folder(const fs::path& folder, bool resume, const Json& config) {
-  make_folder(folder);
-  if (!resume) {
-    write_file(folder / "config.json", config.dump(2) + "\n");
-    return true;
-  }
-  check_same_config(folder, config);
-  if (fs::exists(folder / "result.json")) {
-    log::info(
-        fmt::format("the run in {} is finished: there is nothing to resume", folder.string()));
-    return false;
-  }
-  for (const char* left_over : {"best.partial", "last.partial"})  // of a save that was killed
-    fs::remove_all(folder / left_over);
-  return true;
-}
-
 // What the leader does when training is done: final texts and scores, and result.json.
 int finish(Job& job, const Session& s, const Trainer& trainer, const Json& hashes,
            const fs::path& folder) {
@@ -222,8 +166,7 @@ void check_skipping(const Session& s, const Optimizer& optimizer) {
   if (!s.trained.set->repeats())
     fail(
         "/train/skip_bad_steps: {} begins anew after a given step, which may not be left out; "
-        "leave "
-        "it 0",
+        "leave it 0",
         s.options.adapter.method.name);
 }
 

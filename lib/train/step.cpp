@@ -2,35 +2,21 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cmath>
-#include <optional>
 
 #include "lib/backend/forward_mode.h"
 #include "lib/backend/optimizer_ops.h"
 #include "lib/core/error.h"
-#include "lib/train/device_pass.h"
 #include "lib/train/not_finite.h"
 
 namespace mtlora {
 namespace {
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+std::vector<Tensor> tensors_of(const std::vector<Parameter>& parameters) {
+  std::vector<Tensor> tensors;
+  for (const Parameter& p : parameters) tensors.push_back(p.tensor);
+  return tensors;
 }
-
-// Adds the time since the last call to a phase.
-class Clock {
- public:
-  void lap(double& phase) {
-    const double at = now();
-    phase += at - last_;
-    last_ = at;
-  }
-
- private:
-  double last_ = now();
-};
 
 bool is_finite(const StepReport& report) {
   return std::isfinite(report.loss) && std::isfinite(report.gradient_norm);
@@ -38,87 +24,18 @@ bool is_finite(const StepReport& report) {
 
 }  // namespace
 
-// What one thread gathers over the micro-batches of a step.
-struct TrainStep::Shard {
-  double loss = 0;
-  int64_t tokens = 0;
-  std::vector<Tensor> gradients;  // undefined where nothing reached a parameter
-  Tensor flat;                    // of a device: all gradients together, instead of these
-  std::optional<double> slope;    // of the loss, where the parameters carry a direction
-  Phases phases;
-
-  // Out of place: two parameters may share one gradient tensor (DTSM's C and D do).
-  void add(const std::vector<Tensor>& more) {
-    gradients.resize(more.size());
-    for (size_t i = 0; i < more.size(); ++i)
-      if (more[i].defined())
-        gradients[i] = gradients[i].defined() ? gradients[i] + more[i] : more[i];
-  }
-};
-
 TrainStep::TrainStep(const Objective& objective, std::vector<Parameter> parameters,
                      backend::ShardPool& pool, StepOptions options)
-    : objective_(objective), parameters_(std::move(parameters)), pool_(pool), options_(options) {
-  for (const Parameter& p : parameters_) tensors_.push_back(p.tensor);
-  if (objective_.device().is_cuda() && !tensors_.empty())
-    device_pass_ = std::make_unique<DevicePass>(
-        objective_, tensors_,
-        DevicePassOptions{options_.training, !options_.adapters || options_.adapters->repeats()});
-}
-
-TrainStep::~TrainStep() = default;
-
-void TrainStep::run_shard(int64_t step, const std::vector<Item>& items, double share,
-                          Shard& shard) {
-  if (items.empty()) return;
-  const torch::AutoGradMode with_gradients(true);
-  Clock clock;
-  const Batch batch = objective_.collate(items);
-  clock.lap(shard.phases.collate);
-  const uint64_t key = combine(options_.seed, static_cast<uint64_t>(step));
-  if (device_pass_) {
-    run_on_device(batch, key, share, shard);
-    clock.lap(shard.phases.forward);
-    return;
-  }
-  const Pass pass{options_.training, key, batch.rows};
-  const Tensor shared = objective_.loss(batch, pass) * share;
-  clock.lap(shard.phases.forward);
-  const auto gradients =
-      torch::autograd::grad({shared}, tensors_, {}, /*retain_graph=*/false, /*create_graph=*/false,
-                            /*allow_unused=*/true);
-  shard.loss += static_cast<double>(shared.item<float>());
-  shard.tokens += batch.ids.size(0);
-  shard.add(gradients);
-  clock.lap(shard.phases.backward);
-}
-
-void TrainStep::run_on_device(const Batch& batch, uint64_t key, double share, Shard& shard) const {
-  const torch::NoGradGuard no_grad;
-  const PassResult found = device_pass_->run(batch, key, share);
-  shard.tokens += batch.ids.size(0);
-  shard.loss += static_cast<double>(found.loss.item<float>());
-  // Of a copy: the next pass writes where this one did.
-  shard.flat = shard.flat.defined() ? shard.flat.add_(found.flat) : found.flat.clone();
-}
-
-void TrainStep::run_shard_for_loss(const std::vector<Item>& items, double share,
-                                   Shard& shard) const {
-  if (items.empty()) return;
-  const torch::NoGradGuard no_grad;
-  Clock clock;
-  const Batch batch = objective_.batch(items);
-  clock.lap(shard.phases.collate);
-  const Tensor loss = objective_.loss(batch, {false, 0, batch.rows}) * share;
-  shard.loss += static_cast<double>(loss.item<float>());
-  if (const Tensor slope = backend::derivative_of(loss); slope.defined())
-    shard.slope = shard.slope.value_or(0) + slope.item<double>();
-  shard.tokens += batch.ids.size(0);
-  clock.lap(shard.phases.forward);
-}
+    : objective_(objective),
+      parameters_(std::move(parameters)),
+      tensors_(tensors_of(parameters_)),
+      pool_(pool),
+      options_(options),
+      shard_pass_(objective, tensors_,
+                  {options.training, !options.adapters || options.adapters->repeats()}) {}
 
 StepReport TrainStep::pass(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
-                           Wanted wanted, std::vector<Shard>& shards) {
+                           Wanted wanted, std::vector<ShardSum>& shards) {
   StepReport report;
   int64_t terms = 0;
   for (const auto& items : micro_batches) {
@@ -135,19 +52,19 @@ StepReport TrainStep::pass(int64_t step, const std::vector<std::vector<Item>>& m
   for (const auto& items : micro_batches)
     cut.push_back(cut_shards(objective_.set(), items, processes * count));
   shards.assign(count, {});
-  Clock clock;
+  PhaseClock clock;
   double parallel = 0;
   pool_.run([&](int number) {
     const auto s = static_cast<size_t>(number);
     for (const auto& micro : cut) {
       if (wanted == Wanted::gradients)
-        run_shard(step, micro[first + s], share, shards[s]);
+        shard_pass_.add_gradients(micro[first + s], key_of(step), share, shards[s]);
       else
-        run_shard_for_loss(micro[first + s], share, shards[s]);
+        shard_pass_.add_loss(micro[first + s], share, shards[s]);
     }
   });
   clock.lap(parallel);
-  for (const Shard& shard : shards) {
+  for (const ShardSum& shard : shards) {
     report.loss += shard.loss;
     report.tokens += shard.tokens;
   }
@@ -169,15 +86,13 @@ void TrainStep::sum_reports(StepReport& report) const {
 StepReport TrainStep::gradients(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
                                 std::vector<Tensor>& gradients) {
   const torch::NoGradGuard no_grad;
-  std::vector<Shard> shards;
+  std::vector<ShardSum> shards;
   StepReport report = pass(step, micro_batches, Wanted::gradients, shards);
-  Clock clock;
-  flat_ = device_pass_ ? shards[0].flat : Tensor();
-  if (device_pass_ && !flat_.defined())
-    flat_ = device_pass_->nothing();  // no example is this one's
-  gradients = flat_.defined() ? device_pass_->parts(flat_) : std::vector<Tensor>(tensors_.size());
+  PhaseClock clock;
+  flat_ = shard_pass_.flat(shards[0]);
+  gradients = flat_.defined() ? shard_pass_.parts(flat_) : std::vector<Tensor>(tensors_.size());
   // In fixed order: the sum does not depend on which thread was done first.
-  for (Shard& shard : shards)
+  for (ShardSum& shard : shards)
     for (size_t i = 0; i < shard.gradients.size(); ++i) {
       if (!shard.gradients[i].defined()) continue;
       if (gradients[i].defined())
@@ -206,7 +121,7 @@ void TrainStep::add_penalty(StepReport& report, std::vector<Tensor>& gradients) 
 
 StepReport TrainStep::loss(int64_t step, const std::vector<std::vector<Item>>& micro_batches) {
   const torch::NoGradGuard no_grad;
-  std::vector<Shard> shards;
+  std::vector<ShardSum> shards;
   StepReport report = pass(step, micro_batches, Wanted::loss, shards);
   add_penalty(report);
   return report;
@@ -223,7 +138,7 @@ StepReport TrainStep::slope(int64_t step, const std::vector<std::vector<Item>>& 
                             const std::vector<Tensor>& direction, double& slope) {
   const torch::NoGradGuard no_grad;
   const backend::ForwardMode mode(tensors_, direction);
-  std::vector<Shard> shards;
+  std::vector<ShardSum> shards;
   StepReport report;
   double of_penalty = 0;
   try {
@@ -237,7 +152,7 @@ StepReport TrainStep::slope(int64_t step, const std::vector<std::vector<Item>>& 
   }
   // a process may have had no example: the sum, and how many shards have added to it
   std::array<double, 2> sums{};
-  for (const Shard& shard : shards)
+  for (const ShardSum& shard : shards)
     if (shard.slope) sums = {sums[0] + *shard.slope, sums[1] + 1};
   if (options_.world) options_.world->sum(std::span<double>(sums));
   TORCH_INTERNAL_ASSERT(sums[1] > 0, "the loss has lost its derivative");
@@ -252,7 +167,7 @@ StepReport TrainStep::run(int64_t step, const std::vector<std::vector<Item>>& mi
   std::vector<Tensor> grads;
   StepReport report = gradients(step, micro_batches, grads);
   const torch::NoGradGuard no_grad;
-  Clock clock;
+  PhaseClock clock;
   const std::vector<Tensor> all = flat_.defined() ? std::vector<Tensor>{flat_} : grads;
   report.gradient_norm = backend::gradient_norm(all);
   if (!is_finite(report)) {
@@ -275,7 +190,7 @@ StepReport TrainStep::run_by_loss(int64_t step, const std::vector<std::vector<It
                                   Optimizer& optimizer, double factor) {
   const torch::NoGradGuard no_grad;
   StepReport report;
-  Clock clock;
+  PhaseClock clock;
   const auto seen = [&](const StepReport& one) {
     if (!is_finite(one)) explain(step, micro_batches, one, nullptr);
     report.examples = one.examples;
@@ -308,11 +223,10 @@ void TrainStep::finish(int64_t step, std::vector<Tensor>& gradients, Optimizer& 
 
 void TrainStep::explain(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
                         const StepReport& report, const std::vector<Tensor>* gradients) const {
-  const uint64_t key = combine(options_.seed, static_cast<uint64_t>(step));
   const bool has_dropout = options_.training && gradients;
   NotFinite found{step, report.loss, {}, {}};
   if (gradients) found.gradient_norm = report.gradient_norm;
-  found.where = first_bad_layer(objective_, micro_batches, Pass{has_dropout, key, {}});
+  found.where = first_bad_layer(objective_, micro_batches, Pass{has_dropout, key_of(step), {}});
   if (found.where.empty() && gradients) found.where = first_bad_gradient(parameters_, *gradients);
   report_not_finite(found, micro_batches);
 }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,12 +9,10 @@
 #include "lib/adapters/adapter_set.h"
 #include "lib/backend/shards.h"
 #include "lib/optim/registry.h"
-#include "lib/train/objective.h"
+#include "lib/train/shard_pass.h"
 #include "lib/train/world.h"
 
 namespace mtlora {
-
-class DevicePass;
 
 struct StepOptions {
   double clip = 1.0;  ///< of the gradients' global norm; 0: none
@@ -25,11 +22,6 @@ struct StepOptions {
   AdapterSet* adapters = nullptr;
   /// The processes that compute the step together; null: this one alone. Outlives the step.
   World* world = nullptr;
-};
-
-/// Where the time of a step goes, in seconds of the first shard.
-struct Phases {
-  double collate = 0, forward = 0, backward = 0, update = 0, wait = 0;
 };
 
 struct StepReport {
@@ -48,7 +40,6 @@ class TrainStep {
   /// The objective and the pool outlive the step.
   TrainStep(const Objective& objective, std::vector<Parameter> parameters, backend::ShardPool& pool,
             StepOptions options);
-  ~TrainStep();
 
   // Every process is given all examples of the step, computes its part of them, and gets the sums.
 
@@ -71,14 +62,14 @@ class TrainStep {
                  Optimizer& optimizer, double factor, BadStep bad = BadStep::stops);
 
  private:
-  struct Shard;
   enum class Wanted { gradients, loss };
   /// One pass over the micro-batches, cut into shards. The caller has gradients switched off.
   StepReport pass(int64_t step, const std::vector<std::vector<Item>>& micro_batches, Wanted wanted,
-                  std::vector<Shard>& shards);
-  void run_on_device(const Batch& batch, uint64_t key, double share, Shard& shard) const;
-  void run_shard(int64_t step, const std::vector<Item>& items, double share, Shard& shard);
-  void run_shard_for_loss(const std::vector<Item>& items, double share, Shard& shard) const;
+                  std::vector<ShardSum>& shards);
+  /// Of the run's seed and a step.
+  uint64_t key_of(int64_t step) const {
+    return combine(options_.seed, static_cast<uint64_t>(step));
+  }
   void sum_reports(StepReport& report) const;
   void add_penalty(StepReport& report, std::vector<Tensor>& gradients) const;
   Tensor add_penalty(StepReport& report) const;
@@ -95,7 +86,7 @@ class TrainStep {
   std::vector<Tensor> tensors_;
   backend::ShardPool& pool_;
   StepOptions options_;
-  std::unique_ptr<DevicePass> device_pass_;  // on a CUDA device
+  ShardPass shard_pass_;
   Tensor flat_;  // of the last step: where defined, its gradients are the parts of this
 };
 

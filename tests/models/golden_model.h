@@ -97,6 +97,15 @@ inline EncodedSet golden_set(const Tensors& golden) {
   return EncodedSet(examples);
 }
 
+/// Moves an adapter away from its start, at which it changes nothing.
+inline void shake(const Trained& trained) {
+  const torch::NoGradGuard no_grad;
+  Random random(3);
+  for (const NamedTensor& t : trained.tensors)
+    if (t.name.ends_with("lora_B") || t.name.ends_with(".B"))
+      for (int64_t i = 0; i < t.tensor.numel(); ++i) t.tensor.view({-1})[i] = 0.1 * random.normal();
+}
+
 /// One value for each checkpoint tensor out of one for each parameter: the rows of fused ones.
 inline Tensors by_name(const Trained& trained, const std::vector<Tensor>& of_parameters) {
   Tensors named;

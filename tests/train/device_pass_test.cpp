@@ -37,12 +37,7 @@ struct Training {
         trained(inject(*loaded.model, method(name), 1, loaded.family->head)),
         set(examples(12)),
         objective(*loaded.model, set, {}, 0) {
-    const torch::NoGradGuard no_grad;
-    Random random(3);
-    for (const NamedTensor& t : trained.tensors)
-      if (t.name.ends_with("lora_B") || t.name.ends_with(".B"))
-        for (int64_t i = 0; i < t.tensor.numel(); ++i)
-          t.tensor.view({-1})[i] = 0.1 * random.normal();
+    shake(trained);
     move_to(device, *loaded.model, trained);
     meet_bases(*loaded.model);
     for (const Slot& slot : linear_slots(*loaded.model)) slot.linear->settle();
@@ -64,15 +59,16 @@ bool skipped() {
 
 TEST_CASE("counts are rounded up by little", "[train]") {
   int64_t waste = 0, total = 0;
-  for (int64_t n = 300; n < 4096; ++n) {
+  for (int64_t n = 256; n < 4096; ++n) {
     const int64_t bucket = bucket_of(n);
     REQUIRE(bucket >= n);
+    REQUIRE(16 * (bucket - n) < n);
     REQUIRE(bucket % 16 == 0);
     REQUIRE(bucket_of(bucket) == bucket);
     waste += bucket - n;
     total += n;
   }
-  CHECK(static_cast<double>(waste) < 0.05 * static_cast<double>(total));
+  CHECK(static_cast<double>(waste) < 0.03 * static_cast<double>(total));
   CHECK(bucket_of(1) == 16);
 }
 

@@ -54,12 +54,7 @@ struct Training {
       objective = std::make_unique<LabelObjective>(
           *loaded.model, set, CollateOptions{.is_regression = name.ends_with("regression")}, 0);
     }
-    const torch::NoGradGuard no_grad;
-    Random random(3);
-    for (const NamedTensor& t : trained.tensors)
-      if (t.name.ends_with("lora_B") || t.name.ends_with(".B"))
-        for (int64_t i = 0; i < t.tensor.numel(); ++i)
-          t.tensor.view({-1})[i] = 0.1 * random.normal();
+    shake(trained);
     move_to(OnPath::device(), *model, trained);
     for (const Slot& slot : linear_slots(*model)) slot.linear->settle();
   }

@@ -1,0 +1,69 @@
+#include "lib/run/run_folder.h"
+
+#include "lib/core/error.h"
+#include "lib/core/files.h"
+#include "lib/core/log.h"
+#include "lib/run/run_options.h"
+
+namespace mtlora {
+namespace fs = std::filesystem;
+namespace {
+
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) fail("{}: cannot be created: {}", folder.string(), error.message());
+}
+
+// The paths of the options that differ between two configurations.
+void differences(const Json& a, const Json& b, const std::string& at,
+                 std::vector<std::string>& out) {
+  if (!a.is_object() || !b.is_object()) {
+    if (a != b) out.push_back(fmt::format("{}: {} there, {} now", at, a.dump(), b.dump()));
+    return;
+  }
+  for (const auto& [key, value] : a.items())
+    differences(value, b.contains(key) ? b[key] : Json(), at + "/" + key, out);
+  for (const auto& [key, value] : b.items())
+    if (!a.contains(key)) differences(Json(), value, at + "/" + key, out);
+}
+
+void check_same_config(const fs::path& folder, const Json& now) {
+  // with the defaults of what has become an option since
+  const Json before = dump(parse_run_options(read_json(folder / "config.json")));
+  std::vector<std::string> changed;
+  differences(before, now, "", changed);
+  if (!changed.empty())
+    fail("--resume: the run in {} has another configuration:\n  {}", folder.string(),
+         fmt::join(changed, "\n  "));
+}
+
+}  // namespace
+
+void check_folder(const fs::path& folder, bool resume) {
+  const bool is_there = fs::exists(folder) && !fs::is_empty(folder);
+  if (resume && !fs::exists(folder / "config.json"))
+    fail("--resume: {} holds no run to resume", folder.string());
+  if (!resume && is_there)
+    fail("{}: already there. Continue that run with --resume, or name another folder with --out",
+         folder.string());
+}
+
+bool open_folder(const fs::path& folder, bool resume, const Json& config) {
+  make_folder(folder);
+  if (!resume) {
+    write_file(folder / "config.json", config.dump(2) + "\n");
+    return true;
+  }
+  check_same_config(folder, config);
+  if (fs::exists(folder / "result.json")) {
+    log::info(
+        fmt::format("the run in {} is finished: there is nothing to resume", folder.string()));
+    return false;
+  }
+  for (const char* left_over : {"best.partial", "last.partial"})  // of a save that was killed
+    fs::remove_all(folder / left_over);
+  return true;
+}
+
+}  // namespace mtlora

@@ -28,7 +28,7 @@ function(mtlora_test_program name)
   endforeach()
 endfunction()
 
-mtlora_test_program(mtlora_base_tests FOLDERS core text data metrics decoding LIBRARIES mtlora_base)
+mtlora_test_program(mtlora_base_tests FOLDERS core text data metrics decoding LIBRARIES mtlora_base ZLIB::ZLIB)
 if(NOT MTLORA_BASE_ONLY)
   mtlora_test_program(mtlora_tests FOLDERS weights backend nn models adapters optim generate train run laws LIBRARIES mtlora_core)
   if(TARGET mtlora_tests)

@@ -4,7 +4,7 @@
 //   F = 1 / ((1 - alpha) / P + alpha / R),  penalty = gamma (chunks / matches)^beta,
 //   score = F (1 - penalty), of the reference that scores best; the sums for a whole corpus.
 // Denkowski, Lavie 2014, "Meteor Universal: Language Specific Translation Evaluation for Any Target
-// Language"; equal to meteor-1.5.jar -l en (-norm), task rank.
+// Language"; equal to meteor-1.5.jar -l en (-norm), task rank, where all four matchers are at work.
 
 #include <algorithm>
 #include <cmath>
@@ -20,21 +20,22 @@ namespace {
 
 struct Options {
   std::optional<std::string> data;
-  std::vector<std::string> modules = {"exact", "stem", "synonym"};
+  std::vector<std::string> modules;
   std::string normalize = "full";
   bool punctuation = true;
   double alpha = 0.85, beta = 0.2, gamma = 0.6, delta = 0.75;
-  double exact_weight = 1, stem_weight = 0.6, synonym_weight = 0.8;
+  double exact_weight = 1, stem_weight = 0.6, synonym_weight = 0.8, paraphrase_weight = 0.6;
   int64_t beam = 40;
 
   void fields(Fields& f) {
     f("data", data,
-      "folder of METEOR 1.5's resources: function/english.words, nonbreaking/english.prefixes and "
-      "synonym/english.{synsets,exceptions}; without it there are no function words, no "
-      "abbreviations and no synonyms, and scores are not METEOR 1.5's",
+      "folder of METEOR 1.5's resources, as scripts/fetch_meteor makes it: function/english.words, "
+      "nonbreaking/english.prefixes, synonym/english.{synsets,exceptions}, paraphrase-en.gz; "
+      "without it there are no function words, abbreviations, synonyms and paraphrases, and scores "
+      "are not METEOR 1.5's",
       not_empty());
     f("modules", modules,
-      "matchers, of exact, stem, synonym; METEOR's fourth, paraphrase, is not there");
+      "matchers, of exact, stem, synonym, paraphrase; []: all that the data serve");
     f("normalize", normalize,
       "full: split punctuation off and lower-case (-norm); lower: lower-case only (-lower); none",
       one_of({"full", "lower", "none"}));
@@ -46,11 +47,15 @@ struct Options {
     f("exact_weight", exact_weight, "weight of exact matches", not_negative());
     f("stem_weight", stem_weight, "weight of stem matches", not_negative());
     f("synonym_weight", synonym_weight, "weight of synonym matches", not_negative());
+    f("paraphrase_weight", paraphrase_weight, "weight of paraphrase matches", not_negative());
     f("beam", beam, "beam of the alignment", at_least(1));
   }
 
   double weight(const std::string& module) const {
-    return module == "exact" ? exact_weight : module == "stem" ? stem_weight : synonym_weight;
+    return module == "exact"     ? exact_weight
+           : module == "stem"    ? stem_weight
+           : module == "synonym" ? synonym_weight
+                                 : paraphrase_weight;
   }
 };
 
@@ -78,13 +83,14 @@ struct Score {
 class Meteor final : public TextScorer {
  public:
   Meteor(const Options& options, const std::vector<TextSegment>& corpus)
-      : options_(options), lexicon_(lexicon_options(options)) {
+      : options_(options), modules_(modules_of(options)), lexicon_(lexicon_options()) {
     for (const TextSegment& segment : corpus) {
       segments_.push_back({.hypothesis = lexicon_.encode(segment.hypothesis), .references = {}});
       for (const auto& text : segment.references) {
         segments_.back().references.push_back(lexicon_.encode(text));
       }
     }
+    lexicon_.read_paraphrases();
   }
 
   std::vector<double> statistics(size_t i) const override {
@@ -101,6 +107,12 @@ class Meteor final : public TextScorer {
 
   double score(const std::vector<double>& sum, size_t) const override { return metrics(sum).score; }
 
+  std::string note() const override {
+    const auto& all = MeteorLexicon::known_modules();
+    if (std::is_permutation(modules_.begin(), modules_.end(), all.begin(), all.end())) return "";
+    return fmt::format("by {} only: not METEOR 1.5's score", fmt::join(modules_, ", "));
+  }
+
   std::vector<NamedNumber> details(const std::vector<double>& sum, size_t) const override {
     const Score s = metrics(sum);
     std::vector<NamedNumber> out = {{"precision", s.precision},
@@ -110,10 +122,9 @@ class Meteor final : public TextScorer {
                                     {"chunks", sum[chunks]},
                                     {"words", sum[test_words]},
                                     {"reference_words", sum[reference_words]}};
-    for (size_t m = 0; m < options_.modules.size(); ++m) {
+    for (size_t m = 0; m < modules_.size(); ++m) {
       const double* count = &sum[first_module + m * counts];
-      out.push_back(
-          {options_.modules[m] + "_matches", count[test_content] + count[test_function_matches]});
+      out.push_back({modules_[m] + "_matches", count[test_content] + count[test_function_matches]});
     }
     return out;
   }
@@ -125,20 +136,25 @@ class Meteor final : public TextScorer {
     std::vector<Words> references;
   };
 
-  static MeteorLexicon::Options lexicon_options(const Options& options) {
+  static std::vector<std::string> modules_of(const Options& options) {
+    if (!options.modules.empty()) return options.modules;
+    return options.data ? MeteorLexicon::modules_of(*options.data) : MeteorLexicon::known_modules();
+  }
+
+  MeteorLexicon::Options lexicon_options() const {
     using Normalize = MeteorWords::Normalize;
     MeteorLexicon::Options out;
-    if (options.data) out.data = *options.data;
-    out.modules = options.modules;
-    out.words.normalize = options.normalize == "full"    ? Normalize::full
-                          : options.normalize == "lower" ? Normalize::lower
-                                                         : Normalize::none;
-    out.words.punctuation = options.punctuation;
+    if (options_.data) out.data = *options_.data;
+    out.modules = modules_;
+    out.words.normalize = options_.normalize == "full"    ? Normalize::full
+                          : options_.normalize == "lower" ? Normalize::lower
+                                                          : Normalize::none;
+    out.words.punctuation = options_.punctuation;
     return out;
   }
 
   std::vector<double> compare(const Words& test, const Words& reference) const {
-    std::vector<double> out(first_module + counts * options_.modules.size());
+    std::vector<double> out(first_module + counts * modules_.size());
     out[test_words] = static_cast<double>(test.size());
     out[reference_words] = static_cast<double>(reference.size());
     for (const int word : test) out[test_function] += lexicon_.is_function_word(word) ? 1 : 0;
@@ -172,14 +188,14 @@ class Meteor final : public TextScorer {
   /// The sums are added in METEOR's order, so that scores are equal to the last digit.
   Score metrics(const std::vector<double>& sum) const {
     const double content = options_.delta, function = 1.0 - options_.delta;
-    const size_t modules = options_.modules.size();
+    const size_t modules = modules_.size();
     double test_weighted = 0, reference_weighted = 0, test_total = 0, reference_total = 0;
     for (const bool of_content : {true, false}) {
       for (size_t m = 0; m < modules; ++m) {
         const double* count = &sum[first_module + m * counts];
         const double test = count[of_content ? test_content : test_function_matches];
         const double reference = count[of_content ? reference_content : reference_function_matches];
-        const double weight = options_.weight(options_.modules[m]);
+        const double weight = options_.weight(modules_[m]);
         test_weighted += test * weight * (of_content ? content : function);
         reference_weighted += reference * weight * (of_content ? content : function);
         test_total += test;
@@ -202,6 +218,7 @@ class Meteor final : public TextScorer {
   }
 
   Options options_;
+  std::vector<std::string> modules_;
   MeteorLexicon lexicon_;
   std::vector<Segment> segments_;
 };
@@ -212,10 +229,11 @@ TextMetric text_metrics_list::meteor() {
   TextMetric metric;
   metric.name = "meteor";
   metric.summary =
-      "METEOR 1.5, English: words matched as they are, by stem and by WordNet synonym (which needs "
-      "the option data), with a penalty for scattered matches; without METEOR's paraphrases";
+      "METEOR 1.5, English: words matched as they are, by stem, by WordNet synonym and by "
+      "paraphrase "
+      "(which need the option data), with a penalty for scattered matches";
   metric.visit = default_visit<Options>();
-  metric.source = "meteor-1.5.jar -l en -norm -m \"exact stem synonym\" -w \"1.0 0.6 0.8\"";
+  metric.source = "meteor-1.5.jar -l en -norm";
   metric.start = [](const Json& options, const std::vector<TextSegment>& corpus) {
     return std::make_unique<Meteor>(parse<Options>(options), corpus);
   };

@@ -173,8 +173,9 @@ int count_chunks(const std::vector<std::optional<MeteorMatch>>& matches) {
 
 void MeteorCandidates::add(const MeteorMatch& match) {
   matches[static_cast<size_t>(match.reference)].push_back(match);
-  ++test_coverage[static_cast<size_t>(match.test)];
-  ++reference_coverage[static_cast<size_t>(match.reference)];
+  for (int k = 0; k < match.test_words; ++k) ++test_coverage[static_cast<size_t>(match.test + k)];
+  for (int k = 0; k < match.reference_words; ++k)
+    ++reference_coverage[static_cast<size_t>(match.reference + k)];
 }
 
 MeteorAlignment meteor_align(const MeteorCandidates& candidates, int beam) {

@@ -25,7 +25,7 @@ struct MeteorCandidates {
   void add(const MeteorMatch& match);
 
   std::vector<std::vector<MeteorMatch>> matches;       ///< by their start in the reference
-  std::vector<int> test_coverage, reference_coverage;  ///< matches that start at a word
+  std::vector<int> test_coverage, reference_coverage;  ///< matches that cover a word
 };
 
 struct MeteorAlignment {

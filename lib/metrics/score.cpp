@@ -41,10 +41,23 @@ void check(const std::vector<TextSegment>& segments) {
   problems.raise();
 }
 
-MetricScore score_metric(const ScoredMetric& choice, const std::vector<TextSegment>& segments,
-                         const ScoreOptions& options) {
+/// A metric, and what it works on.
+struct Started {
+  std::vector<TextSegment> segments;  ///< empty: the corpus as the other metrics see it
+  std::unique_ptr<TextScorer> scorer;
+};
+
+Started start_metric(const ScoredMetric& choice, const std::vector<TextSegment>& segments) {
+  Started out;
+  if (choice.is_ptb) out.segments = changed(segments, joined_ptb_words, 1);
+  out.scorer =
+      text_metric(choice.name).start(choice.options, choice.is_ptb ? out.segments : segments);
+  return out;
+}
+
+MetricScore score_metric(const ScoredMetric& choice, const TextScorer* scorer,
+                         const std::vector<TextSegment>& segments, const ScoreOptions& options) {
   const TextMetric& metric = text_metric(choice.name);
-  const auto scorer = metric.start(choice.options, segments);
   std::vector<std::vector<double>> statistics(segments.size());
   parallel_for(
       segments.size(), [&](size_t i) { statistics[i] = scorer->statistics(i); }, options.threads);
@@ -56,6 +69,7 @@ MetricScore score_metric(const ScoredMetric& choice, const std::vector<TextSegme
                   .options = write_options(metric.visit),
                   .score = scorer->score(sum, segments.size()),
                   .details = scorer->details(sum, segments.size()),
+                  .note = scorer->note(),
                   .interval = {},
                   .segments = {}};
   out.options.update(choice.options);
@@ -74,6 +88,7 @@ Json metric_json(const MetricScore& metric) {
   Json out = {{"score", metric.score}};
   for (const NamedNumber& detail : metric.details) out[detail.name] = detail.value;
   if (metric.interval) out["interval_95"] = {metric.interval->low, metric.interval->high};
+  if (!metric.note.empty()) out["note"] = metric.note;
   if (metric.label != metric.name) out["metric"] = metric.name;
   if (!metric.options.empty()) out["options"] = metric.options;
   if (!metric.segments.empty()) out["segments"] = metric.segments;
@@ -100,13 +115,16 @@ ScoreReport score_texts(const std::vector<TextSegment>& segments, const ScoreOpt
   const auto normalize = [&](const std::string& text) { return normalized(text, options); };
   const std::vector<TextSegment> texts = changed(segments, normalize, options.threads);
   std::set<std::string> labels = {"corpus"};
-  for (const ScoredMetric& metric : options.metrics) {
+  for (const ScoredMetric& metric : options.metrics)
     if (!labels.insert(metric.label).second) fail("the metric \"{}\" is named twice", metric.label);
+  // What a metric counts over the whole corpus, or reads from a file, is the work of one thread.
+  std::vector<Started> started(options.metrics.size());
+  parallel_for(
+      started.size(), [&](size_t i) { started[i] = start_metric(options.metrics[i], texts); },
+      options.threads, 1);
+  for (size_t i = 0; i < started.size(); ++i)
     report.metrics.push_back(
-        metric.is_ptb
-            ? score_metric(metric, changed(texts, joined_ptb_words, options.threads), options)
-            : score_metric(metric, texts, options));
-  }
+        score_metric(options.metrics[i], started[i].scorer.get(), texts, options));
   return report;
 }
 
@@ -132,6 +150,7 @@ std::string ScoreReport::table() const {
     out += fmt::format("{:<{}}  {:8.4f}", metric.label, width, metric.score);
     if (metric.interval)
       out += fmt::format("  95 %: {:.4f} to {:.4f}", metric.interval->low, metric.interval->high);
+    if (!metric.note.empty()) out += fmt::format("  ({})", metric.note);
     out += '\n';
   }
   out += fmt::format("{:<{}}  {} outputs, {} references", "corpus", width, segments, references);

@@ -37,6 +37,7 @@ struct MetricScore {
   Json options;      ///< all of them
   double score = 0;
   std::vector<NamedNumber> details;
+  std::string note;                  ///< TextScorer::note()
   std::optional<Interval> interval;  ///< 95 %
   std::vector<double> segments;      ///< each scored as if it were the corpus; empty unless asked
 };

@@ -10,23 +10,22 @@
 namespace mtlora {
 namespace {
 
-constexpr size_t kBlock = 64;  // segments that a thread takes at once
-
-size_t threads_for(size_t count, size_t wanted) {
+size_t threads_for(size_t count, size_t wanted, size_t block) {
   const size_t cores = std::max(1U, std::thread::hardware_concurrency());
-  return std::min(wanted == 0 ? cores : wanted, (count + kBlock - 1) / kBlock);
+  return std::min(wanted == 0 ? cores : wanted, (count + block - 1) / block);
 }
 
 }  // namespace
 
-void parallel_for(size_t count, const std::function<void(size_t)>& each, size_t threads) {
+void parallel_for(size_t count, const std::function<void(size_t)>& each, size_t threads,
+                  size_t block) {
   std::atomic<size_t> next = 0;
   std::exception_ptr failure;
   std::mutex mutex;
   const auto work = [&] {
     try {
-      for (size_t begin; (begin = next.fetch_add(kBlock)) < count;)
-        for (size_t i = begin; i < std::min(count, begin + kBlock); ++i) each(i);
+      for (size_t begin; (begin = next.fetch_add(block)) < count;)
+        for (size_t i = begin; i < std::min(count, begin + block); ++i) each(i);
     } catch (...) {
       const std::lock_guard lock(mutex);
       if (!failure) failure = std::current_exception();
@@ -34,7 +33,7 @@ void parallel_for(size_t count, const std::function<void(size_t)>& each, size_t 
     }
   };
   std::vector<std::thread> others;
-  for (size_t t = 1; t < threads_for(count, threads); ++t) others.emplace_back(work);
+  for (size_t t = 1; t < threads_for(count, threads, block); ++t) others.emplace_back(work);
   work();
   for (std::thread& other : others) other.join();
   if (failure) std::rethrow_exception(failure);

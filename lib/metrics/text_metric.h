@@ -38,6 +38,8 @@ class TextScorer {
   virtual std::vector<double> statistics(size_t i) const = 0;
   /// The score of summed statistics of `segments` segments.
   virtual double score(const std::vector<double>& sum, size_t segments) const = 0;
+  /// What readers of the score have to know: that it is not the official one, and why. "" for none.
+  virtual std::string note() const { return ""; }
   /// Numbers to print beside the corpus score.
   virtual std::vector<NamedNumber> details(const std::vector<double>& sum, size_t segments) const {
     (void)sum, (void)segments;

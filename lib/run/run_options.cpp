@@ -73,14 +73,14 @@ void GenerateOptions::fields(Fields& f) {
 void ScoreSection::fields(Fields& f) {
   f("missing_reference", missing_reference,
     "Texts with fewer references than others. none: scored against those that there are. first: "
-    "the "
-    "first stands for each that is missing, as LoRA's scripts have it; it weighs in the mean "
+    "the first stands for each that is missing, as LoRA's scripts have it; it weighs in the mean "
     "lengths of TER and NIST. empty: each is an empty text, as in the WebNLG challenge; BLEU's "
     "brevity is judged against length 0 too.",
     one_of({"none", "first", "empty"}));
   f("meteor_data", meteor_data,
-    "Folder of METEOR 1.5's function words and synonyms; null: matches are exact and by stem "
-    "only.");
+    "Folder of METEOR 1.5's resources, as scripts/fetch_meteor makes it. Without its "
+    "paraphrase-en.gz words are matched exactly, by stem and by synonym; null: exactly and by "
+    "stem. The log says so: such scores are not METEOR 1.5's.");
 }
 
 void RunOptions::fields(Fields& f) {

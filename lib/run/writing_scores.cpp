@@ -76,7 +76,9 @@ void check_scoring(const Session& session, const std::string& split) {
   context_room(session);
   const GeneratePlan plan = generate_plan(session);
   start_search(plan.decoding, plan.end, session.model().vocab_size(), 0, std::vector<int32_t>{0});
-  score_texts({{"a text", {"a text"}, 0}}, score_options(session));
+  const ScoreReport report = score_texts({{"a text", {"a text"}, 0}}, score_options(session));
+  for (const MetricScore& metric : report.metrics)
+    if (!metric.note.empty()) log::info(fmt::format("{}: {}", metric.label, metric.note));
   for (const Prompt& prompt : session.text_task->load(split).prompts)
     if (!prompt.references.empty()) return;
   fail(

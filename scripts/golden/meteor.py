@@ -1,12 +1,12 @@
-"""Writes tests/cases/metrics/meteor.json: what meteor-1.5.jar gives without its paraphrases.
+"""Writes tests/cases/metrics/meteor.json: what meteor-1.5.jar gives with and without its paraphrases.
 
     python scripts/golden/meteor.py METEOR-1.5.JAR SHARED
 
 METEOR-1.5.JAR: of the METEOR 1.5 distribution, or of the Python package pycocoevalcap 1.2 (its folder
-meteor/; the two give the logs of the WebNLG challenge 2017 to the last digit, when the paraphrase table
-lies beside them). SHARED: the folder that holds golden/webnlg2017.
+meteor/; the two give the logs of the WebNLG challenge 2017 to the last digit), with its paraphrase table
+data/paraphrase-en.gz beside it. SHARED: the folder that holds golden/webnlg2017.
 
-{"versions", "segments": sentences written for this file, with their scores under four sets of flags,
+{"versions", "segments": sentences written for this file, with their scores under five sets of flags,
  "corpora": the WebNLG challenge's systems: the jar's table of matches (a row a matcher: content and
  function words of the test, then of the reference), words, chunks, score; and how many segments score
  the same in the challenge's log, where paraphrases were on (null: no log)}
@@ -22,7 +22,8 @@ import tempfile
 
 OUT = pathlib.Path(__file__).resolve().parents[2] / "tests" / "cases" / "metrics" / "meteor.json"
 MODULES = ["-m", "exact stem synonym", "-w", "1.0 0.6 0.8"]
-FLAGS = {"full": ["-norm"], "lower": ["-lower"], "none": [], "full without punctuation": ["-norm", "-noPunct"]}
+FLAGS = {"full": ["-norm", *MODULES], "lower": ["-lower", *MODULES], "none": MODULES,
+         "full without punctuation": ["-norm", "-noPunct", *MODULES], "full with paraphrases": ["-norm"]}
 SEGMENTS = [
     ("The cat sat on the mat.", ["The cat sat on the mat."]),
     ("On the mat sat the cat.", ["The cat sat on the mat.", "A cat was sitting on a mat."]),
@@ -37,6 +38,9 @@ SEGMENTS = [
     ("went geese mice better flies glasses happily", ["go goose mouse well fly glass happy"]),
     ("Mixed CASE words Of The House", ["mixed case Words of the house"]),
     ("one two three four five six seven eight nine ten", ["ten nine eight seven six five four three two one", "one three two four six five seven nine eight ten"]),
+    ("the plane arrived at the airport at the same time", ["the aircraft reached the airport simultaneously", "at the airport , the airplane came to at once"]),
+    ("a great deal of money is needed in order to build it", ["lots of money are required to construct it", "much money is necessary so as to build this"]),
+    ("as a result of the fact that he was not able to go", ["because he could not go", "since he was unable to go , due to the fact that he was ill"]),
     ("is a is a is a dog is a", ["a is a dog is a a is", "is a dog"]),
 ]
 
@@ -47,7 +51,7 @@ def run(jar, tests, references, count, flags):
         files[0].write_text("".join(line + "\n" for line in tests), encoding="utf-8")
         files[1].write_text("".join(line + "\n" for line in references), encoding="utf-8")
         return subprocess.run(
-            ["java", "-Dfile.encoding=UTF-8", "-Xmx2G", "-jar", jar, *map(str, files), "-l", "en", "-r", str(count), *flags, *MODULES],
+            ["java", "-Dfile.encoding=UTF-8", "-Xmx2G", "-jar", jar, *map(str, files), "-l", "en", "-r", str(count), *flags],
             check=True, capture_output=True, text=True, encoding="utf-8").stdout
 
 
@@ -58,7 +62,7 @@ def segment_scores(text):
 def corpus(jar, folder, system, track):
     read = lambda path: path.read_text(encoding="utf-8").splitlines()
     tests = read(folder / "teams" / f"{system}_{track}-cat.txt")
-    text = run(jar, tests, read(folder / "references" / f"gold-{track}-cat-reference-3ref.meteor"), 3, ["-norm"])
+    text = run(jar, tests, read(folder / "references" / f"gold-{track}-cat-reference-3ref.meteor"), 3, ["-norm", *MODULES])
     rows = re.findall(r"^\d +(\d+) +(\d+) +\d+ +(\d+) +(\d+) +\d+$", text, re.M)
     number = lambda name: float(re.search(rf"^{name}:\s+(\S+)", text, re.M)[1])
     log = folder / "eval" / f"meteor-{system}-{track}-cat.txt"

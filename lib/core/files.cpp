@@ -121,15 +121,38 @@ void replace_folder(const fs::path& from, const fs::path& to) {
   sync_folder(from);
   if (!fs::exists(to)) {
     rename_or_fail(from, to);
-  } else {
+  } else if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) {
     // Exchanged in one step: there is no moment without a whole folder at `to`.
-    if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) != 0)
-      fail("{}: cannot be put in the place of {}: {}", from.string(), to.string(),
-           std::strerror(errno));
     std::error_code ignored;
     fs::remove_all(from, ignored);
+  } else if (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP) {
+    replace_folder_in_steps(from, to);
+  } else {
+    fail("{}: cannot be put in the place of {}: {}", from.string(), to.string(),
+         std::strerror(errno));
   }
   sync_folder(to.parent_path());
+}
+
+void replace_folder_in_steps(const fs::path& from, const fs::path& to) {
+  const fs::path aside = to.string() + ".old";
+  std::error_code ignored;
+  fs::remove_all(aside, ignored);
+  rename_or_fail(to, aside);
+  rename_or_fail(from, to);
+  fs::remove_all(aside, ignored);
+}
+
+bool recover_folder(const fs::path& folder) {
+  const fs::path aside = folder.string() + ".old";
+  if (!fs::exists(aside)) return false;
+  if (fs::exists(folder)) {
+    std::error_code ignored;
+    fs::remove_all(aside, ignored);
+    return false;
+  }
+  rename_or_fail(aside, folder);
+  return true;
 }
 
 MappedFile::MappedFile(const fs::path& file) : path_(file) {

@@ -40,8 +40,13 @@ class FileWriter {
 void write_file_in_place(const std::filesystem::path& file, std::string_view content);
 
 /// Puts a finished folder `from` in the place of `to` (which may exist) so that a whole one is
-/// always there.
+/// always there: at `to`, or, where the file system cannot exchange two names (NFS) and this is cut
+/// short, at `to`.old.
 void replace_folder(const std::filesystem::path& from, const std::filesystem::path& to);
+/// What replace_folder() does where names cannot be exchanged.
+void replace_folder_in_steps(const std::filesystem::path& from, const std::filesystem::path& to);
+/// Brings back what a replacement that was cut short has left at `folder`.old. True: it has.
+bool recover_folder(const std::filesystem::path& folder);
 
 /// A file's bytes in memory, read-only, as long as the object lives.
 class MappedFile {

@@ -1,5 +1,13 @@
 #include "lib/run/run_folder.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <thread>
+
 #include "lib/core/error.h"
 #include "lib/core/files.h"
 #include "lib/core/log.h"
@@ -40,6 +48,25 @@ void check_same_config(const fs::path& folder, const Json& now) {
 
 }  // namespace
 
+FolderLock::FolderLock(const fs::path& folder) {
+  make_folder(folder);
+  descriptor_ = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  // One that has just been killed may take a moment to be gone.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+  do {
+    // A file system that cannot lock folders says something else: then nobody is kept out.
+    if (descriptor_ < 0 || flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+      return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  } while (std::chrono::steady_clock::now() < deadline);
+  close(descriptor_);
+  fail("{}: another mtlora is at work on this run", folder.string());
+}
+
+FolderLock::~FolderLock() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
+
 void check_folder(const fs::path& folder, bool resume) {
   const bool is_there = fs::exists(folder) && !fs::is_empty(folder);
   if (resume && !fs::exists(folder / "config.json"))
@@ -50,7 +77,6 @@ void check_folder(const fs::path& folder, bool resume) {
 }
 
 bool open_folder(const fs::path& folder, bool resume, const Json& config) {
-  make_folder(folder);
   if (!resume) {
     write_file(folder / "config.json", config.dump(2) + "\n");
     return true;
@@ -61,6 +87,9 @@ bool open_folder(const fs::path& folder, bool resume, const Json& config) {
         fmt::format("the run in {} is finished: there is nothing to resume", folder.string()));
     return false;
   }
+  for (const char* name : {"best", "last"})
+    if (recover_folder(folder / name))
+      log::info(fmt::format("{}: brought back from {}.old", (folder / name).string(), name));
   for (const char* left_over : {"best.partial", "last.partial"})  // of a save that was killed
     fs::remove_all(folder / left_over);
   return true;

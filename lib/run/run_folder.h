@@ -7,13 +7,28 @@
 
 namespace mtlora {
 
+/// A run's folder in the hands of one program: two that write to it would spoil each other's
+/// checkpoints. Held as long as the object lives, and not beyond the program's end.
+class FolderLock {
+ public:
+  /// Makes the folder where it is not there. Throws Error where that fails, and where another
+  /// program is at work in it.
+  explicit FolderLock(const std::filesystem::path& folder);
+  ~FolderLock();
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+ private:
+  int descriptor_;
+};
+
 /// An existing run is continued when that is asked for, and never written over. Throws Error
 /// otherwise; writes nothing.
 void check_folder(const std::filesystem::path& folder, bool resume);
 
-/// Makes the folder of a new run, with its configuration in it; or opens that of a run to be
-/// resumed, and removes what a save that was killed has left. False: that run is finished. Throws
-/// Error where the folder cannot be made, and where the run there has another configuration.
+/// Writes a new run's configuration into its folder; or opens that of a run to be resumed, and
+/// removes what a save that was killed has left. False: that run is finished. Throws Error where
+/// the run there has another configuration.
 bool open_folder(const std::filesystem::path& folder, bool resume, const Json& config);
 
 }  // namespace mtlora

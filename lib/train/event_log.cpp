@@ -40,4 +40,9 @@ void EventLog::write(const Json& event) {
   bytes_ += static_cast<int64_t>(line.size());
 }
 
+void EventLog::sync() {
+  if (fdatasync(descriptor_) != 0 && errno != EINVAL && errno != ENOTSUP)
+    fail("{}: cannot write: {}", path_.string(), std::strerror(errno));
+}
+
 }  // namespace mtlora

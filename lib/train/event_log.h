@@ -20,6 +20,8 @@ class EventLog {
 
   /// Appends one line, written through to the file. Throws Error (a full disk).
   void write(const Json& event);
+  /// Until all of it is on the disk. Throws Error.
+  void sync();
   int64_t bytes() const { return bytes_; }
 
  private:

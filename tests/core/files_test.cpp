@@ -34,6 +34,31 @@ TEST_CASE("a folder is replaced as a whole", "[core]") {
   CHECK_FALSE(std::filesystem::exists(dir / "new"));
 }
 
+TEST_CASE(
+    "a folder is replaced where names cannot be exchanged, and is found when that is cut short",
+    "[core]") {
+  const TempDir dir;
+  const auto make = [&](const char* name) {
+    std::filesystem::create_directory(dir / name);
+    write_file(dir / name / "content", name);
+  };
+  make("last");
+  make("new");
+  replace_folder_in_steps(dir / "new", dir / "last");
+  CHECK(read_file(dir / "last" / "content") == "new");
+  CHECK_FALSE(std::filesystem::exists(dir / "last.old"));
+  CHECK_FALSE(recover_folder(dir / "last"));
+
+  std::filesystem::rename(dir / "last", dir / "last.old");  // and then the power went
+  CHECK(recover_folder(dir / "last"));
+  CHECK(read_file(dir / "last" / "content") == "new");
+
+  make("last.old");  // it went before the old one was removed
+  CHECK_FALSE(recover_folder(dir / "last"));
+  CHECK(read_file(dir / "last" / "content") == "new");
+  CHECK_FALSE(std::filesystem::exists(dir / "last.old"));
+}
+
 TEST_CASE("a mapped file shows its bytes; what is no file is refused", "[core]") {
   const TempDir dir;
   write_file(dir / "a", "bytes");

@@ -11,6 +11,7 @@
 #include "lib/nn/names.h"
 #include "lib/run/device.h"
 #include "lib/run/environment.h"
+#include "lib/run/own_head.h"
 #include "lib/train/checkpoint.h"
 #include "lib/train/parameters.h"
 
@@ -51,6 +52,8 @@ Json resolve(const RunOptions& options, const std::vector<std::string>& labels) 
   resolved["model"]["path"] = absolute(options.model.path);
   if (const auto& from = options.adapter.start_from)
     resolved["adapter"]["start_from"] = absolute(*from);
+  if (const auto& meteor = options.score.meteor_data)
+    resolved["score"]["meteor_data"] = absolute(*meteor);
   Json& task = resolved["task"];
   if (task.contains("data")) task["data"] = absolute(task["data"].get<std::string>());
   if (task.contains("labels")) task["labels"] = labels;
@@ -144,7 +147,8 @@ std::string Session::place() const {
 
 Json Session::computes() const {
   return {{"device", device.is_cpu() ? "cpu" : "cuda"},
-          {"dtype", dtype == torch::kFloat ? "fp32" : "bf16"}};
+          {"dtype", dtype == torch::kFloat ? "fp32" : "bf16"},
+          {"parts", pool->threads() * (world ? world->size() : 1)}};
 }
 
 Json Session::environment() const {
@@ -220,14 +224,8 @@ Session open_model_session(const fs::path& folder, const ConfigSource& request) 
   config["model"]["path"] = folder.string();
   Session s = open_with(config, true);
   log_loaded(s.loaded);
+  if (s.task) fit_own_head(s);
   settle(s);
-  if (!s.task) return s;
-  const auto outputs = static_cast<int64_t>(s.task->info().outputs());
-  for (const NamedTensor& t : named_tensors(s.model()))
-    if (t.name.ends_with("classifier.weight") || t.name.ends_with("out_proj.weight"))
-      if (t.tensor.size(0) != outputs)
-        fail("{}: its head has {} outputs, the task {} needs {}", folder.string(), t.tensor.size(0),
-             s.task->info().name, outputs);
   return s;
 }
 

@@ -2,9 +2,10 @@
 
 import json
 import random
+import shutil
 
 from support import (Case, SharedCase, bert_model, config, events, main, read_safetensors, roberta_model, sentence,
-                     sentiment, snapshot, write_table)
+                     sentiment, snapshot, write_json, write_table)
 
 METHODS = {
     "lora": {"name": "lora", "rank": 4, "alpha": 8},
@@ -228,6 +229,27 @@ class Run(SharedCase):
         self.assertEqual(json.loads(out)["examples"], 64)
         self.fails("eval", "--model", self.model, "--config", file, "--set", 'task.labels=["bad", "good"]',
                    cwd=self.place, names=["3 outputs", "2"])
+
+    def test_a_models_labels_in_another_order_are_put_in_the_tasks(self):
+        task = {"labels": ["bad", "good", "other"]}
+        file = write_json(self.place / "order.json", {k: v for k, v in config("model", "data", task=task).items()
+                                                      if k != "adapter"})
+        model = self.place / "turned"
+        shutil.copytree(self.model, model)
+
+        def answers(*labels):
+            settings = json.loads((self.model / "config.json").read_text())
+            settings["id2label"] = {str(i): label for i, label in enumerate(labels)}
+            write_json(model / "config.json", settings)
+            result = self.succeeds("predict", "--model", model, "--config", file, cwd=self.place, stdin="a good film\n")
+            return json.loads(result.out)["probabilities"], "in the task's order" in result.err
+
+        same, was_turned = answers("LABEL_0", "LABEL_1", "LABEL_2")
+        self.assertFalse(was_turned)
+        self.assertEqual(answers("bad", "good", "other"), (same, False))
+        turned, was_turned = answers("OTHER", "Bad", "good")
+        self.assertTrue(was_turned)
+        self.assertEqual(turned, [same[1], same[2], same[0]])
 
 
 if __name__ == "__main__":

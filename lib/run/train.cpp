@@ -157,6 +157,39 @@ int finish(Job& job, const Session& s, const Trainer& trainer, const Json& hashe
   return 0;
 }
 
+// A batch is cut into as many parts as all processes together have threads, each by itself.
+void check_alike(World& world, const Session& s) {
+  const auto differs = [&](int number) {
+    const int most = world.largest(number), least = -world.largest(-number);
+    return most == least ? "" : fmt::format("from {} to {}", least, most);
+  };
+  const std::string devices = differs(s.device.is_cpu() ? 0 : 1);
+  if (!devices.empty())
+    fail(
+        "some processes compute on a GPU, others on the CPU (this one: {}): give each a GPU, or "
+        "set "
+        "train.device to \"cpu\"",
+        s.place());
+  if (const std::string counts = differs(s.pool->threads()); !counts.empty())
+    fail("the processes have {} threads (this one {}): set train.threads, the same for all", counts,
+         s.pool->threads());
+  if (!differs(s.dtype == torch::kFloat ? 0 : 1).empty())
+    fail("some processes compute in fp32, others in bf16: set train.dtype, the same for all");
+}
+
+// What every process restores, each from the folder as it sees it.
+void resume(World& world, Trainer& trainer, const fs::path& folder) {
+  const bool is_there = fs::exists(folder / "last");
+  if (is_there) trainer.resume();
+  const auto step = static_cast<int>(trainer.state().step);
+  if (world.largest(step) != -world.largest(-step))
+    fail("{}: the processes find other checkpoints there: all need the same folder",
+         (folder / "last").string());
+  log::info(is_there ? fmt::format("resumed at step {}", step)
+                     : fmt::format("{} holds no checkpoint yet: the run starts from the beginning",
+                                   folder.string()));
+}
+
 // Where a step that is not finite may not be left out.
 void check_skipping(const Session& s, const Optimizer& optimizer) {
   if (s.options.train.skip_bad_steps == 0) return;
@@ -175,6 +208,7 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
   if (world.leads()) check_folder(folder, request.resume);
   Session s = open_session(config, {world.local_size(), world.local_rank()});
   s.world = &world;
+  check_alike(world, s);
   const TrainOptions& options = s.options.train;
   Json hashes = Json::object();
   const auto job = make_job(s);
@@ -195,7 +229,11 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
 
   // Whatever could be wrong with the request has shown by now: only here something is written.
   bool has_work = true;
-  if (world.leads()) has_work = open_folder(folder, request.resume, s.resolved);
+  std::optional<FolderLock> lock;
+  if (world.leads()) {
+    lock.emplace(folder);
+    has_work = open_folder(folder, request.resume, s.resolved);
+  }
   if (world.largest(has_work ? 0 : 1) != 0) return 0;
   if (world.leads()) log::also_to(folder / "log.txt");
   log::info(parameters_text(s.model()));
@@ -213,12 +251,8 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
        [&](const EncodedSet& set) { return job->evaluate(set); }, s.resolved, s.loaded.fingerprint,
        s.computes(), hashes, *s.tokenizer, folder, *s.trained.set, seed, world},
       length);
-  if (request.resume && fs::exists(folder / "last")) {
-    trainer.resume();
-    log::info(fmt::format("resumed at step {}", trainer.state().step));
-  } else {
-    initialise(s, sampler, *objective);
-  }
+  if (request.resume) resume(world, trainer, folder);
+  if (trainer.state().step == 0) initialise(s, sampler, *objective);
   if (const int signal = trainer.run(); signal != 0) {
     log::info(fmt::format("stopped by a signal after step {}; saved in {}; continue with --resume",
                           trainer.state().step, (folder / "last").string()));

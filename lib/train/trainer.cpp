@@ -79,10 +79,15 @@ void Trainer::resume() {
   if (json.value("data", Json()) != parts_.data_hashes)
     fail("{}: the data have changed since: {} there, {} now", last.string(),
          json.value("data", Json()).dump(), parts_.data_hashes.dump());
-  if (const Json before = json.value("computes", parts_.computes); before != parts_.computes)
-    log::warn(
-        fmt::format("the run was computed by {} until now, and goes on with {}: not bit for bit",
-                    before.dump(), parts_.computes.dump()));
+  for (const auto& [what, now] : parts_.computes.items()) {
+    // A checkpoint of before may lack some.
+    const Json before = json.value("computes", Json::object()).value(what, now);
+    if (before != now)
+      log::warn(
+          fmt::format("the run was computed with {} {} until now, and goes on with {}: not bit "
+                      "for bit",
+                      what, before.dump(), now.dump()));
+  }
   try {
     state_ = RunState::from_json(json);
   } catch (const Json::exception& e) {
@@ -193,6 +198,7 @@ void Trainer::evaluate_now() {
 
 void Trainer::save(const std::string& name) {
   if (!parts_.world.leads()) return;
+  events_->sync();  // a checkpoint is of no use without the events before it
   state_.metrics_bytes = events_->bytes();
   Json state = state_.to_json();
   state["fingerprint"] = parts_.fingerprint;
@@ -230,14 +236,20 @@ int Trainer::run() {
       since = now();
     }
     const int signal = parts_.world.largest(stop_signal());
-    if (is_due(length_.save_every_steps) || state_.stopped_early) {
+    // With a new best/ a new last/: a run that goes on from before it, and comes to other bits,
+    // would leave best/ with weights that are not those of its best step.
+    const bool is_best = !state_.best_metrics.is_null() && state_.best_step == state_.step;
+    if (is_due(length_.save_every_steps) || state_.stopped_early || is_best) {
       write_event({{"event", "checkpoint"}, {"step", state_.step}, {"kind", "last"}});
       save("last");
       since = now();
     } else if (signal != 0) {
       save("last");
     }
-    if (signal != 0 && state_.step < length_.total_steps) return signal;
+    if (signal != 0 && state_.step < length_.total_steps) {
+      parts_.world.meet();  // who ends first has the others ended: not before all is saved
+      return signal;
+    }
   }
   return 0;
 }

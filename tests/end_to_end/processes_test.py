@@ -180,6 +180,21 @@ class Processes(Case):
         self.assertIn("2 processes", said[0])
         self.assertEqual(said[1], "")
 
+    def test_processes_that_cut_batches_otherwise_are_refused(self):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        arguments = self.arguments("unlike", self.configuration(epochs=1), 1)
+        both = [subprocess.Popen([support.PROGRAM, *map(str, arguments), "--set", f"train.threads={1 + rank}"],
+                                 stderr=subprocess.PIPE, text=True, stdout=subprocess.DEVNULL,
+                                 env={**os.environ, "RANK": str(rank), "WORLD_SIZE": "2",
+                                      "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)})
+                for rank in range(2)]
+        said = [process.communicate(timeout=120)[1] for process in both]
+        self.assertEqual([process.returncode for process in both], [1, 1], said)
+        self.assertIn("the processes have from 1 to 2 threads (this one 1): set train.threads", said[0])
+        self.assertFalse((self.place / "unlike").exists())
+
     def test_wrong_requests_give_one_message(self):
         arguments = self.arguments("wrong", self.configuration(), 2)
         self.fails(*arguments, "--set", "adapter.method.rnak=3", names=["rnak"])

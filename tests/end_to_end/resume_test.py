@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import struct
 import time
@@ -101,7 +102,8 @@ class Resume(Case):
             for save_every in (12, 7):
                 with self.subTest(method=method["name"], save_every=save_every):
                     name = f"{method['name']}-{save_every}"
-                    configuration = self.configuration(method, save_every_steps=save_every, max_steps=80)
+                    configuration = self.configuration(method, save_every_steps=save_every, max_steps=80,
+                                                       evaluate_every_steps=save_every)
                     whole, broken = self.train(f"{name}-whole", configuration), self.place / name
                     arguments = self.arguments(name, configuration)
                     process = start(*arguments)
@@ -220,6 +222,49 @@ class Refusals(Case):
         state.write_bytes(whole)
         (run / "last" / "state.json").write_text("{}")
         self.fails(*arguments, names=[run / "last"])
+
+    def test_a_run_that_is_at_work_is_not_joined(self):
+        run = self.place / "run"
+        busy = {**self.configuration, "train": {**self.configuration["train"], "epochs": 100000}}
+        arguments = ["train", "--config", write_json(self.place / "busy.json", busy), "--out", run]
+        process = start(*arguments)
+        try:
+            while process.poll() is None and not (run / "last").exists():
+                time.sleep(0.01)
+            self.fails(*arguments, "--resume", names=[run, "another mtlora is at work"])
+            self.assertIsNone(process.poll())
+        finally:
+            process.terminate()
+            process.wait(60)
+
+    def test_a_replacement_that_was_cut_short_is_brought_back(self):
+        whole, run = (self.train(name, self.configuration) for name in ("whole", "run"))
+        (run / "result.json").unlink()
+        (run / "last").rename(run / "last.old")  # as where names cannot be exchanged
+        result = self.succeeds("train", "--config", self.place / "run.json", "--out", run, "--resume")
+        self.assertIn("brought back from last.old", result.err)
+        self.assertIn("resumed at step 4", result.err)
+        for name in SAME:
+            self.assertTrue((whole / name).read_bytes() == (run / name).read_bytes(), name)
+
+    def test_a_run_killed_before_its_first_checkpoint_says_that_it_starts_anew(self):
+        whole, run = (self.train(name, self.configuration) for name in ("whole", "run"))
+        (run / "result.json").unlink()
+        for name in ("best", "last"):
+            shutil.rmtree(run / name)
+        result = self.succeeds("train", "--config", self.place / "run.json", "--out", run, "--resume")
+        self.assertIn("starts from the beginning", result.err)
+        for name in SAME:
+            self.assertTrue((whole / name).read_bytes() == (run / name).read_bytes(), name)
+
+    def test_a_best_checkpoint_is_never_ahead_of_the_last(self):
+        settings = {**self.configuration["train"], "epochs": 6, "evaluate_every_steps": 1, "save_every_steps": 1000}
+        run = self.train("run", {**self.configuration, "train": settings})
+        best = events(run, "checkpoint")
+        kinds = [(e["step"], e["kind"]) for e in best]
+        for step, kind in kinds:
+            if kind == "best":
+                self.assertIn((step, "last"), kinds)
 
     def test_what_a_kill_left_behind_is_cleared(self):
         run = self.train("run", self.configuration)

@@ -56,10 +56,12 @@ void write_model(const Session& s, const fs::path& folder) {
 }  // namespace
 
 void export_model(const ExportRequest& request) {
-  const fs::path out = request.out;
+  fs::path out = fs::path(request.out).lexically_normal();
+  if (!out.has_filename()) out = out.parent_path();  // "merged/"
   if (fs::exists(out)) fail("--out {}: is already there", out.string());
   const torch::NoGradGuard no_grad;
-  const Session s = open_checkpoint_session(request.checkpoint, {{}, {"train.dtype=fp32"}});
+  const Session s =
+      open_checkpoint_session(request.checkpoint, {{}, {"train.dtype=fp32", "train.device=cpu"}});
   const bool is_merged = request.format == "merged";
   if (is_merged)
     log::info(fmt::format("merged in fp32: the logits move by at most {:.1e} of the largest",

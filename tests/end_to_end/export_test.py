@@ -111,6 +111,12 @@ class Export(SharedCase):
                 for a, b in zip(got, want):
                     self.assertAlmostEqual(a[0], b[0], delta=1e-5)
 
+    def test_a_folder_may_be_named_with_a_slash_at_its_end(self):
+        result = self.succeeds("export", "--checkpoint", self.place / "lora" / "best", "--format", "peft", "--out",
+                               f"{self.place / 'slash'}/")
+        self.assertEqual(result.out, f"{self.place / 'slash'}\n")
+        self.assertTrue((self.place / "slash" / "adapter_config.json").exists())
+
     def test_pefts_folder_holds_the_merged_change(self):
         for run in ("lora", "mtlora", "dora", "mini", "lora-biases"):
             with self.subTest(run=run):

@@ -139,6 +139,11 @@ class MoraSet final : public Layerwise<MoraOptions, Mora> {
       fail(
           "/adapter/method/type: with restart_steps the types are those of /adapter/method/cycle; "
           "leave type out");
+    if (options.restart_steps && *options.restart_steps < options.restart_warmup)
+      fail(
+          "/adapter/method/restart_warmup: {} steps, but a restart comes every {} (restart_steps): "
+          "the learning rate would never reach its full height",
+          options.restart_warmup, *options.restart_steps);
   }
 
   bool repeats() const override { return !options.restart_steps; }  // the type changes

@@ -131,7 +131,8 @@ TEST_CASE("a restart of MoRA moves what was learned, not the model", "[laws]") {
   const auto cycle = GENERATE(as<std::string>(), "1-2", "1-2-3-4");
   const PlainPath plain;
   const torch::NoGradGuard no_grad;
-  Adapted adapted({&adapter_method("mora"), {{"restart_steps", 3}, {"cycle", cycle}, {"rank", 1}}});
+  Adapted adapted({&adapter_method("mora"),
+                   {{"restart_steps", 3}, {"restart_warmup", 3}, {"cycle", cycle}, {"rank", 1}}});
   AdapterSet& set = *adapted.trained.set;
   set.begin({.total_steps = 30, .step = 0, .seed = 1});
   std::vector<Tensor> none;
@@ -165,6 +166,8 @@ TEST_CASE("after a restart of MoRA the learning rate warms up", "[laws]") {
   CHECK(set->lr_factor(250) == 1);
   CHECK(set->lr_factor(401) == 0.02);
   CHECK(adapter_method("mora").start(Json::object())->lr_factor(200) == 1);
+  CHECK_THROWS_WITH(adapter_method("mora").start({{"restart_steps", 20}}),
+                    Catch::Contains("/adapter/method/restart_warmup: 50 steps"));
   CHECK_THROWS_WITH(adapter_method("mora").start({{"restart_steps", 200}, {"type", "6"}}),
                     Catch::Matchers::Contains("/adapter/method/type"));
 }

@@ -107,7 +107,7 @@ inline std::vector<Json> variants_of(const std::string& method) {
   if (method == "mora") {
     all.push_back({{"type", "1"}, {"rank", 2}});
     all.push_back({{"type", "6"}, {"rank", 1}});
-    all.push_back({{"restart_steps", 3}, {"cycle", "1-2-3-4"}, {"rank", 1}});
+    all.push_back({{"restart_steps", 3}, {"restart_warmup", 3}, {"cycle", "1-2-3-4"}, {"rank", 1}});
   }
   if (method == "lorta") {
     all.push_back({{"official", true}, {"rank", 3}});

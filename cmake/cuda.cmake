@@ -2,7 +2,10 @@
 # LibTorch's wheel (site-packages/nvidia) or with the toolkit; the headers with either.
 set(MTLORA_HAS_CUDA OFF)
 find_library(TORCH_torch_cuda torch_cuda HINTS ${torch_root}/lib NO_DEFAULT_PATH)
-find_program(NVCC nvcc HINTS ENV CUDACXX ENV CUDA_HOME /usr/local/cuda PATH_SUFFIXES bin)
+if(NOT NVCC AND DEFINED ENV{CUDACXX})
+  set(NVCC "$ENV{CUDACXX}" CACHE FILEPATH "the CUDA compiler")
+endif()
+find_program(NVCC nvcc HINTS ENV CUDA_HOME /usr/local/cuda PATH_SUFFIXES bin)
 foreach(what TORCH_torch_cuda NVCC)
   if(NOT ${what})
     if(MTLORA_CUDA STREQUAL "ON")

@@ -92,6 +92,21 @@ void DevicePass::make_room() {
 }
 
 PassResult DevicePass::run(const Batch& batch, uint64_t key, double share) {
+  try {
+    return run_once(batch, key, share);
+  } catch (const c10::OutOfMemoryError&) {
+    if (!options_.repeats) throw;
+  }
+  // What recorded passes hold is theirs alone: passes that are not recorded cannot use it.
+  log::warn(
+      "the device's memory is too small for recorded steps: they are given up, which is slower");
+  options_.repeats = false;
+  places_.clear();
+  backend::cuda::release_unused_memory();
+  return run_once(batch, key, share);
+}
+
+PassResult DevicePass::run_once(const Batch& batch, uint64_t key, double share) {
   Place& place = place_of(batch);
   place.fill(batch, key, share);
   // What is made at a first use, such as a library's work space, is not to be recorded; and a size

@@ -49,6 +49,7 @@ class DevicePass {
   std::vector<Tensor> parts(const Tensor& flat) const;
 
  private:
+  PassResult run_once(const Batch& batch, uint64_t key, double share);
   struct Place;
   Place& place_of(const Batch& batch);
   PassResult compute(const Place& place);

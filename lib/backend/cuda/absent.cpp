@@ -28,6 +28,9 @@ std::string device_name() {
 int64_t peak_memory() {
   std::abort();
 }
+void release_unused_memory() {
+  std::abort();
+}
 void wait() {
   std::abort();
 }

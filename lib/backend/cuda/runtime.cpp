@@ -55,6 +55,8 @@ int capability(int index) {
 }
 
 void use_device(int index) {
+  // NVIDIA's containers switch TF32 on for all of LibTorch: fp32 is to be fp32.
+  at::globalContext().setAllowTF32CuBLAS(false);
   c10::cuda::set_device(static_cast<c10::DeviceIndex>(index));
   at::cuda::setCurrentCUDAStream(at::cuda::getStreamFromPool(
       /*isHighPriority=*/false, static_cast<c10::DeviceIndex>(index)));
@@ -67,6 +69,10 @@ std::string device_name() {
 int64_t peak_memory() {
   const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(c10::cuda::current_device());
   return stats.allocated_bytes[0].peak;
+}
+
+void release_unused_memory() {
+  c10::cuda::CUDACachingAllocator::emptyCache();
 }
 
 void wait() {
@@ -91,7 +97,7 @@ GraphMemory::GraphMemory() {
 void Graph::capture(const GraphMemory& memory, const std::function<void()>& work) {
   wait();
   // What passes that are not recorded have left would lie beside what this one takes.
-  c10::cuda::CUDACachingAllocator::emptyCache();
+  release_unused_memory();
   state_->graph.capture_begin({memory.first, memory.second});
   try {
     work();

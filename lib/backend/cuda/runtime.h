@@ -24,9 +24,10 @@ constexpr int kLeastCapability = 80;
 /// From here on the calling thread works on device `index`, on a stream of its own: one that can be
 /// captured.
 void use_device(int index);
-std::string device_name();  ///< of the device in use
-int64_t peak_memory();      ///< bytes that tensors took at most
-void wait();                ///< until the device has done all that it was asked for
+std::string device_name();     ///< of the device in use
+int64_t peak_memory();         ///< bytes that tensors took at most
+void release_unused_memory();  ///< what the allocator keeps for later
+void wait();                   ///< until the device has done all that it was asked for
 
 /// Whether our kernels serve the device: they do, unless MTLORA_BACKEND is "plain" or this was set
 /// to false. Then LibTorch's own operations do, but for the masks of dropout.

@@ -29,6 +29,12 @@ std::string listing(const fs::path& folder) {
       shown < names.size() ? ", …" : "");
 }
 
+[[noreturn]] void fail_named(const std::string& option, const fs::path& file) {
+  const fs::path folder = file.parent_path();
+  fail("/task/{}: there is no file {}; {}", option, file.string(),
+       fs::is_directory(folder) ? listing(folder) : "its folder is not there either");
+}
+
 }  // namespace
 
 SplitFiles::SplitFiles(std::vector<Split> splits, Where where)
@@ -65,10 +71,6 @@ std::vector<fs::path> SplitFiles::candidates(const Split& split) const {
   return files;
 }
 
-std::vector<fs::path> SplitFiles::stand_ins(const Split& split) const {
-  return split.named ? std::vector<fs::path>{} : with_extensions(split.stand_ins);
-}
-
 std::optional<fs::path> SplitFiles::find(const Split& split) const {
   const auto absent = [&](const fs::path& file) {
     const bool is_folder = !split.folder_extensions.empty() && fs::is_directory(file);
@@ -76,8 +78,9 @@ std::optional<fs::path> SplitFiles::find(const Split& split) const {
   };
   std::vector<fs::path> there = candidates(split);
   std::erase_if(there, absent);
+  if (split.named && there.empty()) fail_named(split.option, candidates(split).front());
   if (there.empty()) {
-    there = stand_ins(split);
+    there = with_extensions(split.stand_ins);
     std::erase_if(there, absent);
   }
   if (there.size() > 1)
@@ -92,7 +95,7 @@ fs::path SplitFiles::file(const Split& split) const {
     fail("{}: there is no such folder. {}", folder, where_.source);
   if (const auto found = find(split)) return *found;
   std::vector<fs::path> looked = candidates(split);
-  for (fs::path& file : stand_ins(split)) looked.push_back(std::move(file));
+  for (fs::path& file : with_extensions(split.stand_ins)) looked.push_back(std::move(file));
   fail(
       "{}: there is no file of the {} split: looked for {}; {}. {} A file of another name is named "
       "with task.{}.",

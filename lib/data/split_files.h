@@ -29,11 +29,12 @@ class SplitFiles {
   };
   SplitFiles(std::vector<Split> splits, Where where);
 
-  /// The splits that have a file.
+  /// The splits that have a file. Throws Error where one is named that is not there.
   std::vector<std::string> present() const;
   /// The split of that name or alias. Throws Error with the nearest known name.
   const Split& split(std::string_view name) const;
-  /// The split's file (or folder), or nothing. Throws Error when there are several.
+  /// The split's file (or folder), or nothing. Throws Error when there are several, and when the
+  /// one that is named is not there.
   std::optional<std::filesystem::path> find(const Split& split) const;
   /// The split's file (or folder). Throws Error: what was looked for, where, what is there, where
   /// to get it.
@@ -41,7 +42,6 @@ class SplitFiles {
 
  private:
   std::vector<std::filesystem::path> candidates(const Split& split) const;
-  std::vector<std::filesystem::path> stand_ins(const Split& split) const;
   std::vector<std::filesystem::path> with_extensions(const std::vector<std::string>& stems) const;
 
   std::vector<Split> splits_;

@@ -56,7 +56,8 @@ class Task {
  public:
   virtual ~Task() = default;
   virtual const TaskInfo& info() const = 0;
-  /// The splits whose file is there, e.g. {"train", "dev_matched", "dev_mismatched"}.
+  /// The splits whose file is there, e.g. {"train", "dev_matched", "dev_mismatched"}. Throws Error
+  /// where an option names a file that is not.
   virtual std::vector<std::string> splits() const = 0;
   /// Reads a split; "dev" and "test" are also short for "dev_matched" and "test_matched". Throws
   /// Error: no such split or file, a layout that is not known, malformed rows (all together), no

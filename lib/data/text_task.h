@@ -46,7 +46,8 @@ class TextTask {
  public:
   virtual ~TextTask() = default;
   virtual const TextTaskInfo& info() const = 0;
-  /// The splits whose files are there, of {"train", "dev", "test"}.
+  /// The splits whose files are there, of {"train", "dev", "test"}. Throws Error where an option
+  /// names a file that is not.
   virtual std::vector<std::string> splits() const = 0;
   /// Reads a split. Throws Error: no such split or file, a layout that is not known, malformed
   /// entries (all together), nothing to learn from in "train", no prompt in any other.

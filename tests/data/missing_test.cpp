@@ -46,6 +46,45 @@ TEST_CASE("two files of one split are an error, until one is named", "[data]") {
   CHECK(task->load("dev").examples.at(0).text == "b");
 }
 
+TEST_CASE("a file that is named must be there, one that is not named may be absent", "[data]") {
+  const TempDir folder;
+  const std::string at = folder.path().string();
+  write_file(folder / "train.tsv", "sentence\tlabel\na\t1\n");
+  using Names = std::vector<std::string>;
+  CHECK(task_over("sst2", folder.path())->splits() == Names{"train"});
+  CHECK(task_over("sst2", folder.path(), {{"train", "train.tsv"}})->splits() == Names{"train"});
+  for (const std::string option : {"dev", "test"}) {
+    const auto task = task_over("sst2", folder.path(), {{option, "other.tsv"}});
+    const std::string wanted =
+        "/task/" + option + ": there is no file " + at + "/other.tsv; the folder holds train.tsv";
+    CHECK(error_of([&] { task->splits(); }) == wanted);
+    CHECK(error_of([&] { task->load(option); }) == wanted);
+    CHECK(task->load("train").examples.size() == 1);
+    const auto text =
+        task_over("text", folder.path(),
+                  {{option, "other.tsv"}, {"text", "sentence"}, {"labels", {"0", "1"}}});
+    CHECK(error_of([&] { text->splits(); }) == wanted);
+  }
+  CHECK(error_of([&] {
+          task_over("sst2", folder.path(), {{"dev", "parts/dev.tsv"}})->splits();
+        }) ==
+        "/task/dev: there is no file " + at + "/parts/dev.tsv; its folder is not there either");
+  CHECK(error_of([&] {
+          task_over("text", folder.path(), {{"train", "other.tsv"}});
+        }) == "/task/train: there is no file " + at + "/other.tsv; the folder holds train.tsv");
+}
+
+TEST_CASE("the named dev file of MNLI is the matched one; the other may be absent", "[data]") {
+  const TempDir folder;
+  write_file(folder / "mine.jsonl", "{\"premise\": \"a\", \"hypothesis\": \"b\", \"label\": 0}\n");
+  const auto task = task_over("mnli", folder.path(), {{"dev", "mine.jsonl"}});
+  CHECK(task->splits() == std::vector<std::string>{"dev_matched"});
+  CHECK_THAT(error_of([&] {
+               task_over("mnli", folder.path(), {{"dev", "mine.json"}})->splits();
+             }),
+             StartsWith("/task/dev: there is no file "));
+}
+
 TEST_CASE("a header that fits no layout is shown with those that would", "[data]") {
   const TempDir folder;
   write_file(folder / "train.tsv", "id\tsentence1\tsentence2\tgold\n0\ta\tb\tentailment\n");

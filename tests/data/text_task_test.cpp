@@ -70,6 +70,21 @@ TEST_CASE("a missing file of a text task is named with where to get it", "[data]
         "unknown split \"valid\"; known: train, dev, test");
 }
 
+TEST_CASE("a file of a text task that is named must be there", "[data]") {
+  const TempDir folder;
+  write_file(folder / "train.txt", "name : A||x\n");
+  write_file(folder / "testset.csv", "MR\nname[A]\n");  // found where none is named
+  CHECK(text_task_over("e2e", folder.path())->splits() == Names{"train", "test"});
+  for (const std::string option : {"dev", "test"}) {
+    const auto task = text_task_over("e2e", folder.path(), {{option, "other.txt"}});
+    const std::string wanted = "/task/" + option + ": there is no file " + folder.path().string() +
+                               "/other.txt; the folder holds testset.csv, train.txt";
+    CHECK(error_of([&] { task->splits(); }) == wanted);
+    CHECK(error_of([&] { task->load(option); }) == wanted);
+  }
+  CHECK_FALSE(text_task_over("e2e", folder.path(), {{"train", "train.txt"}})->splits().empty());
+}
+
 TEST_CASE("the hash tells what was read", "[data]") {
   const auto xml = text_task_over("webnlg", samples("webnlg"));
   CHECK(xml->load("train").hash == xml->load("train").hash);

@@ -141,6 +141,8 @@ class BadInput(SharedCase):
         empty.mkdir(exist_ok=True)
         self.refused(empty, "train", sets=[f"task.data={empty}"])
         self.refused("other.tsv", sets=["task.train=other.tsv"])
+        for split in ("dev", "test"):  # whether it is asked for or not
+            self.refused(f"/task/{split}", "other.tsv", "train.tsv", sets=[f"task.{split}=other.tsv"])
         self.refused("body", "text", sets=["task.text=body"])
 
     def test_a_label_outside_the_set(self):

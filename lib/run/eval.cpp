@@ -46,11 +46,17 @@ Json labels(const Session& s, const std::string& split) {
   return {{"metrics", e.metrics_json()}, {"loss", e.loss}, {"examples", e.examples}};
 }
 
+Json texts(const Session& s, const std::string& split) {
+  const TextData data = s.text_task->load(split);
+  tell(data);
+  return score_split(s, data, {});
+}
+
 }  // namespace
 
 void eval(const EvalRequest& request) {
   const Session s = open_source(request.source);
-  print(s.task ? labels(s, request.split) : score_split(s, request.split, {}), request.json);
+  print(s.task ? labels(s, request.split) : texts(s, request.split), request.json);
 }
 
 }  // namespace mtlora

@@ -51,8 +51,10 @@ void answer(const Session& s, std::vector<std::string>& contexts) {
 }
 
 void answer_split(const Session& s, const std::string& split) {
+  const TextData data = s.text_task->load(split);
+  tell(data);
   std::vector<std::string> contexts;
-  for (const Prompt& prompt : s.text_task->load(split).prompts) contexts.push_back(prompt.context);
+  for (const Prompt& prompt : data.prompts) contexts.push_back(prompt.context);
   answer(s, contexts);
 }
 

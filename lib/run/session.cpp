@@ -179,6 +179,11 @@ EncodedSet Session::encoded(const Dataset& data) const {
                       encode.max_length);
 }
 
+void tell(const TextData& data) {
+  for (const std::string& note : data.notes) log::info(note);
+  warn_of_malformed(data.malformed, data.split, data.malformed_rows);
+}
+
 EncodedSet Session::encoded(const TextData& data) const {
   const EncodeOptions encode{options.train.max_length, threads};
   return with_warning(EncodedSet(data, *tokenizer, encode), data.split, encode.max_length);

@@ -49,12 +49,16 @@ struct Session {
   void wait() const;
   CollateOptions collate() const;
   EvaluateOptions evaluate() const;
-  /// Token ids; warns about rows that were left out or cut.
+  /// Token ids; warns about rows that were cut and, of a task with labels, left out: those of a
+  /// text task are told by tell().
   EncodedSet encoded(const Dataset& data) const;
   EncodedSet encoded(const TextData& data) const;
   /// Throws Error unless the task is one of labels: what `command` needs.
   void require_labels(const char* command) const;
 };
+
+/// Says what reading a split has found: its notes, and the rows that were left out.
+void tell(const TextData& data);
 
 /// Builds everything a run needs. Throws Error.
 Session open_session(const Json& config, const SharedMachine& machine = {});

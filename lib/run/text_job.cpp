@@ -1,6 +1,7 @@
 // Writing texts: the loss of the completions while learning, the texts themselves at the end.
 
 #include <algorithm>
+#include <set>
 
 #include "lib/core/error.h"
 #include "lib/core/log.h"
@@ -16,8 +17,7 @@ class TextJob final : public Job {
 
   std::vector<std::string> splits() const override { return s_.text_task->splits(); }
   SplitSet load(const std::string& split) override {
-    const TextData data = s_.text_task->load(split);
-    for (const std::string& note : data.notes) log::info(note);
+    const TextData data = read(split);
     if (data.pairs.empty()) fail("the split {} holds no texts to learn from", split);
     return {s_.encoded(data), data.hash};
   }
@@ -47,16 +47,24 @@ class TextJob final : public Job {
       log::warn(fmt::format("there is no {} set: no texts will be written and scored", *split));
   }
   Json finish(const std::filesystem::path& folder) override {
-    return score_split(s_, final_split(), folder);
+    return score_split(s_, read(final_split()), folder);
   }
 
  private:
+  // A split that is learned from, or measured on, may be read again to be scored: what there is to
+  // say of it is said once.
+  TextData read(const std::string& split) {
+    TextData data = s_.text_task->load(split);
+    if (told_.insert(split).second) tell(data);
+    return data;
+  }
   bool is_there(const std::string& split) const {
     const auto there = splits();
     return std::find(there.begin(), there.end(), split) != there.end();
   }
 
   Session& s_;
+  std::set<std::string> told_;
 };
 
 }  // namespace

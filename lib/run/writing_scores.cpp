@@ -87,23 +87,21 @@ void check_scoring(const Session& session, const std::string& split) {
       split);
 }
 
-Json score_split(const Session& session, const std::string& split,
+Json score_split(const Session& session, const TextData& data,
                  const std::filesystem::path& folder) {
-  const TextData data = session.text_task->load(split);
-  for (const std::string& note : data.notes) log::info(note);
   std::vector<std::string> contexts;
   for (const Prompt& prompt : data.prompts) contexts.push_back(prompt.context);
   size_t written = 0;
   const auto count = [&](size_t, const std::string&) {
     if (++written % 200 == 0)
-      log::info(fmt::format("{} of {} texts of {} written", written, contexts.size(), split));
+      log::info(fmt::format("{} of {} texts of {} written", written, contexts.size(), data.split));
   };
   const std::vector<std::string> texts = write_texts(session, contexts, count);
-  if (!folder.empty()) write_outputs(folder / (split + ".outputs.txt"), texts);
+  if (!folder.empty()) write_outputs(folder / (data.split + ".outputs.txt"), texts);
 
   const std::string& missing = session.options.score.missing_reference;
   const std::vector<Answer> answers = answers_of(data.prompts, texts, missing);
-  if (answers.empty()) fail("{}: no prompt of it has a reference: nothing to score", split);
+  if (answers.empty()) fail("{}: no prompt of it has a reference: nothing to score", data.split);
   const ScoreOptions options = score_options(session);
   Json metrics = scores_of(answers, "", options);
   for (const std::string& group : session.text_task->info().groups)

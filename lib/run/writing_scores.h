@@ -13,8 +13,8 @@ void check_scoring(const Session& session, const std::string& split);
 /// {"metrics": {"all": {"bleu": {"score": …}, …}, "seen": …}, "examples", "missing_reference", …}:
 /// the scores of the task's preset for the texts written for the split's prompts, of all and of
 /// each group; "loss" too where the split has texts to learn from. Where `folder` is given, the
-/// texts are written to its <split>.outputs.txt, one a line.
-Json score_split(const Session& session, const std::string& split,
-                 const std::filesystem::path& folder);
+/// texts are written to its <split>.outputs.txt, one a line. What reading the split has found is
+/// the caller's to tell().
+Json score_split(const Session& session, const TextData& data, const std::filesystem::path& folder);
 
 }  // namespace mtlora

@@ -148,6 +148,26 @@ class Faults(SharedCase):
     def test_a_malformed_final_split_shows_before_training(self):
         self.refused_early("test.txt:1", data=self.data_with("malformed", test="no bars\n"))
 
+    def test_rows_that_are_left_out_are_said_once_a_split(self):
+        splits = {"train": "train", "dev": "valid", "test": "test"}
+        rows = {file: (SAMPLES / "e2e" / f"{file}.txt").read_text() + "no bars\n" for file in splits.values()}
+        folder = self.data_with("left_out", **rows)
+
+        def said(result):
+            self.assertEqual(result.err.count("is not of the form context||text"), result.err.count("malformed rows"), result)
+            return {split: result.err.count(f"1 malformed rows of {split} were left out:\n{folder / file}.txt:")
+                    for split, file in splits.items()}
+
+        for final in ("test", "dev"):  # the latter is read twice
+            settings = writing(self.place / "model", folder, "e2e", generate={"final_split": final})
+            settings["task"] |= {"data": str(folder), "max_malformed": 1}
+            run = self.place / f"left_out_{final}"
+            result = self.succeeds("train", "--config", write_json(self.place / "left_out.json", settings), "--out", run)
+            self.assertEqual(said(result), {"train": 1, "dev": 1, "test": int(final == "test")}, result)
+        for command in ("eval", "generate"):
+            result = self.succeeds(command, "--checkpoint", run / "best", "--split", "test")
+            self.assertEqual(said(result), {"train": 0, "dev": 0, "test": 1}, result)
+
     def test_no_room_for_a_context_shows_before_training(self):
         self.refused_early("/generate/max_new_tokens", max_new_tokens=299)
 

@@ -30,7 +30,7 @@ class Job {
   /// What evaluate() gives beside the loss, and which number says what is best.
   virtual std::vector<std::string> metrics() const = 0;
   virtual std::string main_metric() const = 0;
-  /// Throws Error for what would go wrong only when training is done.
+  /// Throws Error for what training would not heed, or what would go wrong only when it is done.
   virtual void check() {}
   /// The split whose texts are written and scored when training is done, with the best weights; ""
   /// where there is none.

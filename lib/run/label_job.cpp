@@ -25,6 +25,15 @@ class LabelJob final : public Job {
   }
   std::vector<std::string> metrics() const override { return s_.task->info().metrics; }
   std::string main_metric() const override { return s_.task->info().main_metric; }
+  void check() override {
+    const double smoothing = s_.options.train.label_smoothing;
+    if (s_.task->info().kind == TaskKind::regression && smoothing != 0)
+      fail(
+          "/train/label_smoothing: {} of a target is to be spread over all classes, but the task "
+          "{} "
+          "is a regression, which has none; leave it 0",
+          smoothing, s_.task->info().name);
+  }
 
  private:
   Session& s_;

@@ -87,6 +87,14 @@ class BadInput(SharedCase):
         self.refused("pearson", sets=['task.metrics=["pearson"]'])
         self.refused("accuracy", sets=["task.kind=regression", 'task.metrics=["accuracy"]'])
 
+    def test_label_smoothing_of_a_regression_is_refused(self):
+        changed = self.data_with("scores", "text\tlabel\na good film\t0.9\na bad film\t0.1\n")
+        changed["task"] |= {"kind": "regression", "dev": "train.tsv"}
+        self.refused("/train/label_smoothing", "0.1", "regression", config=changed, sets=["train.label_smoothing=0.1"])
+        stsb = {**self.base, "task": {"name": "stsb", "data": str(support.SOURCE / "data" / "samples" / "stsb")}}
+        self.refused("/train/label_smoothing", "stsb", config=stsb, sets=["train.label_smoothing=0.1"])
+        self.train("scores_run", changed)  # 0 is the default
+
     def test_cuda_without_a_device_is_refused(self):
         self.refused("/train/device", '"cpu"', sets=["train.device=cuda"], environment={"CUDA_VISIBLE_DEVICES": ""})
 

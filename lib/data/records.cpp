@@ -36,12 +36,15 @@ Places places(const Columns& names, const std::vector<std::string>& columns,
   return at;
 }
 
-Record record_of(Row& row, const Places& at, size_t columns) {
-  Record record{.line = row.line, .problem = row.problem};
-  if (!record.problem.empty()) return record;
-  if (row.cells.size() != columns) {
+Record record_of(Row& row, const Places& at, const TableShape& shape) {
+  Record record{.line = row.line};
+  if (!row.problem.empty()) {
+    record.problem = row.problem + shape.quote_advice;
+    return record;
+  }
+  if (row.cells.size() != shape.columns.size()) {
     record.problem = fmt::format("{} column{} instead of {}", row.cells.size(),
-                                 row.cells.size() == 1 ? "" : "s", columns);
+                                 row.cells.size() == 1 ? "" : "s", shape.columns.size());
     return record;
   }
   record.text = std::move(row.cells[at.text]);
@@ -74,7 +77,7 @@ void read_table(std::string_view content, const TableShape& shape, const Columns
   TableReader reader(content, shape.separator, shape.quoting);
   Row row;
   if (shape.has_header) reader.next(row);
-  while (reader.next(row)) each(record_of(row, at, shape.columns.size()));
+  while (reader.next(row)) each(record_of(row, at, shape));
 }
 
 void read_json_lines(std::string_view content, const Columns& columns, const EachRecord& each) {

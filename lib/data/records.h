@@ -33,6 +33,7 @@ struct TableShape {
   Quoting quoting = Quoting::csv;
   bool has_header = true;
   std::vector<std::string> columns;  ///< their names, in order
+  std::string quote_advice{};        ///< said behind what is wrong with the quotes of a row
 };
 
 /// Calls `each` for every row below the header. Throws Error, with all columns, naming each of

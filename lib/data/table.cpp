@@ -7,6 +7,7 @@ namespace mtlora {
 namespace {
 
 constexpr size_t npos = std::string_view::npos;
+constexpr char never_closed[] = "a quote is opened and never closed";
 
 std::string_view without_cr(std::string_view line) {
   if (line.ends_with('\r')) line.remove_suffix(1);
@@ -25,7 +26,7 @@ const char* read_cell(std::string_view content, char separator, size_t& at, std:
   }
   for (;;) {
     const size_t quote = content.find('"', at + 1);
-    if (quote == npos) return "a quote is opened and never closed";
+    if (quote == npos) return never_closed;
     cell += content.substr(at + 1, quote - at - 1);
     at = quote + 1;
     if (at >= content.size() || content[at] != '"') break;
@@ -58,10 +59,10 @@ bool TableReader::next(Row& row) {
   row.line = line_;
   row.cells.clear();
   row.problem.clear();
-  if (quoting_ == Quoting::csv)
-    read_quoted(row);
-  else
+  if (quoting_ == Quoting::none)
     split_line(row);
+  else
+    read_quoted(row);
   return true;
 }
 
@@ -83,16 +84,21 @@ void TableReader::split_line(Row& row) {
 }
 
 void TableReader::read_quoted(Row& row) {
+  const bool is_one_line = quoting_ == Quoting::csv_line;
+  const size_t line_end = is_one_line ? content_.find('\n', at_) : npos;
+  const std::string_view content = content_.substr(0, line_end == npos ? npos : line_end + 1);
   size_t at = at_;
   for (;;) {
-    const char* problem = read_cell(content_, separator_, at, row.cells.emplace_back());
+    const char* problem = read_cell(content, separator_, at, row.cells.emplace_back());
     if (problem) {
-      row.problem = problem;
+      row.problem = is_one_line && problem == never_closed
+                        ? "a quote is opened and not closed on its line"
+                        : problem;
       row.cells.clear();
       take_line();
       return;
     }
-    if (at == content_.size() || content_[at] == '\n') break;
+    if (at == content.size() || content[at] == '\n') break;
     ++at;  // behind the separator
   }
   const std::string_view read = content_.substr(at_, at - at_);

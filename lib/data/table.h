@@ -9,7 +9,8 @@
 
 namespace mtlora {
 
-enum class Quoting { csv, none };
+/// csv_line: as csv, but a cell in quotes has to end on the line that it begins on.
+enum class Quoting { csv, csv_line, none };
 
 struct Row {
   size_t line = 0;  ///< of the row's begin, counted from 1

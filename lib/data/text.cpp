@@ -29,7 +29,7 @@ struct TextOptions {
     f("test", test, "File of the test split, likewise; it may be without labels.");
     f("format", format,
       "Format of the files; tsv is quoted like CSV, tsv_raw is not; auto: by extension, .tsv as "
-      "tsv.",
+      "tsv but with no cell of several lines.",
       one_of({"auto", "csv", "tsv", "tsv_raw", "jsonl"}));
     f("text", text, "Column or JSON key of the text.", not_empty());
     f("text_pair", text_pair, "Column or JSON key of the second text, for pairs.", not_empty());
@@ -58,6 +58,20 @@ std::string format_of(const TextOptions& options, const std::filesystem::path& f
   fail("{}: does not end in .csv, .tsv or .jsonl; name its format with task.format", file.string());
 }
 
+// Where it is only a file's name that says that quotes mean something, a lone one must not swallow
+// the rows up to the next.
+TableShape table_shape(const TextOptions& options, const std::string& format) {
+  TableShape shape{.separator = format == "csv" ? ',' : '\t',
+                   .quoting = format == "tsv_raw" ? Quoting::none : Quoting::csv,
+                   .columns = {}};
+  if (format != "tsv" || options.format != "auto") return shape;
+  shape.quoting = Quoting::csv_line;
+  shape.quote_advice =
+      "; where quotes are text, set task.format to tsv_raw, or put the cell in quotes and double "
+      "those in it; where cells have several lines, set it to tsv";
+  return shape;
+}
+
 // Calls `each` for every record of a file in memory.
 void read_records(const TextOptions& options, const MappedFile& bytes, const Columns& columns,
                   const EachRecord& each) {
@@ -66,12 +80,10 @@ void read_records(const TextOptions& options, const MappedFile& bytes, const Col
   const std::string format = format_of(options, bytes.path());
   if (without_last_line_ends(content).empty()) fail("{}: is empty", origin);
   if (format == "jsonl") return read_json_lines(content, columns, each);
-  TableShape shape{.separator = format == "csv" ? ',' : '\t',
-                   .quoting = format == "tsv_raw" ? Quoting::none : Quoting::csv,
-                   .columns = {}};
+  TableShape shape = table_shape(options, format);
   Row header;
   TableReader(content, shape.separator, shape.quoting).next(header);
-  if (!header.problem.empty()) fail("{}:1: {}", origin, header.problem);
+  if (!header.problem.empty()) fail("{}:1: {}{}", origin, header.problem, shape.quote_advice);
   shape.columns = header.cells;
   read_table(content, shape, columns, origin, each);
 }

@@ -48,6 +48,21 @@ TEST_CASE("a quoted cell holds separators, doubled quotes and line ends", "[data
   CHECK(rows("\"a\n\"\n\n") == Rows{{1, {"a\n"}}});
 }
 
+TEST_CASE("a quoted cell may have to end on its line", "[data]") {
+  const auto read = [](std::string_view content) { return rows(content, '\t', Quoting::csv_line); };
+  CHECK(read("\"a\tb\"\t\"say \"\"c\"\"\"\r\n\"d\"\te\nf\t\"\"\r\n") ==
+        Rows{{1, {"a\tb", "say \"c\""}}, {2, {"d", "e"}}, {3, {"f", ""}}});
+  TableReader reader("\"a\tb\nc\td\n\"e\"\tf\r\ng\t\"\"\"\nh\t\"i", '\t', Quoting::csv_line);
+  const std::string open = "a quote is opened and not closed on its line";
+  std::vector<std::string> problems;
+  for (Row row; reader.next(row);) {
+    problems.push_back(row.problem);
+    CHECK(row.line == problems.size());
+    CHECK(row.cells.size() == (row.problem.empty() ? 2 : 0));
+  }
+  CHECK(problems == std::vector<std::string>{open, "", "", open, open});
+}
+
 TEST_CASE("a quote within an unquoted cell is text", "[data]") {
   CHECK(rows("5\" disk,a \"b\" c") == Rows{{1, {"5\" disk", "a \"b\" c"}}});
   CHECK(rows("\"a\",\"b", ',', Quoting::none) == Rows{{1, {"\"a\"", "\"b"}}});

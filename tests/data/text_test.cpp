@@ -82,6 +82,51 @@ TEST_CASE("raw TSV takes quotes as they are", "[data]") {
                   ": does not end in .csv, .tsv or .jsonl; name its format with task.format");
 }
 
+TEST_CASE("a lone quote in a TSV file costs no row without a word", "[data]") {
+  const TempDir folder;
+  const std::string tsv = (folder / "train.tsv").string();
+  write_file(tsv,
+             "text\tlabel\ngood\tyes\n\"Fine, he said\tno\nbad\tno\n\"and so\" on\tyes\nx\"\tno\n");
+  const auto load = [&](const std::string& file, Json options) {
+    options["train"] = file;
+    options["labels"] = {"no", "yes"};
+    return task_over("text", folder.path(), options)->load("train");
+  };
+  const std::string advice =
+      "; where quotes are text, set task.format to tsv_raw, or put the cell in quotes and double "
+      "those in it; where cells have several lines, set it to tsv";
+  const std::string wanted = "F:3: a quote is opened and not closed on its line" + advice +
+                             "\nF:5: text stands behind a closing quote" + advice;
+  CHECK(with_f(error_of([&] { load(tsv, Json::object()); }), tsv) ==
+        "F: 2 of 5 rows malformed, 0 allowed (to leave them out, set task.max_malformed to 2):\n" +
+            wanted);
+  const Dataset left = load(tsv, {{"max_malformed", 2}});
+  CHECK(left.examples.size() == 3);
+  CHECK(with_f(left.malformed_rows, tsv) == wanted);
+  CHECK(load(tsv, {{"format", "tsv_raw"}}).examples.size() == 5);
+  write_file(folder / "header.tsv", "\"text\tlabel\ngood\tyes\n");
+  CHECK(with_f(error_of([&] { load("header.tsv", Json::object()); }),
+               (folder / "header.tsv").string()) ==
+        "F:1: a quote is opened and not closed on its line" + advice);
+}
+
+TEST_CASE("cells of several lines are read in CSV, and in TSV where its format is named",
+          "[data]") {
+  const TempDir folder;
+  write_file(folder / "train.tsv", "text\tlabel\n\"two\nlines\"\tno\nlast\tyes\n");
+  write_file(folder / "train.csv", "text,label\n\"two\nlines\",no\nlast,yes\n");
+  for (const Json& options : {Json{{"train", "train.csv"}}, Json{{"format", "tsv"}}}) {
+    const Dataset data = task_over("text", folder.path(), options)->load("train");
+    REQUIRE(data.examples.size() == 2);
+    CHECK(data.examples[0].text == "two\nlines");
+  }
+  CHECK(with_f(error_of([&] {
+                 task_over("text", folder.path(), {{"train", "train.tsv"}})->load("train");
+               }),
+               (folder / "train.tsv").string())
+            .starts_with("F: 1 of 3 rows malformed"));
+}
+
 TEST_CASE("a column that is not there is named with those that are", "[data]") {
   const std::string file = (samples("text_csv") / "train.csv").string();
   CHECK(error_of([&] {

@@ -89,11 +89,11 @@ std::unique_ptr<TextTask> start(const Json& in) {
        .prompts = Prompts::distinct,
        .read =
            [options](const std::filesystem::path&, std::string_view content, TextCollector& into) {
-             TableReader lines(content, '\0', Quoting::none);  // no JSON holds a byte 0
+             TableReader lines(content, '\0', Quoting::none);
              Row row;
              while (lines.next(row))
                into.add(row.line,
-                        [&] { return entry_of(row.cells.front(), options, into.is_test()); });
+                        [&] { return entry_of(whole_line(row), options, into.is_test()); });
            }},
       options);
 }

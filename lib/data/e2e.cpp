@@ -34,9 +34,9 @@ TextEntry entry_of_line(std::string_view written) {
 }
 
 void read_lines(std::string_view content, TextCollector& into) {
-  TableReader lines(content, '\0', Quoting::none);  // no line of text holds a byte 0
+  TableReader lines(content, '\0', Quoting::none);
   Row row;
-  while (lines.next(row)) into.add(row.line, [&] { return entry_of_line(row.cells.front()); });
+  while (lines.next(row)) into.add(row.line, [&] { return entry_of_line(whole_line(row)); });
 }
 
 bool same_letters(std::string_view a, std::string_view b) {

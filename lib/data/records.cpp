@@ -81,13 +81,12 @@ void read_table(std::string_view content, const TableShape& shape, const Columns
 }
 
 void read_json_lines(std::string_view content, const Columns& columns, const EachRecord& each) {
-  // A line of JSON lines is a row of one cell: no JSON holds a byte 0.
   TableReader lines(content, '\0', Quoting::none);
   Row row;
   while (lines.next(row)) {
     Record record{.line = row.line};
     try {
-      read_json_line(row.cells.front(), columns, record);
+      read_json_line(whole_line(row), columns, record);
     } catch (const Error& e) {
       record.problem = e.what();
     }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "lib/core/error.h"
+
 namespace mtlora {
 namespace {
 
@@ -38,6 +40,12 @@ const char* read_cell(std::string_view content, char separator, size_t& at, std:
 }
 
 }  // namespace
+
+const std::string& whole_line(const Row& row) {
+  if (row.cells.size() != 1)
+    fail("the line holds a NUL byte, its byte {}", row.cells.front().size() + 1);
+  return row.cells.front();
+}
 
 std::string_view without_last_line_ends(std::string_view content) {
   const size_t last = content.find_last_not_of("\r\n");

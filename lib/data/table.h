@@ -39,6 +39,10 @@ class TableReader {
   bool more_;
 };
 
+/// The line that a row is of, read with a NUL byte for separator to have lines whole. Throws Error
+/// where it holds one: no text does.
+const std::string& whole_line(const Row& row);
+
 /// `content` without the line ends, and so without the blank lines, at its end.
 std::string_view without_last_line_ends(std::string_view content);
 

@@ -109,3 +109,16 @@ TEST_CASE("JSON lines that hold no pair are malformed", "[data]") {
   CHECK(data.malformed == 8);
   CHECK(data.notes == Names{"1 text is empty; kept"});
 }
+
+TEST_CASE("a line that holds a NUL byte is malformed, not cut there", "[data]") {
+  using namespace std::string_literals;
+  const TempDir folder;
+  const std::string file = (folder / "train.jsonl").string();
+  write_file(file,
+             "{\"prompt\": \"a\", \"completion\": \"b\"}\n"
+             "{\"prompt\": \"a\", \"completion\": \"b\"}\0, more\n"s);
+  CHECK(with_f(error_of([&] { text_task_over("data_to_text", folder.path())->load("train"); }),
+               file) ==
+        "F: 1 of 2 rows malformed, 0 allowed (to leave them out, set task.max_malformed to 1):\n"
+        "F:2: the line holds a NUL byte, its byte 35");
+}

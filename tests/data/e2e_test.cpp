@@ -74,6 +74,7 @@ TEST_CASE("a meaning representation becomes a context", "[data]") {
 }
 
 TEST_CASE("E2E's rows that hold no example are malformed, each with its line", "[data]") {
+  using namespace std::string_literals;
   const TempDir folder;
   const auto error = [&](const std::string& name, const std::string& content) {
     write_file(folder / name, content);
@@ -89,6 +90,10 @@ TEST_CASE("E2E's rows that hold no example are malformed, each with its line", "
         "F:3: is not of the form context||text\n"
         "F:4: there is no context before \"||\"\n"
         "F:5: the text is not UTF-8 from its byte 1 on");
+  CHECK(error("nul.txt", "name : A||x\nname : B||y\0z\n\0name : C||z\n"s) ==
+        "F: 2 of 3 rows malformed, 0 allowed (to leave them out, set task.max_malformed to 2):\n"
+        "F:2: the line holds a NUL byte, its byte 12\n"
+        "F:3: the line holds a NUL byte, its byte 1");
   CHECK(error("b.csv", "mr,ref\nname[A],x\nname,x\nname[B]\n") ==
         "F: 2 of 3 rows malformed, 0 allowed (to leave them out, set task.max_malformed to 2):\n"
         "F:3: \"name\" is not a list of attributes, name[value], name[value]: see \"name\"\n"

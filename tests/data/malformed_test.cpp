@@ -92,6 +92,19 @@ TEST_CASE("JSON lines that hold no example are malformed", "[data]") {
              Contains("F:2: not valid JSON: "));
 }
 
+TEST_CASE("a line of JSON that holds a NUL byte is malformed, not cut there", "[data]") {
+  using namespace std::string_literals;
+  CHECK(report("sst2", "train.jsonl",
+               "{\"sentence\": \"a\", \"label\": 1}\0, more\n"
+               "{\"sentence\": \"b\", \"label\": 0}\n"
+               "\0\n"
+               "{\"sentence\": \"c\", \"label\": 0}\0"s) ==
+        heading("3 of 4", 0, "3") +
+            "F:1: the line holds a NUL byte, its byte 30\n"
+            "F:3: the line holds a NUL byte, its byte 1\n"
+            "F:4: the line holds a NUL byte, its byte 30");
+}
+
 TEST_CASE("as many malformed rows as allowed are left out and told", "[data]") {
   const TempDir folder;
   const std::string file = (folder / "train.tsv").string();

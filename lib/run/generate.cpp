@@ -8,9 +8,9 @@
 #include <map>
 
 #include "lib/core/error.h"
+#include "lib/data/input_lines.h"
 #include "lib/run/open_source.h"
 #include "lib/run/writing.h"
-#include "lib/text/unicode.h"
 
 namespace mtlora {
 namespace {
@@ -60,15 +60,11 @@ void answer_split(const Session& s, const std::string& split) {
 
 void answer_lines(const Session& s, std::istream& in, const std::string& name, bool is_json) {
   std::vector<std::string> contexts;
-  size_t number = 0;
-  for (std::string line; std::getline(in, line);) {
-    const std::string where = fmt::format("{}:{}", name, ++number);
-    if (line.ends_with('\r')) line.pop_back();
-    if (invalid_utf8(line)) fail("{}: is not valid UTF-8", where);
-    contexts.push_back(context_of(line, where, is_json));
+  InputLines lines(in, name);
+  for (std::string line; lines.next(line);) {
+    contexts.push_back(context_of(line, lines.where(), is_json));
     if (contexts.size() == kContextsAtOnce || in.rdbuf()->in_avail() <= 0) answer(s, contexts);
   }
-  if (in.bad()) fail("{}: cannot be read", name);
   answer(s, contexts);
 }
 

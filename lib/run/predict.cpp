@@ -7,8 +7,8 @@
 #include <iostream>
 
 #include "lib/core/error.h"
+#include "lib/data/input_lines.h"
 #include "lib/run/open_source.h"
-#include "lib/text/unicode.h"
 
 namespace mtlora {
 namespace {
@@ -77,16 +77,13 @@ void predict(const PredictRequest& request) {
     print(predict_logits(*s.classifier, s.encoded(data), *s.pool, s.evaluate()), s.task->info());
     data.examples.clear();
   };
-  size_t number = 0;
-  for (std::string line; std::getline(in, line);) {
-    const std::string where = fmt::format("{}:{}", name, ++number);
-    if (line.ends_with('\r')) line.pop_back();
-    if (invalid_utf8(line)) fail("{}: is not valid UTF-8", where);
+  InputLines lines(in, name);
+  for (std::string line; lines.next(line);) {
+    const std::string where = lines.where();
     data.examples.push_back(is_json ? from_json(line, where, has_pair)
                                     : from_line(line, where, has_pair));
     if (data.examples.size() == kLinesAtOnce) flush();
   }
-  if (in.bad()) fail("{}: cannot be read", name);
   flush();
 }
 

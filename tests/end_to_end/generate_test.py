@@ -37,6 +37,15 @@ class Generate(SharedCase):
         file.write_text("\r\n".join(json.dumps({"prompt": c, "other": 1}) for c in contexts) + "\r\n")
         self.assertEqual(self.texts("--input", file), together)
 
+    def test_a_byte_order_mark_before_the_contexts_is_none_of_them(self):
+        wanted = self.texts(stdin="name : A\nname : B\n")
+        for name, given in (("lines.txt", "name : A\nname : B\n"), ("lines.jsonl", '{"prompt": "name : A"}\n{"prompt": "name : B"}\n')):
+            (self.place / name).write_bytes(b"\xef\xbb\xbf" + given.encode())
+            self.assertEqual(self.texts("--input", self.place / name), wanted, name)
+        self.assertEqual(self.texts(stdin=b"\xef\xbb\xbfname : A\nname : B\n"), wanted)
+        self.assertEqual(self.texts(stdin=b"\xef\xbb\xbf"), [])
+        self.refused(*self.checkpoint, stdin=b"\xff\xfea\0", names=["stdin", "UTF-16"])
+
     def test_an_empty_line_is_a_context_and_no_line_is_none(self):
         self.assertEqual(len(self.texts(stdin="a\n\nb\n")), 3)
         self.assertEqual(self.texts(stdin=""), [])

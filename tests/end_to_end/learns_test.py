@@ -177,6 +177,10 @@ class Run(SharedCase):
         alone = json.loads(self.succeeds("predict", "--checkpoint", best, stdin=lines[0]).out)
         for a, b in zip(alone["probabilities"], answers[0]["probabilities"]):
             self.assertAlmostEqual(a, b, places=5)
+        marked = self.place / "marked.txt"  # a byte-order mark is no part of the first line
+        marked.write_bytes(b"\xef\xbb\xbf" + text.encode())
+        self.assertEqual(self.succeeds("predict", "--checkpoint", best, "--input", marked).out, out)
+        self.assertEqual(self.succeeds("predict", "--checkpoint", best, stdin="\ufeff" + text).out, out)
         self.assertEqual(self.succeeds("predict", "--checkpoint", best, stdin="").out, "")
         odd = self.succeeds("predict", "--checkpoint", best, stdin="\n\n \ngood film\r\n").out
         self.assertEqual(len(odd.splitlines()), 4)

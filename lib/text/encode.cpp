@@ -16,8 +16,10 @@ size_t room(const std::vector<Template::Piece>& pieces, size_t max_length) {
   const auto special = static_cast<size_t>(
       std::count_if(pieces.begin(), pieces.end(), [](const auto& piece) { return piece.id >= 0; }));
   if (max_length < special)
-    fail("a maximum length of {} tokens is too short: the special tokens alone are {}", max_length,
-         special);
+    fail(
+        "a maximum length of {} tokens (train.max_length) is too short: the special tokens alone "
+        "are {}",
+        max_length, special);
   return max_length - special;
 }
 

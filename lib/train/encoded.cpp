@@ -53,10 +53,24 @@ std::vector<Share> in_shares(size_t count, int wanted_threads, const Encode& enc
   return shares;
 }
 
+// As much of a text as it is found by.
+std::string beginning(const std::string& text) {
+  constexpr size_t most_bytes = 60;
+  if (text.size() <= most_bytes) return text;
+  size_t end = most_bytes;
+  while (end > 0 && (text[end] & 0xC0) == 0x80) --end;  // not within a character
+  return text.substr(0, end) + "…";
+}
+
 Encoding encode_text(const Tokenizer& tokenizer, const TextFrame& frame, const TextPair& pair,
                      size_t max_length) {
   Encoding e;
   e.ids = prompt_ids(tokenizer, frame, pair.context, std::numeric_limits<int64_t>::max());
+  if (e.ids.size() >= max_length)
+    fail(
+        "a context of {} tokens leaves no room for its text in {} tokens (train.max_length): "
+        "\"{}\"",
+        e.ids.size(), max_length, beginning(pair.context));
   e.segments.assign(e.ids.size(), 0);
   tokenizer.tokenize(" " + pair.completion, e.ids);
   e.ids.push_back(frame.end);
@@ -64,11 +78,6 @@ Encoding encode_text(const Tokenizer& tokenizer, const TextFrame& frame, const T
   if (e.ids.size() > max_length) e.dropped_tokens = e.ids.size() - max_length;
   e.ids.resize(e.ids.size() - e.dropped_tokens);
   e.segments.resize(e.ids.size());
-  if (e.segments.back() == 0)
-    fail(
-        "a context of {} tokens leaves no room for its text in {} tokens (train.max_length): "
-        "\"{}…\"",
-        e.ids.size() + e.dropped_tokens, max_length, pair.context.substr(0, 60));
   return e;
 }
 
@@ -89,7 +98,11 @@ EncodedSet::EncodedSet(const TextData& data, const Tokenizer& tokenizer,
                        const EncodeOptions& options) {
   const TextFrame frame = text_frame(tokenizer);
   take(in_shares(data.pairs.size(), options.threads, [&](size_t i) {
-    return encode_text(tokenizer, frame, data.pairs[i], at(options.max_length));
+    try {
+      return encode_text(tokenizer, frame, data.pairs[i], at(options.max_length));
+    } catch (const Error& e) {
+      fail("{}, text {} of {}: {}", data.split, i + 1, data.pairs.size(), e.what());
+    }
   }));
   labels_.assign(data.pairs.size(), 0);
   count_targets();

@@ -106,6 +106,10 @@ class BadInput(SharedCase):
     def test_more_tokens_than_the_model_takes(self):
         self.refused("/train/max_length", "65", "64", sets=["train.max_length=65"])
 
+    def test_fewer_tokens_than_the_special_ones_of_a_pair(self):
+        pairs = {**self.base, "task": {"name": "mrpc", "data": str(support.SOURCE / "data" / "samples" / "mrpc")}}
+        self.refused("train.max_length", "2 tokens", "special tokens", "3", config=pairs, sets=["train.max_length=2"])
+
     # the model
 
     def test_a_missing_model(self):

@@ -55,7 +55,14 @@ class Layouts(SharedCase):
     def test_a_context_that_leaves_no_room_is_refused(self):
         settings = writing(self.place / "model", SAMPLES / "e2e", "e2e", train={"max_length": 30})
         file = write_json(self.place / "short.json", settings)
-        self.fails("train", "--config", file, "--out", self.place / "short", names=["30 tokens", "train.max_length", "name : "])
+        self.fails("train", "--config", file, "--out", self.place / "short",
+                   names=["train, text 1 of 4", "30 tokens", "train.max_length", "name : "])
+        data = pairs(self.place / "long", ["red"])
+        rows = [{"prompt": prompt, "completion": "it is red."} for prompt in ("what : red", "x" + "é" * 60)]
+        (data / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        file = write_json(self.place / "long.json", writing(self.place / "model", data, "data_to_text", train={"max_length": 30}))
+        self.fails("train", "--config", file, "--out", self.place / "short",
+                   names=["train, text 2 of 2", "context of 122 tokens", "30 tokens", "train.max_length", f'"x{"é" * 29}…"'])
         self.assertFalse((self.place / "short").exists())
 
     def test_a_run_without_a_final_split_writes_no_texts(self):

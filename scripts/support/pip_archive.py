@@ -45,7 +45,8 @@ def python_with_pip():
 @contextlib.contextmanager
 def folder_beside(target):
     """A new folder next to `target`, gone afterwards: finished files are renamed out of it."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that it goes away then, too
+    for number in (signal.SIGINT, signal.SIGTERM):  # so that it goes away then, too
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:

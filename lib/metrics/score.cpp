@@ -47,36 +47,36 @@ struct Started {
   std::unique_ptr<TextScorer> scorer;
 };
 
-Started start_metric(const ScoredMetric& choice, const std::vector<TextSegment>& segments) {
-  Started out;
-  if (choice.is_ptb) out.segments = changed(segments, joined_ptb_words, 1);
-  out.scorer =
-      text_metric(choice.name).start(choice.options, choice.is_ptb ? out.segments : segments);
-  return out;
+// In place: the scorer may look at `started.segments` again.
+void start_metric(const ScoredMetric& choice, const std::vector<TextSegment>& segments,
+                  Started& started) {
+  if (choice.is_ptb) started.segments = changed(segments, joined_ptb_words, 1);
+  started.scorer =
+      text_metric(choice.name).start(choice.options, choice.is_ptb ? started.segments : segments);
 }
 
-MetricScore score_metric(const ScoredMetric& choice, const TextScorer* scorer,
+MetricScore score_metric(const ScoredMetric& choice, const TextScorer& scorer,
                          const std::vector<TextSegment>& segments, const ScoreOptions& options) {
   const TextMetric& metric = text_metric(choice.name);
   std::vector<std::vector<double>> statistics(segments.size());
   parallel_for(
-      segments.size(), [&](size_t i) { statistics[i] = scorer->statistics(i); }, options.threads);
+      segments.size(), [&](size_t i) { statistics[i] = scorer.statistics(i); }, options.threads);
   std::vector<double> sum(statistics.front().size(), 0.0);
   for (const auto& s : statistics)
     for (size_t k = 0; k < sum.size(); ++k) sum[k] += s[k];
   MetricScore out{.label = choice.label,
                   .name = choice.name,
                   .options = write_options(metric.visit),
-                  .score = scorer->score(sum, segments.size()),
-                  .details = scorer->details(sum, segments.size()),
-                  .note = scorer->note(),
+                  .score = scorer.score(sum, segments.size()),
+                  .details = scorer.details(sum, segments.size()),
+                  .note = scorer.note(),
                   .interval = {},
                   .segments = {}};
   out.options.update(choice.options);
   if (options.segments)
-    for (const auto& s : statistics) out.segments.push_back(scorer->score(s, 1));
+    for (const auto& s : statistics) out.segments.push_back(scorer.score(s, 1));
   if (options.bootstrap > 0)
-    out.interval = bootstrap(*scorer, statistics,
+    out.interval = bootstrap(scorer, statistics,
                              {.samples = options.bootstrap,
                               .seed = options.seed,
                               .confidence = 0.95,
@@ -120,11 +120,10 @@ ScoreReport score_texts(const std::vector<TextSegment>& segments, const ScoreOpt
   // What a metric counts over the whole corpus, or reads from a file, is the work of one thread.
   std::vector<Started> started(options.metrics.size());
   parallel_for(
-      started.size(), [&](size_t i) { started[i] = start_metric(options.metrics[i], texts); },
+      started.size(), [&](size_t i) { start_metric(options.metrics[i], texts, started[i]); },
       options.threads, 1);
   for (size_t i = 0; i < started.size(); ++i)
-    report.metrics.push_back(
-        score_metric(options.metrics[i], started[i].scorer.get(), texts, options));
+    report.metrics.push_back(score_metric(options.metrics[i], *started[i].scorer, texts, options));
   return report;
 }
 

@@ -3,8 +3,8 @@
 // each output) and WebNLG challenge 2017 (multi-bleu.perl -lc, two decimals and its other numbers).
 
 #include <catch2/catch.hpp>
-#include <chrono>
 #include <cmath>
+#include <ctime>
 #include <map>
 #include <sstream>
 
@@ -155,16 +155,20 @@ TEST_CASE("repeating the first reference instead of an empty line gives another 
   CHECK(fmt::format("{:.2f}", report.metrics[0].score) == "3.30");
 }
 
-TEST_CASE("4,928 outputs are scored by every metric here in little time", "[metrics]") {
+TEST_CASE("4,928 outputs are scored by every metric in little time", "[metrics]") {
   if (!test::available(test::shared("golden/webnlg2017"))) return;
   const auto corpus = read_score_files(webnlg_files("UPF-TALN", "all-cat")).segments;
   std::vector<TextSegment> many;
   while (many.size() < 4928) many.push_back(corpus[many.size() % corpus.size()]);
-  const auto begin = std::chrono::steady_clock::now();
+  // Of the processor, not of the clock: another job may take its turn.
+  const std::clock_t begin = std::clock();
   const ScoreReport report =
-      score_texts(many, with({"bleu", "nist", "rouge_l", "cider", "chrf", "chrf++"}));
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-  CHECK(report.metrics.size() == 6);
-  WARN("4,928 outputs, six metrics: " << seconds.count() << " s");
-  CHECK(seconds.count() < 20);  // of a loaded machine; two are aimed at
+      score_texts(many, with({"bleu", "nist", "meteor:modules=[\"exact\",\"stem\"]", "ter",
+                              "rouge_l", "cider", "chrf", "chrf++"}));
+  const double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+  CHECK(report.metrics.size() == 8);
+  INFO("4,928 outputs, eight metrics: " << seconds << " s of processor time");
+#ifdef NDEBUG          // an unoptimised or instrumented build says nothing about speed
+  CHECK(seconds < 6);  // 2.9 where two cores had all of it in under two
+#endif
 }

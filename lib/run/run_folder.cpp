@@ -77,6 +77,7 @@ void check_folder(const fs::path& folder, bool resume) {
 }
 
 bool open_folder(const fs::path& folder, bool resume, const Json& config) {
+  check_folder(folder, resume);  // another program may have had it until now
   if (!resume) {
     write_file(folder / "config.json", config.dump(2) + "\n");
     return true;

@@ -26,9 +26,9 @@ class FolderLock {
 /// otherwise; writes nothing.
 void check_folder(const std::filesystem::path& folder, bool resume);
 
-/// Writes a new run's configuration into its folder; or opens that of a run to be resumed, and
-/// removes what a save that was killed has left. False: that run is finished. Throws Error where
-/// the run there has another configuration.
+/// In a folder that is locked: checks it again, and writes a new run's configuration into it; or
+/// opens that of a run to be resumed, and removes what a save that was killed has left. False: that
+/// run is finished. Throws Error where the run there has another configuration.
 bool open_folder(const std::filesystem::path& folder, bool resume, const Json& config);
 
 }  // namespace mtlora

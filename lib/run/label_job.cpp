@@ -30,8 +30,7 @@ class LabelJob final : public Job {
     if (s_.task->info().kind == TaskKind::regression && smoothing != 0)
       fail(
           "/train/label_smoothing: {} of a target is to be spread over all classes, but the task "
-          "{} "
-          "is a regression, which has none; leave it 0",
+          "{} is a regression, which has none; leave it 0",
           smoothing, s_.task->info().name);
   }
 

@@ -148,7 +148,7 @@ std::string Session::place() const {
 Json Session::computes() const {
   return {{"device", device.is_cpu() ? "cpu" : "cuda"},
           {"dtype", dtype == torch::kFloat ? "fp32" : "bf16"},
-          {"parts", pool->threads() * (world ? world->size() : 1)}};
+          {"threads", pool->threads() * (world ? world->size() : 1)}};
 }
 
 Json Session::environment() const {

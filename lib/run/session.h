@@ -40,7 +40,7 @@ struct Session {
   Model& model() const;
   /// What computes, in words: "2 threads", or the device's name.
   std::string place() const;
-  /// {"device": "cpu" or "cuda", "dtype": "fp32" or "bf16", "parts": threads of all processes}:
+  /// {"device": "cpu" or "cuda", "dtype": "fp32" or "bf16", "threads": of all processes}:
   /// what auto has come to, and what the order of sums hangs on.
   Json computes() const;
   /// For results: versions, and what computes how.

@@ -167,8 +167,7 @@ void check_alike(World& world, const Session& s) {
   if (!devices.empty())
     fail(
         "some processes compute on a GPU, others on the CPU (this one: {}): give each a GPU, or "
-        "set "
-        "train.device to \"cpu\"",
+        "set train.device to \"cpu\"",
         s.place());
   if (const std::string counts = differs(s.pool->threads()); !counts.empty())
     fail("the processes have {} threads (this one {}): set train.threads, the same for all", counts,

@@ -95,7 +95,8 @@ PassResult DevicePass::run(const Batch& batch, uint64_t key, double share) {
   try {
     return run_once(batch, key, share);
   } catch (const c10::OutOfMemoryError&) {
-    if (!options_.repeats) throw;
+    const auto is_recorded = [](const auto& place) { return place.second->graph.has_value(); };
+    if (std::none_of(places_.begin(), places_.end(), is_recorded)) throw;
   }
   // What recorded passes hold is theirs alone: passes that are not recorded cannot use it.
   log::warn(

@@ -84,8 +84,7 @@ void Trainer::resume() {
     const Json before = json.value("computes", Json::object()).value(what, now);
     if (before != now)
       log::warn(
-          fmt::format("the run was computed with {} {} until now, and goes on with {}: not bit "
-                      "for bit",
+          fmt::format("the run was computed with {} {} until now, and goes on with {}: other bits",
                       what, before.dump(), now.dump()));
   }
   try {

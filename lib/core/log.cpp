@@ -1,6 +1,7 @@
 #include "lib/core/log.h"
 
 #include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/ringbuffer_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -8,20 +9,26 @@
 #include <cstdlib>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "lib/core/error.h"
 
 namespace mtlora::log {
 namespace {
 
+constexpr size_t kMostKept = 1000;
+
 struct Sinks {
   std::shared_ptr<spdlog::sinks::stderr_color_sink_mt> terminal;
+  /// What was said before there was a file.
+  std::shared_ptr<spdlog::sinks::ringbuffer_sink_mt> kept;
   spdlog::logger logger;
 
   Sinks()
       : terminal(std::make_shared<spdlog::sinks::stderr_color_sink_mt>(
             colours() ? spdlog::color_mode::always : spdlog::color_mode::never)),
-        logger("mtlora", terminal) {
+        kept(std::make_shared<spdlog::sinks::ringbuffer_sink_mt>(kMostKept)),
+        logger("mtlora", {terminal, kept}) {
     terminal->set_pattern("%^%v%$");
     terminal->set_color(spdlog::level::info, "");
     logger.flush_on(spdlog::level::info);
@@ -46,6 +53,9 @@ void also_to(const std::filesystem::path& file) {
   try {
     auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file.string());
     sink->set_pattern("%Y-%m-%d %H:%M:%S %v");
+    if (const auto kept = std::exchange(sinks().kept, nullptr))
+      for (const auto& message : kept->last_raw()) sink->log(message);
+    sink->flush();
     sinks().logger.sinks() = {sinks().terminal, sink};
   } catch (const spdlog::spdlog_ex& e) {
     fail("{}: cannot write the log: {}", file.string(), e.what());

@@ -11,7 +11,8 @@ void info(const std::string& message);
 void warn(const std::string& message);
 
 /// Appends everything to `file` too, with time stamps, until the program ends or another file is
-/// named.
+/// named; the first file gets what was said before it as well. Throws Error where it cannot be
+/// written.
 void also_to(const std::filesystem::path& file);
 
 /// Only warnings reach the terminal (the file still gets all).

@@ -70,6 +70,22 @@ class Learns(Case):
         self.assertGreater(json.loads((run / "result.json").read_text())["metrics"]["accuracy"], 0.8)
         self.assertTrue((run / "best" / "merges.txt").is_file())
 
+    def test_the_log_has_what_was_said_before_there_was_a_folder(self):
+        rows = (self.data / "train.tsv").read_text().rstrip("\n").split("\n")
+        (self.data / "train.tsv").write_text("\n".join([*rows, "a row of one cell"]) + "\n")
+        file = write_json(self.place / "c.json", config(self.model, self.data, task={"max_malformed": 1},
+                                                        train={"max_steps": 1, "max_length": 6}))
+        told = self.succeeds("train", "--config", file, "--out", self.place / "run").err
+        logged = (self.place / "run" / "log.txt").read_text()
+        for name in ("malformed rows of train", "of train are longer than 6 tokens"):
+            self.assertEqual(told.count(name), 1, told)
+            self.assertEqual(logged.count(name), 1, logged)
+
+    def test_bench_counts_the_steps_of_the_run(self):
+        file = write_json(self.place / "c.json", config(self.model, self.data, train={"accumulate": 2, "batch_size": 4}))
+        told = json.loads(self.succeeds("bench", "--config", file, "--steps", 4, "--json").out)
+        self.assertAlmostEqual(told["examples_per_second"] / told["steps_per_second"], 2 * 4)
+
     def test_bf16_learns(self):
         run = self.train("run", config(self.model, self.data, train={"dtype": "bf16"}))
         result = json.loads((run / "result.json").read_text())

@@ -71,7 +71,15 @@ GlueLayout glue_layout(const GlueTask& task, const std::string& extension,
   const char separator = extension == ".csv" ? ',' : '\t';
   const auto header = split_cells(first_line, separator, Quoting::csv);
   if (!is_hugging_face(task, header)) fail_unknown_header(task, extension, first_line, origin);
-  return {TableShape{separator, Quoting::csv, true, header}, task.columns, false};
+  TableShape shape{separator, Quoting::csv, true, header};
+  // That quotes mean something is read off the header alone: a lone one must not swallow rows.
+  if (separator == '\t') {
+    shape.quoting = Quoting::csv_line;
+    shape.quote_advice =
+        "; in a .tsv with the columns of Hugging Face's data, put a cell that holds quotes in "
+        "quotes and double those in it; cells of several lines need .csv or .jsonl";
+  }
+  return {shape, task.columns, false};
 }
 
 }  // namespace mtlora

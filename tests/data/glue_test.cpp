@@ -92,6 +92,20 @@ TEST_CASE("quotes of official files are text, quotes of Hugging Face's are quoti
         "\"The ferry was late again.");
 }
 
+TEST_CASE("a lone quote in a .tsv of Hugging Face's columns costs no row without a word",
+          "[data]") {
+  const TempDir folder;
+  const std::string rows =
+      "idx\tsentence\tlabel\n0\tgood\t1\n1\t\"Fine, he said\t0\n2\tbad\t0\n3\tx\"\t0\n";
+  write_file(folder / "train.tsv", rows);
+  CHECK(with_f(error_of([&] { task_over("sst2", folder.path())->load("train"); }),
+               (folder / "train.tsv").string()) ==
+        "F: 1 of 4 rows malformed, 0 allowed (to leave them out, set task.max_malformed to 1):\n"
+        "F:3: a quote is opened and not closed on its line; in a .tsv with the columns of Hugging "
+        "Face's data, put a cell that holds quotes in quotes and double those in it; cells of "
+        "several lines need .csv or .jsonl");
+}
+
 TEST_CASE("a task lists the splits whose files are there", "[data]") {
   using Names = std::vector<std::string>;
   CHECK(task_over("cola", samples("cola"))->splits() == Names{"train", "dev", "test"});

@@ -3,9 +3,11 @@
 // arXiv:2312.03732. Initialisation as microsoft/LoRA loralib 0.1.2 and Hugging Face PEFT. LoRA+: B
 // learns at lr_ratio times the rate of A; Hayou et al. 2024, arXiv:2402.12354.
 
+#include <algorithm>
 #include <cmath>
 
 #include "lib/adapters/low_rank.h"
+#include "lib/core/error.h"
 #include "lib/core/random.h"
 
 namespace mtlora {
@@ -63,10 +65,24 @@ class Lora final : public LowRankAdapter {
   Tensor folded(size_t pair) const override { return pairs_[pair].b; }
 };
 
+class LoraSet final : public Layerwise<LoraOptions, Lora> {
+ public:
+  using Layerwise::Layerwise;
+  void survey(const std::vector<AdaptedLayer>& adapted) override {
+    const bool has_bias =
+        std::any_of(adapted.begin(), adapted.end(),
+                    [](const AdaptedLayer& layer) { return layer.shape.has_bias; });
+    if (options.bias == "lora_only" && !has_bias)
+      fail(
+          "/adapter/method/bias: lora_only, but none of the adapted layers has a bias; none trains "
+          "the same");
+  }
+};
+
 }  // namespace
 
 AdapterMethod lora() {
-  return layerwise<LoraOptions, Lora>(
+  return layerwise<LoraOptions, Lora, LoraSet>(
       {.name = "lora",
        .summary = "Adds a product of two thin matrices to the weight.",
        .equation = "ΔW = (α/r)·B·A",

@@ -174,6 +174,18 @@ TEST_CASE("lora_only trains the biases of the adapted parts, all those of the mo
   CHECK(biases("all").size() == 2 * 8 + 2);
 }
 
+TEST_CASE("lora_only is refused where there is no bias to train", "[adapters]") {
+  const auto inject_into = [](const std::string& target) {
+    const LoadedLanguageModel loaded = load_language_model(golden_path("llama-tiny"), 0.0);
+    AdapterOptions options = adapter("lora", {{"bias", "lora_only"}});
+    options.targets = {target};
+    return inject(*loaded.model, options, 1, {}).count();
+  };
+  CHECK_THROWS_WITH(inject_into("q_proj"),
+                    "/adapter/method/bias: lora_only, but none of the adapted "
+                    "layers has a bias; none trains the same");
+}
+
 TEST_CASE("an unknown method names the nearest", "[adapters]") {
   CHECK_THAT(error_of(adapter("lroa")), Contains("did you mean \"lora\""));
 }

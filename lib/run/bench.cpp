@@ -12,6 +12,7 @@
 #include "lib/run/environment.h"
 #include "lib/run/job.h"
 #include "lib/run/profile.h"
+#include "lib/train/micro_batches.h"
 #include "lib/train/parameters.h"
 
 namespace mtlora {
@@ -89,10 +90,8 @@ void bench(const BenchRequest& request) {
       {std::max(planned, warm_up + (request.profile ? 2 : 1) * request.steps), 0, seed});
   int64_t next = 0;
   const auto make_step = [&] {
-    std::vector<Item> items;
-    for (const Sampler::Draw& draw : sampler.batch(next))
-      items.push_back({draw.index, draw.position});
-    return step.run(next++, {items}, *optimizer, 1.0);
+    const auto batches = micro_batches(sampler, next, options.accumulate);
+    return step.run(next++, batches, *optimizer, 1.0);
   };
   double startup = 0;
   while (next < warm_up) {

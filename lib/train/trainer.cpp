@@ -7,6 +7,7 @@
 #include "lib/core/log.h"
 #include "lib/core/signals.h"
 #include "lib/metrics/metric.h"
+#include "lib/train/micro_batches.h"
 #include "lib/train/progress.h"
 
 namespace mtlora {
@@ -109,21 +110,11 @@ double Trainer::lr_of(int64_t step) const {
 }
 
 StepReport Trainer::one_step() {
-  const int64_t per_epoch = parts_.sampler.steps_per_epoch();
-  const int64_t steps_per_epoch = (per_epoch - 1) / length_.accumulate + 1;
-  const int64_t epoch = state_.step / steps_per_epoch, within = state_.step % steps_per_epoch;
-  int64_t micro = epoch * per_epoch + within * length_.accumulate;
-  // an epoch's last step may have fewer micro-batches
-  const int64_t left = per_epoch - within * length_.accumulate;
-  std::vector<std::vector<Item>> micro_batches(
-      static_cast<size_t>(std::min(length_.accumulate, left)));
-  for (auto& items : micro_batches)
-    for (const Sampler::Draw& draw : parts_.sampler.batch(micro++))
-      items.push_back({draw.index, draw.position});
   const BadStep bad =
       state_.bad_in_a_row < length_.skip_bad_steps ? BadStep::is_skipped : BadStep::stops;
-  return parts_.step.run(state_.step, micro_batches, parts_.optimizer,
-                         parts_.schedule.factor(state_.step), bad);
+  return parts_.step.run(state_.step,
+                         micro_batches(parts_.sampler, state_.step, length_.accumulate),
+                         parts_.optimizer, parts_.schedule.factor(state_.step), bad);
 }
 
 void Trainer::count_bad(const StepReport& report) {

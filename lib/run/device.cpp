@@ -32,18 +32,20 @@ std::string too_old(int index) {
 }
 
 // The kernels' launches count sequences in 16 bits.
-void check_batches(const TrainOptions& options) {
-  constexpr int64_t kMost = 65'534;
-  if (options.batch_size > kMost)
-    fail("/train/batch_size: {}, but a CUDA device takes at most {}", options.batch_size, kMost);
-  if (options.evaluation_batch_size > kMost)
-    fail("/train/evaluation_batch_size: {}, but a CUDA device takes at most {}",
-         options.evaluation_batch_size, kMost);
+void check_batches(const RunOptions& options) {
+  const int64_t kMost = 65'534;
+  const auto check = [kMost](const char* option, int64_t size) {
+    if (size > kMost) fail("{}: {}, but a CUDA device takes at most {}", option, size, kMost);
+  };
+  check("/train/batch_size", options.train.batch_size);
+  check("/train/evaluation_batch_size", options.train.evaluation_batch_size);
+  check("/generate/batch_size", options.generate.batch_size);
 }
 
 }  // namespace
 
-torch::Device open_device(const TrainOptions& options, int local_rank) {
+torch::Device open_device(const RunOptions& all, int local_rank) {
+  const TrainOptions& options = all.train;
   if (options.device == "cpu") return torch::kCPU;
   if (options.device == "cuda") require_cuda();
   if (const std::string fault = backend::cuda::device_fault(); !fault.empty())
@@ -56,7 +58,7 @@ torch::Device open_device(const TrainOptions& options, int local_rank) {
     log::warn(fmt::format("computing on the CPU: {}", reason));
     return torch::kCPU;
   }
-  check_batches(options);
+  check_batches(all);
   backend::cuda::use_device(index);
   return {torch::kCUDA, static_cast<torch::DeviceIndex>(index)};
 }

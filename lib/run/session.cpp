@@ -90,7 +90,7 @@ Session open_with(const Json& config, bool own_head, const SharedMachine& machin
             .loaded = {nullptr, ModelConfig(Json::object(), ""), {}, {}, {}},
             .trained = {},
             .pool = {}};
-  s.device = open_device(s.options.train, machine.local_rank);
+  s.device = open_device(s.options, machine.local_rank);
   s.dtype = compute_type(s.options.train, s.device);
   s.tokenizer = load_tokenizer(s.options.model.path);
   const auto seed = static_cast<uint64_t>(s.options.train.seed);

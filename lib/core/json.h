@@ -12,6 +12,11 @@ namespace mtlora {
 
 using Json = nlohmann::ordered_json;
 
+/// How many arrays and objects may stand in each other: copying and writing them calls itself.
+constexpr int kDeepestJson = 500;
+/// For a parser's callback. Throws Error beyond that.
+void check_json_depth(int depth);
+
 /// Parses `text`; `origin` (a file name, say) begins every error message. Throws Error with the
 /// line.
 Json parse_json(std::string_view text, const std::string& origin);

@@ -39,7 +39,7 @@ TextEntry entry_of(const Json& in) {
   for (const Json& triple : json_array(in, "tripleset")) {
     const bool fits = triple.is_array() && triple.size() == 3 && triple[0].is_string() &&
                       triple[1].is_string() && triple[2].is_string();
-    if (!fits) fail("{} is not a triple: [subject, relation, object]", triple.dump());
+    if (!fits) fail("{} is not a triple: [subject, relation, object]", shown(triple));
     triples.add(triple[0].get_ref<const std::string&>(),
                 lower(triple[1].get_ref<const std::string&>()),
                 triple[2].get_ref<const std::string&>());

@@ -42,7 +42,7 @@ bool has(const Json& row, const std::string& key) {
 std::vector<std::string> references_of(const Json& row, const std::string& key) {
   std::vector<std::string> references;
   for (const Json& text : json_array(row, key)) {
-    if (!text.is_string()) fail("\"{}\" holds what is not a string: {}", key, text.dump());
+    if (!text.is_string()) fail("\"{}\" holds what is not a string: {}", key, shown(text));
     references.push_back(text.get<std::string>());
   }
   return references;

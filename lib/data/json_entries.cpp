@@ -98,7 +98,11 @@ void read_json_entries(std::string_view content, const std::string& origin, cons
   try {
     // What is left when the entries are gone is of no use. The parser copies its callback.
     std::ignore = Json::parse(
-        begin, end, [&](int depth, Event event, Json& v) { return watch(depth, event, v); },
+        begin, end,
+        [&](int depth, Event event, Json& v) {
+          check_json_depth(depth);
+          return watch(depth, event, v);
+        },
         /*allow_exceptions=*/true, /*ignore_comments=*/true);
   } catch (const Json::exception&) {
     parse_json(content, origin);  // fails for the same reason, and says it in our words

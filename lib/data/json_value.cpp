@@ -20,8 +20,17 @@ Json parse_json_line(std::string_view line) {
   return object;
 }
 
+std::string shown(const Json& value) {
+  constexpr size_t most_bytes = 120;
+  std::string text = value.dump();
+  if (text.size() <= most_bytes) return text;
+  size_t end = most_bytes;
+  while (end > 0 && (text[end] & 0xC0) == 0x80) --end;  // not within a character
+  return text.substr(0, end) + "…";
+}
+
 const Json& json_value(const Json& object, const std::string& key) {
-  if (!object.is_object()) fail("is not a JSON object: {}", object.dump());
+  if (!object.is_object()) fail("is not a JSON object: {}", shown(object));
   const auto found = object.find(key);
   if (found != object.end()) return *found;
   std::vector<std::string> keys;
@@ -31,13 +40,13 @@ const Json& json_value(const Json& object, const std::string& key) {
 
 std::string json_string(const Json& object, const std::string& key) {
   const Json& value = json_value(object, key);
-  if (!value.is_string()) fail("\"{}\" is not a string: {}", key, value.dump());
+  if (!value.is_string()) fail("\"{}\" is not a string: {}", key, shown(value));
   return value.get<std::string>();
 }
 
 const Json& json_array(const Json& object, const std::string& key) {
   const Json& value = json_value(object, key);
-  if (!value.is_array()) fail("\"{}\" is not an array: {}", key, value.dump());
+  if (!value.is_array()) fail("\"{}\" is not an array: {}", key, shown(value));
   return value;
 }
 

@@ -9,6 +9,9 @@
 
 namespace mtlora {
 
+/// `value` as a message shows it: its beginning, where it is long.
+std::string shown(const Json& value);
+
 /// One line of a JSON lines file, an object. Throws Error, without the place, when it is none.
 Json parse_json_line(std::string_view line);
 

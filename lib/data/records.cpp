@@ -57,7 +57,7 @@ std::optional<std::string> label_of(const Json& object, const std::string& key) 
   const Json& value = json_value(object, key);
   if (value.is_null()) return std::nullopt;
   if (value.is_string()) return value.get<std::string>();
-  if (!value.is_number()) fail("\"{}\" is neither a string nor a number: {}", key, value.dump());
+  if (!value.is_number()) fail("\"{}\" is neither a string nor a number: {}", key, shown(value));
   return value.dump();
 }
 

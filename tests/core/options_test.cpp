@@ -91,6 +91,15 @@ TEST_CASE("JSON errors name file and line, and a key may stand only once", "[cor
                     "x.json: the key \"b\" stands twice in one object");
 }
 
+TEST_CASE("JSON that is nested without end is an error, not the end of the program", "[core]") {
+  const auto nested = [](size_t depth) {
+    return "{\"x\": " + std::string(depth, '[') + std::string(depth, ']') + ", \"y\": 1, \"z\": 2}";
+  };
+  CHECK(parse_json(nested(400), "x.json").size() == 3);
+  CHECK_THROWS_WITH(parse_json(nested(200'000), "x.json"),
+                    "x.json: not valid JSON: more than 500 arrays and objects stand in each other");
+}
+
 TEST_CASE("--set takes JSON or a bare string and builds the path", "[core]") {
   Json config = Json::object();
   set_option(config, "method.rank=4");

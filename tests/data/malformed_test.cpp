@@ -50,6 +50,9 @@ TEST_CASE("scores that are no number or out of range are malformed", "[data]") {
                               "F:6: the label \"\" is not a number\n"
                               "F:7: the label \"nan\" is not a number\n"
                               "F:8: the label \"3x\" is not a number");
+  // as Hugging Face's data have it where there is no label
+  CHECK_THAT(report("stsb", "train.csv", "sentence1,sentence2,label\na,b,-1.0\n"),
+             Contains("F:2: there is no label (\"-1.0\")"));
 }
 
 TEST_CASE("bytes that are not UTF-8 are malformed, in their row only", "[data]") {
@@ -90,6 +93,16 @@ TEST_CASE("JSON lines that hold no example are malformed", "[data]") {
             "F:8: the key \"sentence\" stands twice in one object");
   CHECK_THAT(report("sst2", "train.jsonl", "{\"sentence\": \"a\", \"label\": 1}\n{\"sentence\n"),
              Contains("F:2: not valid JSON: "));
+}
+
+TEST_CASE("a value that is no text is shown by its beginning", "[data]") {
+  CHECK(report("sst2", "train.jsonl",
+               "{\"sentence\": [" + std::string(400, '[') + std::string(400, ']') +
+                   "], \"label\": 1}\n") ==
+        heading("1 of 1", 0, "1") + "F:1: \"sentence\" is not a string: " + std::string(120, '[') +
+            "…");
+  CHECK_THAT(report("sst2", "train.jsonl", "{\"sentence\": " + std::string(99'999, '[') + "\n"),
+             Contains("F:1: not valid JSON: more than 500 arrays"));
 }
 
 TEST_CASE("a line of JSON that holds a NUL byte is malformed, not cut there", "[data]") {

@@ -30,7 +30,7 @@ void LabelRule::add_classes(const std::vector<std::string>& spellings) {
 }
 
 double LabelRule::read(const std::optional<std::string>& written) const {
-  const bool is_none = !written || *written == none;
+  const bool is_none = !written || *written == none || (!none.empty() && *written == none + ".0");
   if (is_none && required)
     fail("there is no label{}", written && !none.empty() ? fmt::format(" (\"{}\")", *written) : "");
   if (is_none) return std::numeric_limits<double>::quiet_NaN();

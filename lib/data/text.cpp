@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <set>
 #include <utility>
 
@@ -103,13 +104,14 @@ std::vector<Split> splits_of(const TextOptions& options) {
           {"test", "", {"test"}, "test", options.test}};
 }
 
-// Orders whole numbers by value, and before all else.
+// Orders numbers by value, and before all else.
 struct LabelOrder {
-  static std::optional<int64_t> number(const std::string& label) {
-    int64_t value = 0;
+  static std::optional<double> number(const std::string& label) {
+    double value = 0;
     const char* end = label.data() + label.size();
     const auto [stopped, error] = std::from_chars(label.data(), end, value);
-    return error == std::errc() && stopped == end ? std::optional(value) : std::nullopt;
+    const bool is_number = error == std::errc() && stopped == end && std::isfinite(value);
+    return is_number ? std::optional(value) : std::nullopt;
   }
   bool operator()(const std::string& a, const std::string& b) const {
     const auto x = number(a), y = number(b);

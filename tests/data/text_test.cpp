@@ -66,6 +66,8 @@ TEST_CASE("labels that are numbers are ordered by value, before all others", "[d
   const TempDir folder;
   write_file(folder / "train.csv", "text,label\na,10\nb,9\nc,x\nd,-1\ne,X\nf,9\n");
   CHECK(task_over("text", folder.path())->info().labels == Names{"-1", "9", "10", "X", "x"});
+  write_file(folder / "train.csv", "text,label\na,10.0\nb,2.0\nc,1.0\nd,1\ne,nan\n");
+  CHECK(task_over("text", folder.path())->info().labels == Names{"1", "1.0", "2.0", "10.0", "nan"});
 }
 
 TEST_CASE("raw TSV takes quotes as they are", "[data]") {

@@ -41,9 +41,9 @@ std::vector<Split> splits_of(const GlueTask& task, const GlueOptions& options) {
   return {
       {"train", "", {"train"}, "train", options.train},
       {"dev_matched", "dev", {"dev_matched", "validation_matched"}, "dev", options.dev},
-      {"dev_mismatched", "", {"dev_mismatched", "validation_mismatched"}, "dev", {}},
+      {"dev_mismatched", "", {"dev_mismatched", "validation_mismatched"}, "", {}},
       {"test_matched", "test", {"test_matched"}, "test", options.test},
-      {"test_mismatched", "", {"test_mismatched"}, "test", {}},
+      {"test_mismatched", "", {"test_mismatched"}, "", {}},
   };
 }
 

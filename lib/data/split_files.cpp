@@ -84,8 +84,9 @@ std::optional<fs::path> SplitFiles::find(const Split& split) const {
     std::erase_if(there, absent);
   }
   if (there.size() > 1)
-    fail("{}: more than one file of the {} split: {}; name one with task.{}",
-         where_.folder.string(), split.name, fmt::join(file_names(there), ", "), split.option);
+    fail("{}: more than one file of the {} split: {}; {}", where_.folder.string(), split.name,
+         fmt::join(file_names(there), ", "),
+         split.option.empty() ? "leave one" : "name one with task." + split.option);
   return there.empty() ? std::nullopt : std::optional(there.front());
 }
 
@@ -96,11 +97,10 @@ fs::path SplitFiles::file(const Split& split) const {
   if (const auto found = find(split)) return *found;
   std::vector<fs::path> looked = candidates(split);
   for (fs::path& file : with_extensions(split.stand_ins)) looked.push_back(std::move(file));
-  fail(
-      "{}: there is no file of the {} split: looked for {}; {}. {} A file of another name is named "
-      "with task.{}.",
-      folder, split.name, fmt::join(file_names(looked), ", "), listing(where_.folder),
-      where_.source, split.option);
+  const std::string another = " A file of another name is named with task." + split.option + ".";
+  fail("{}: there is no file of the {} split: looked for {}; {}. {}{}", folder, split.name,
+       fmt::join(file_names(looked), ", "), listing(where_.folder), where_.source,
+       split.option.empty() ? "" : another);
 }
 
 }  // namespace mtlora

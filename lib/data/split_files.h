@@ -13,7 +13,7 @@ namespace mtlora {
 struct Split {
   std::string name, alias;
   std::vector<std::string> stems;    ///< usual file names without extension
-  std::string option;                ///< the option that names another file
+  std::string option;                ///< the option that names another file; "": there is none
   std::optional<std::string> named;  ///< the value of that option: a file of the folder, or a path
   std::vector<std::string> stand_ins{};  ///< stems looked for where none of the others is there
   /// If not empty, a folder of the split's name may hold it, in files with these extensions.

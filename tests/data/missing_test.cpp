@@ -44,6 +44,13 @@ TEST_CASE("two files of one split are an error, until one is named", "[data]") {
             ": more than one file of the dev split: dev.tsv, dev.jsonl; name one with task.dev");
   const auto task = task_over("sst2", folder.path(), {{"dev", "dev.jsonl"}});
   CHECK(task->load("dev").examples.at(0).text == "b");
+  // MNLI's mismatched sets have no option
+  for (const char* name : {"dev_mismatched.csv", "dev_mismatched.tsv"})
+    write_file(folder / name, "premise,hypothesis,label\na,b,0\n");
+  CHECK(error_of([&] { task_over("mnli", folder.path())->load("dev_mismatched"); }) ==
+        folder.path().string() +
+            ": more than one file of the dev_mismatched split: dev_mismatched.tsv, "
+            "dev_mismatched.csv; leave one");
 }
 
 TEST_CASE("a file that is named must be there, one that is not named may be absent", "[data]") {

@@ -142,9 +142,10 @@ void add_score(CLI::App& program, Action& action) {
                 "Every character that is no letter or digit apart");
   app->add_option(
          "--missing-reference", request->missing_reference,
-         "An empty line among the references: empty (BLEU counts it as length 0), or first "
-         "(the first reference again)")
-      ->capture_default_str();
+         "An empty line in one of several reference files: empty (the default; BLEU counts it as "
+         "length 0), first (the first reference again), or none (it does not count; what a run's "
+         "score.missing_reference is unless it says otherwise)")
+      ->type_name("POLICY");
   app->add_option("--meteor-data", request->meteor_data, "The folder of METEOR 1.5's resources")
       ->type_name("DIR");
   app->add_flag("--segments", request->segments, "Every output's score as well");
@@ -153,6 +154,7 @@ void add_score(CLI::App& program, Action& action) {
       ->check(CLI::Range(0, 1000000))
       ->capture_default_str();
   app->add_option("--seed", request->seed, "Of these samples")
+      ->needs("--bootstrap")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app->add_flag("--json", request->json, "One line of JSON");

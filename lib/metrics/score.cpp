@@ -155,8 +155,9 @@ std::string ScoreReport::table() const {
   out += fmt::format("{:<{}}  {} outputs, {} references", "corpus", width, segments, references);
   if (empty_hypotheses > 0) out += fmt::format(", {} outputs without a word", empty_hypotheses);
   if (!missing_reference.empty())
-    out += missing_reference == "first"
-               ? ", missing references repeat the first"
+    out += missing_reference == "first" ? ", missing references repeat the first"
+           : missing_reference == "none"
+               ? ", missing references do not count"
                : fmt::format(", {} missing references count as empty lines", empty_references);
   return out + '\n';
 }

@@ -1,6 +1,9 @@
 #include "lib/metrics/score_files.h"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
+#include <utility>
 
 #include "lib/core/error.h"
 #include "lib/core/files.h"
@@ -35,29 +38,40 @@ std::vector<std::string> read_lines(const std::string& file) {
   return lines;
 }
 
-// A cell that stands in quotes, single ones as well (a submission of the E2E challenge has them).
-std::string unquoted(std::string cell, char quote) {
-  if (cell.size() < 2 || cell.front() != quote || cell.back() != quote) return cell;
-  cell = cell.substr(1, cell.size() - 2);
-  for (size_t i = 0; (i = cell.find(std::string(2, quote), i)) != std::string::npos; ++i)
-    cell.erase(i, 1);
-  return cell;
+bool stands_in(const std::string& cell, char quote) {
+  return cell.size() >= 2 && cell.front() == quote && cell.back() == quote;
+}
+
+// Without the quotes around it, those within no longer doubled.
+std::string unquoted(const std::string& cell, char quote) {
+  std::string inner = cell.substr(1, cell.size() - 2);
+  for (size_t i = 0; (i = inner.find(std::string(2, quote), i)) != std::string::npos; ++i)
+    inner.erase(i, 1);
+  return inner;
+}
+
+// Whether the quotes of a cell that begins and ends with one are around it, and not its text: then
+// all within are doubled.
+bool is_quoted(const std::string& cell) {
+  if (!stands_in(cell, '"')) return false;
+  const std::string_view inner = std::string_view(cell).substr(1, cell.size() - 2);
+  for (size_t i = 0; i < inner.size(); ++i)
+    if (inner[i] == '"' && (++i == inner.size() || inner[i] != '"')) return false;
+  return true;
 }
 
 std::vector<std::string> split_cells(const std::string& line, char separator) {
   std::vector<std::string> cells(1);
-  bool is_quoted = false;
+  bool is_within = false;
   for (const char c : line) {
-    if (c == '"') is_quoted = !is_quoted;
-    if (c == separator && !(is_quoted && separator == ','))
+    if (c == '"') is_within = !is_within;
+    if (c == separator && !(is_within && separator == ','))
       cells.emplace_back();
     else
       cells.back().push_back(c);
   }
-  for (std::string& cell : cells) {
-    cell = unquoted(std::move(cell), '"');
-    if (separator == '\t') cell = unquoted(std::move(cell), '\'');
-  }
+  for (std::string& cell : cells)
+    if (is_quoted(cell)) cell = unquoted(cell, '"');
   return cells;
 }
 
@@ -65,39 +79,79 @@ bool is_table(const std::string& file) {
   return file.ends_with(".csv") || file.ends_with(".tsv");
 }
 
-// The rows of two cells after the header: what a text is about, and the text.
-std::vector<std::pair<std::string, std::string>> read_table(const std::string& file) {
+// What a text is about, where that is known, and the text.
+struct TextRow {
+  std::string about, text;
+  size_t line;
+};
+
+// A submission of the E2E challenge has single quotes around all its cells; around some only they
+// are text.
+void strip_single_quotes(std::vector<TextRow>& rows, std::string TextRow::*cell) {
+  const bool all = std::all_of(rows.begin(), rows.end(),
+                               [&](const TextRow& row) { return stands_in(row.*cell, '\''); });
+  if (!all) return;
+  for (TextRow& row : rows) row.*cell = unquoted(row.*cell, '\'');
+}
+
+// The rows of two cells after the header.
+std::vector<TextRow> read_table(const std::string& file) {
   const std::vector<std::string> lines = read_lines(file);
   const char separator = file.ends_with(".csv") ? ',' : '\t';
-  std::vector<std::pair<std::string, std::string>> rows;
+  std::vector<TextRow> rows;
   for (size_t i = 1; i < lines.size(); ++i) {
-    const std::vector<std::string> cells = split_cells(lines[i], separator);
+    std::vector<std::string> cells = split_cells(lines[i], separator);
     if (cells.size() != 2)
       fail("{}:{}: has {} cells; wanted 2, what a text is about and the text", file, i + 1,
            cells.size());
-    rows.emplace_back(cells[0], cells[1]);
+    rows.push_back({std::move(cells[0]), std::move(cells[1]), i + 1});
   }
+  if (separator == '\t')
+    for (const auto cell : {&TextRow::about, &TextRow::text}) strip_single_quotes(rows, cell);
   return rows;
 }
 
-std::vector<std::string> read_hypotheses(const std::string& file) {
-  if (!is_table(file)) return read_lines(file);
-  std::vector<std::string> out;
-  for (auto& [about, text] : read_table(file)) out.push_back(std::move(text));
-  return out;
+std::vector<TextRow> read_hypotheses(const std::string& file) {
+  if (is_table(file)) return read_table(file);
+  std::vector<TextRow> rows;
+  for (std::string& line : read_lines(file)) rows.push_back({"", std::move(line), rows.size() + 1});
+  return rows;
 }
 
 using Groups = std::vector<std::vector<std::string>>;
 
-Groups table_groups(const std::string& file) {
-  Groups groups;
-  std::string last;
-  for (auto& [about, text] : read_table(file)) {
-    if (groups.empty() || about != last) groups.emplace_back();
-    last = about;
-    groups.back().push_back(std::move(text));
+struct TableGroups {
+  Groups texts;
+  std::vector<TextRow> first;  // of each group
+};
+
+TableGroups table_groups(const std::string& file) {
+  TableGroups groups;
+  for (TextRow& row : read_table(file)) {
+    if (groups.first.empty() || row.about != groups.first.back().about) {
+      groups.texts.emplace_back();
+      groups.first.push_back(row);
+    }
+    groups.texts.back().push_back(std::move(row.text));
   }
   return groups;
+}
+
+// Rows of two tables belong together by their order alone: one that is about something which the
+// other table has elsewhere shows that the orders differ.
+void check_order(const ScoreFiles& files, const std::vector<TextRow>& outputs,
+                 const TableGroups& groups) {
+  std::set<std::string_view> known;
+  for (const TextRow& row : groups.first) known.insert(row.about);
+  for (size_t i = 0; i < std::min(outputs.size(), groups.first.size()); ++i) {
+    const TextRow &output = outputs[i], &reference = groups.first[i];
+    if (output.about == reference.about || !known.contains(output.about)) continue;
+    fail(
+        "{}:{}: is about \"{}\", but the references at its place, {}:{}, are about \"{}\": both "
+        "files need one order",
+        files.hypotheses, output.line, output.about, files.references[0], reference.line,
+        reference.about);
+  }
 }
 
 Groups blank_line_groups(const std::vector<std::string>& lines) {
@@ -120,17 +174,22 @@ Groups blank_line_groups(const std::vector<std::string>& lines) {
   fail("{} has {} outputs, but {} has {} {}", files.hypotheses, outputs, file, references, what);
 }
 
-ScoreCorpus of_groups(const ScoreFiles& files, std::vector<std::string> outputs, Groups groups) {
+ScoreCorpus of_groups(const ScoreFiles& files, std::vector<TextRow> outputs, Groups groups) {
+  if (!files.missing_reference.empty())
+    fail(
+        "{}: groups of references hold those that there are, none is missing: --missing-reference "
+        "is for several files",
+        files.references[0]);
   if (groups.size() != outputs.size())
     fail_counts(files, outputs.size(), files.references[0], groups.size(), "groups of references");
   ScoreCorpus corpus;
   for (size_t i = 0; i < outputs.size(); ++i)
-    corpus.segments.push_back({std::move(outputs[i]), std::move(groups[i])});
+    corpus.segments.push_back({std::move(outputs[i].text), std::move(groups[i])});
   return corpus;
 }
 
 // References in the order of the files; a blank line is one that is missing.
-ScoreCorpus of_lines(const ScoreFiles& files, std::vector<std::string> outputs,
+ScoreCorpus of_lines(const ScoreFiles& files, std::vector<TextRow> outputs,
                      const std::vector<std::vector<std::string>>& lines) {
   for (size_t f = 0; f < lines.size(); ++f)
     if (lines[f].size() != outputs.size())
@@ -138,7 +197,7 @@ ScoreCorpus of_lines(const ScoreFiles& files, std::vector<std::string> outputs,
   ScoreCorpus corpus;
   Problems problems;
   for (size_t i = 0; i < outputs.size(); ++i) {
-    TextSegment segment{std::move(outputs[i]), {}};
+    TextSegment segment{std::move(outputs[i].text), {}};
     for (const auto& file : lines)
       if (!is_blank(file[i])) segment.references.push_back(file[i]);
     const size_t missing = lines.size() - segment.references.size();
@@ -148,7 +207,7 @@ ScoreCorpus of_lines(const ScoreFiles& files, std::vector<std::string> outputs,
                                fmt::join(files.references, ", "), i + 1));
     else if (files.missing_reference == "first")
       segment.references.insert(segment.references.end(), missing, segment.references.front());
-    else
+    else if (files.missing_reference != "none")
       segment.empty_references = missing;
     corpus.segments.push_back(std::move(segment));
   }
@@ -159,14 +218,18 @@ ScoreCorpus of_lines(const ScoreFiles& files, std::vector<std::string> outputs,
 }  // namespace
 
 ScoreCorpus read_score_files(const ScoreFiles& files) {
-  const std::vector<std::string> policies = {"first", "empty"};
-  if (std::find(policies.begin(), policies.end(), files.missing_reference) == policies.end())
+  const std::vector<std::string> policies = {"none", "first", "empty"};
+  if (!files.missing_reference.empty() &&
+      std::find(policies.begin(), policies.end(), files.missing_reference) == policies.end())
     fail("{}", unknown("policy of missing references", files.missing_reference, policies));
   if (files.references.empty()) fail("no file of references is given");
-  std::vector<std::string> outputs = read_hypotheses(files.hypotheses);
+  std::vector<TextRow> outputs = read_hypotheses(files.hypotheses);
   if (outputs.empty()) fail("{}: has no output", files.hypotheses);
-  if (files.references.size() == 1 && is_table(files.references[0]))
-    return of_groups(files, std::move(outputs), table_groups(files.references[0]));
+  if (files.references.size() == 1 && is_table(files.references[0])) {
+    TableGroups groups = table_groups(files.references[0]);
+    if (is_table(files.hypotheses)) check_order(files, outputs, groups);
+    return of_groups(files, std::move(outputs), std::move(groups.texts));
+  }
   std::vector<std::vector<std::string>> lines;
   for (const std::string& file : files.references) {
     if (is_table(file)) fail("{}: a table of references stands alone", file);

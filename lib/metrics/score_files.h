@@ -1,6 +1,6 @@
 // Outputs and references in files.
-//   outputs      one a line; a .tsv has a header and the output in its last column, as the E2E
-//                challenge's submissions
+//   outputs      one a line; a .csv or .tsv has a header and two columns, what an output is about
+//                and the output, as the E2E challenge's submissions
 //   references   one a line in several files, line i of each for output i; or one file: as many
 //                lines as there are outputs, groups of lines with a blank line between, or a .csv
 //                or .tsv with a header whose neighbouring rows of equal first cells are a group
@@ -18,10 +18,10 @@ namespace mtlora {
 struct ScoreFiles {
   std::string hypotheses;
   std::vector<std::string> references;
-  /// What a line that is empty in a reference file means: "first", the first reference of that
-  /// output once more (as LoRA's scripts), or "empty", an empty reference (as the WebNLG
-  /// challenge), see TextSegment.
-  std::string missing_reference = "empty";
+  /// What a line that is empty in one of several reference files means: "empty" or "", an empty
+  /// reference (as the WebNLG challenge), see TextSegment; "first", the first reference of that
+  /// output once more (as LoRA's scripts); "none", nothing.
+  std::string missing_reference{};
 };
 
 struct ScoreCorpus {
@@ -30,7 +30,8 @@ struct ScoreCorpus {
 };
 
 /// Throws Error, with file and line, where the numbers of outputs and references differ, an output
-/// has no reference at all, or a file cannot be read.
+/// has no reference at all, two tables are not in one order, or a file cannot be read; and for a
+/// policy of missing references where they stand in groups.
 ScoreCorpus read_score_files(const ScoreFiles& files);
 
 }  // namespace mtlora

@@ -54,7 +54,7 @@ struct ScoreRequest {
   std::vector<std::string> metrics;  ///< "bleu", "chrf++", "bleu:variant=multi-bleu"
   std::string task;                  ///< e2e, webnlg or dart; "": none
   bool lowercase = false, tokenize = false;
-  std::string missing_reference = "empty";  ///< or "first"
+  std::string missing_reference;            ///< empty, first or none; "": empty
   std::string meteor_data;                  ///< METEOR's folder of resources
   bool segments = false;
   int64_t bootstrap = 0;

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "lib/core/error.h"
 #include "lib/metrics/score_files.h"
 #include "lib/run/commands.h"
@@ -37,6 +39,10 @@ ScoreOptions options_of(const ScoreRequest& request) {
       if (added.name == "meteor" && !request.meteor_data.empty())
         added.options["data"] = request.meteor_data;
     }
+  const bool has_meteor = std::any_of(options.metrics.begin(), options.metrics.end(),
+                                      [](const ScoredMetric& m) { return m.name == "meteor"; });
+  if (!request.meteor_data.empty() && !has_meteor)
+    fail("--meteor-data is given, but METEOR is none of the metrics");
   options.lowercase |= request.lowercase;
   options.tokenize |= request.tokenize;
   options.segments = request.segments;
@@ -60,7 +66,9 @@ void score(const ScoreRequest& request) {
   const ScoreCorpus corpus =
       read_score_files({request.hypotheses, request.references, request.missing_reference});
   ScoreReport report = score_texts(corpus.segments, options);
-  if (corpus.missing_references > 0) report.missing_reference = request.missing_reference;
+  if (corpus.missing_references > 0)
+    report.missing_reference =
+        request.missing_reference.empty() ? "empty" : request.missing_reference;
   if (request.json)
     fmt::print("{}\n", report.json().dump());
   else

@@ -127,7 +127,17 @@ class Layouts(Files):
         self.assertEqual([s["corpus"]["references"] for s in (empty, first)], [3, 4])
         words = [s["bleu:variant=multi-bleu"]["reference_words"] for s in (empty, first)]
         self.assertEqual(words, [6, 13])  # the second output has three words: 0 are nearer to it than 7
-        self.refused("--metrics", "bleu", "--missing-reference", "none", names=["none", "first", "empty"])
+        none = of("none")
+        self.assertEqual(none["corpus"]["missing_reference"], "none")
+        self.assertEqual(none["bleu:variant=multi-bleu"]["reference_words"], 13)
+        self.refused("--metrics", "bleu", "--missing-reference", "nothing", names=["nothing", "none", "first", "empty"])
+
+    def test_options_that_would_not_be_heeded_are_refused(self):
+        self.refused("--metrics", "bleu", "--meteor-data", self.place, names=["--meteor-data", "METEOR"])
+        self.refused("--metrics", "bleu", "--seed", 7, names=["--seed", "--bootstrap"])
+        self.file("groups", "the cat\nthe dog\n\nthe bird\n")
+        refused = ("--metrics", "bleu", "--missing-reference", "first")
+        self.refused(*refused, references=("groups",), names=["--missing-reference", "groups"])
 
     def test_outputs_without_a_word_are_counted_and_score_nothing(self):
         scores = self.scores("--metrics", WITHOUT_METEOR, outputs="blank")

@@ -94,11 +94,51 @@ TEST_CASE("a missing reference is an empty one or the first again, as asked", "[
   corpus = read_score_files(files);
   CHECK(corpus.segments[1].references == std::vector<std::string>{"b 2", "b 3", "b 2"});
   CHECK(corpus.segments[1].empty_references == 0);
+  files.missing_reference = "none";
+  corpus = read_score_files(files);
+  CHECK(corpus.missing_references == 2);
+  CHECK(corpus.segments[1].references == std::vector<std::string>{"b 2", "b 3"});
+  CHECK(corpus.segments[0].empty_references + corpus.segments[1].empty_references == 0);
   files.references = {one};
   CHECK_THROWS_WITH(read_score_files(files), one + ":2: is empty in every reference file");
   files.missing_reference = "frist";
   CHECK_THROWS_WITH(read_score_files(files),
                     "unknown policy of missing references \"frist\"; did you mean \"first\"?");
+}
+
+TEST_CASE("two tables in different orders are an error", "[metrics]") {
+  const Files file;
+  const std::string references =
+      file("references.csv", "mr,ref\n\"x, y\",a 1\n\"x, y\",a 2\nz,b 1\nz w,c 1\n");
+  const auto outputs_of = [&](const std::string& rows) {
+    const ScoreFiles files{file("outputs.tsv", "MR\toutput\n" + rows), {references}};
+    return read_score_files(files).segments.at(2).hypothesis;
+  };
+  CHECK(outputs_of("\"x, y\"\ta\nz\tb\nz w\tc\n") == "c");
+  CHECK(outputs_of("1\ta\n2\tb\n3\tc\n") == "c");  // what they are about is told in another way
+  try {
+    outputs_of("x, y\ta\nz w\tc\nz\tb\n");
+    FAIL("no error");
+  } catch (const Error& e) {
+    CHECK_THAT(e.what(), Catch::Contains("outputs.tsv:3: is about \"z w\"") &&
+                             Catch::Contains("references.csv:4, are about \"z\""));
+  }
+}
+
+TEST_CASE("quotes around a cell are no text, quotes in it are", "[metrics]") {
+  const Files file;
+  const std::string references = file("references", "a\nb\nc\n");
+  const auto texts_of = [&](const std::string& rows) {
+    std::vector<std::string> texts;
+    const ScoreFiles files{file("outputs.tsv", "MR\toutput\n" + rows), {references}};
+    for (const TextSegment& s : read_score_files(files).segments) texts.push_back(s.hypothesis);
+    return texts;
+  };
+  using Texts = std::vector<std::string>;
+  CHECK(texts_of("1\t\"a \"\"b\"\"\"\n2\t\"A\" is near \"B\"\n3\t\"\"\n") ==
+        Texts{"a \"b\"", "\"A\" is near \"B\"", ""});
+  CHECK(texts_of("1\t'It''s a'\n2\t'b'\n3\t'c'\n") == Texts{"It's a", "b", "c"});
+  CHECK(texts_of("1\t'Twas the lads'\n2\tb\n3\t'c'\n") == Texts{"'Twas the lads'", "b", "'c'"});
 }
 
 TEST_CASE("references in groups stand between blank lines or in a table", "[metrics]") {

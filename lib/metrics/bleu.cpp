@@ -29,7 +29,7 @@ struct BleuOptions {
       one_of({"multi-bleu", "mteval-v13a", "sacrebleu"}));
     f("lowercase", lowercase,
       "Compare without case, as multi-bleu.perl -lc and sacrebleu -lc do; mteval-v13a always "
-      "does.");
+      "does, of A to Z.");
   }
 };
 
@@ -37,8 +37,8 @@ std::vector<std::string> words(const std::string& text, const BleuOptions& optio
   using namespace scoring;
   if (options.variant == "multi-bleu")  // Perl sees bytes here
     return words_of(options.lowercase ? ascii_lower_cased(text) : text);
-  const bool lower = options.lowercase || options.variant == "mteval-v13a";
-  return tokenize_13a(lower ? lower_cased(text) : text);
+  if (options.variant == "mteval-v13a") return tokenize_13a(ascii_lower_cased(text));
+  return tokenize_13a(options.lowercase ? lower_cased(text) : text);
 }
 
 // Statistics: words of the output, words of the nearest reference, then m_n and t_n of each n.

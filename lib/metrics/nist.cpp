@@ -23,7 +23,9 @@ struct NistOptions {
   void fields(Fields& f) {
     f("variant", variant,
       "The script whose number it is: perl (mteval-v13a.pl, the published one) or python (the port "
-      "in e2e-metrics); they differ in the length penalty where inputs differ in references.",
+      "in e2e-metrics); they differ in the length penalty where inputs differ in references, and "
+      "in the lower case of "
+      "letters beyond A to Z.",
       one_of({"perl", "python"}));
   }
 };
@@ -40,8 +42,9 @@ double length_penalty(double ratio) {
 class Nist final : public TextScorer {
  public:
   Nist(const NistOptions& options, const std::vector<TextSegment>& corpus)
-      : is_perl_(options.variant == "perl"), corpus_(corpus, [](const std::string& text) {
-          return tokenize_13a(scoring::lower_cased(text));
+      : is_perl_(options.variant == "perl"), corpus_(corpus, [this](const std::string& text) {
+          using namespace scoring;
+          return tokenize_13a(is_perl_ ? ascii_lower_cased(text) : lower_cased(text));
         }) {
     for (const auto& segment : corpus_.segments) {
       for (const WordIds& reference : segment.references) {

@@ -114,6 +114,17 @@ TEST_CASE("the scripts of BLEU differ in case and in runs that are never right",
   CHECK(score({{"boat", {"boat"}}}, "bleu:variant=sacrebleu") == 0);
 }
 
+TEST_CASE("mteval-v13a lowers A to Z only, as its tr does; the Python port all letters",
+          "[metrics]") {
+  const std::vector<TextSegment> accent = {{"École du soir", {"école du soir"}}},
+                                 plain = {{"Ecole du soir", {"ecole du soir"}}};
+  for (const char* metric : {"bleu", "nist"}) {
+    INFO(metric);
+    CHECK(score(accent, metric) < score(plain, metric));
+  }
+  CHECK(score(accent, "nist:variant=python") == score(plain, "nist:variant=python"));
+}
+
 TEST_CASE("an empty output scores nothing and a corpus of them is no error", "[metrics]") {
   for (const char* metric : {"bleu", "bleu:variant=multi-bleu", "bleu:variant=sacrebleu", "nist",
                              "nist:variant=python", "rouge_l", "cider", "chrf", "chrf++"}) {

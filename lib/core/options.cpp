@@ -23,6 +23,11 @@ Rule<int64_t> at_least(int64_t low) {
           fmt::format("at least {}", low),
           {{"minimum", low}}};
 }
+Rule<int64_t> within(int64_t low, int64_t high) {
+  return {[=](const int64_t& v) { return low <= v && v <= high; },
+          fmt::format("between {} and {}", low, high),
+          {{"minimum", low}, {"maximum", high}}};
+}
 Rule<double> between(double low, double high) {
   return {[=](const double& v) { return low <= v && v <= high; },
           fmt::format("between {} and {}", low, high),

@@ -24,8 +24,9 @@ struct Rule {
   Json schema = Json::object();
 };
 Rule<int64_t> at_least(int64_t low);
-Rule<double> between(double low, double high);  ///< both ends allowed
-Rule<double> at_least_zero_below(double high);  ///< 0 <= value < high
+Rule<int64_t> within(int64_t low, int64_t high);  ///< both ends allowed
+Rule<double> between(double low, double high);    ///< both ends allowed
+Rule<double> at_least_zero_below(double high);    ///< 0 <= value < high
 Rule<double> positive();
 Rule<double> not_negative();
 Rule<std::string> one_of(std::vector<std::string> names);

@@ -34,7 +34,7 @@ class HuggingFaceBeam final : public Search {
         beam_count_(static_cast<size_t>(options_.beams)),
         prompt_tokens_(start.prompt_ids.size()),
         beams_{{0, History(options_.no_repeat_ngram, start.prompt_ids)}} {
-    if (static_cast<int64_t>(candidates_wanted()) > vocab_)
+    if (candidates_wanted() > static_cast<size_t>(vocab_))
       fail("{} beams choose among {} candidates; the vocabulary has only {} tokens", options_.beams,
            candidates_wanted(), vocab_);
   }

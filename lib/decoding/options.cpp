@@ -11,7 +11,7 @@ void DecodingOptions::fields(Fields& f) {
     "How tokens are chosen: \"reference\", the beam search behind LoRA's and MTLoRA's published "
     "data-to-text numbers; \"beam\", Hugging Face's beam search; \"greedy\"; \"sample\".",
     one_of({"reference", "beam", "greedy", "sample"}));
-  f("beams", beams, "Beams of a beam search.", at_least(1));
+  f("beams", beams, "Beams of a beam search.", within(1, 1'000'000));
   f("max_new_tokens", max_new_tokens, "Tokens after the prompt, an end token included, at most.",
     at_least(1));
   f("no_repeat_ngram", no_repeat_ngram,

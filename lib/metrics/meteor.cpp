@@ -48,7 +48,7 @@ struct Options {
     f("stem_weight", stem_weight, "weight of stem matches", not_negative());
     f("synonym_weight", synonym_weight, "weight of synonym matches", not_negative());
     f("paraphrase_weight", paraphrase_weight, "weight of paraphrase matches", not_negative());
-    f("beam", beam, "beam of the alignment", at_least(1));
+    f("beam", beam, "beam of the alignment", within(1, 1'000'000));
   }
 
   double weight(const std::string& module) const {

@@ -12,6 +12,8 @@
 namespace mtlora {
 namespace {
 
+constexpr int64_t kMost = 1'000'000;  // of what is counted in words and edits
+
 struct Options {
   TerWords words;
   int64_t beam = TerLimits{}.beam;
@@ -19,8 +21,9 @@ struct Options {
 
   void fields(Fields& f) {
     words.fields(f);
-    f("beam", beam, "beam of the edit distance, in edits (tercom -b)", at_least(1));
-    f("shift_distance", shift_distance, "words that a shift may go over (tercom -d)", at_least(1));
+    f("beam", beam, "beam of the edit distance, in edits (tercom -b)", within(1, kMost));
+    f("shift_distance", shift_distance, "words that a shift may go over (tercom -d)",
+      within(1, kMost));
   }
 };
 

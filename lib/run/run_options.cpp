@@ -65,7 +65,7 @@ void TrainOptions::fields(Fields& f) {
 
 void GenerateOptions::fields(Fields& f) {
   decoding.fields(f);
-  f("batch_size", batch_size, "Prompts decoded together by one thread.", at_least(1));
+  f("batch_size", batch_size, "Prompts decoded together by one thread.", within(1, 1'000'000));
   f("final_split", final_split,
     "The split whose texts are written and scored when training is done; null: none.");
 }

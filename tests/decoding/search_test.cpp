@@ -154,6 +154,7 @@ TEST_CASE("options that do not fit the vocabulary are refused", "[decoding]") {
   CHECK_THROWS_WITH(starting("reference", 30, {0}), Contains("30 beams") && Contains("29"));
   CHECK_THROWS_WITH(starting("beam", 15, {0}), Contains("30 candidates") && Contains("29"));
   CHECK_THROWS_WITH(starting("beam", 10, {0, 1}), Contains("30 candidates"));
+  CHECK_THROWS_WITH(starting("beam", int64_t{1} << 62, {0}), Contains("vocabulary has only 29"));
   CHECK_NOTHROW(starting("reference", 29, {0}));
   CHECK_NOTHROW(starting("beam", 14, {}));
   CHECK_THROWS_WITH(starting("greedy", 1, {29}), Contains("end token 29"));
@@ -169,8 +170,9 @@ TEST_CASE("options are checked and keep the published defaults", "[decoding]") {
   CHECK(options.no_repeat_ngram == 4);
   CHECK(options.length_penalty == 0.8);
   for (const char* wrong :
-       {R"({"beams": 0})", R"({"max_new_tokens": 0})", R"({"top_p": 1.5})", R"({"temperature": 0})",
-        R"({"early_stopping": "yes"})", R"({"no_repeat_ngram": -1})", R"({"decoder": "best"})"})
+       {R"({"beams": 0})", R"({"beams": 4611686018427387904})", R"({"max_new_tokens": 0})",
+        R"({"top_p": 1.5})", R"({"temperature": 0})", R"({"early_stopping": "yes"})",
+        R"({"no_repeat_ngram": -1})", R"({"decoder": "best"})"})
     CHECK_THROWS_AS(parse<DecodingOptions>(Json::parse(wrong)), Error);
 }
 

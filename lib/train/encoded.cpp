@@ -149,7 +149,11 @@ TextFrame text_frame(const Tokenizer& tokenizer) {
   if (special.eos < 0)
     fail("the tokenizer has no token for the end of a text; data-to-text training needs one");
   TextFrame frame{{}, special.eos, special.eos};
-  frame.begin = encode(tokenizer, "", 64).ids;  // what the family puts before a text: Llama's <s>
+  // what the family puts before a text, Llama's <s>, without what it may put behind it
+  for (const Template::Piece& piece : tokenizer.frame().single) {
+    if (piece.id == Template::kFirst) break;
+    frame.begin.push_back(piece.id);
+  }
   return frame;
 }
 

@@ -9,16 +9,17 @@
 
 namespace mtlora {
 
-void check_json_depth(int depth) {
+void check_json_depth(int depth, const std::string& origin) {
   if (depth > kDeepestJson)
-    fail("more than {} arrays and objects stand in each other", kDeepestJson);
+    fail("{}: not valid JSON: more than {} arrays and objects stand in each other", origin,
+         kDeepestJson);
 }
 
 Json parse_json(std::string_view text, const std::string& origin) {
   std::vector<std::set<std::string>> keys;  // of the objects that are open
   std::string twice;
   const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
-    check_json_depth(depth);
+    check_json_depth(depth, origin);
     if (event == Json::parse_event_t::object_start) keys.emplace_back();
     if (event == Json::parse_event_t::object_end) keys.pop_back();
     if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second)
@@ -29,8 +30,6 @@ Json parse_json(std::string_view text, const std::string& origin) {
   try {
     json = Json::parse(text.begin(), text.end(), watch, /*allow_exceptions=*/true,
                        /*ignore_comments=*/true);
-  } catch (const Error& e) {
-    fail("{}: not valid JSON: {}", origin, e.what());
   } catch (const Json::out_of_range& e) {  // a number like 1e999
     fail("{}: not valid JSON: {}", origin, e.what());
   } catch (const Json::parse_error& e) {

@@ -134,7 +134,7 @@ class Layouts(Files):
 
     def test_options_that_would_not_be_heeded_are_refused(self):
         self.refused("--metrics", "bleu", "--meteor-data", self.place, names=["--meteor-data", "METEOR"])
-        self.refused("--metrics", "bleu", "--seed", 7, names=["--seed", "--bootstrap"])
+        self.refused("--metrics", "bleu", "--seed", 7, names=["--seed", "--bootstrap"], code=2)
         self.file("groups", "the cat\nthe dog\n\nthe bird\n")
         refused = ("--metrics", "bleu", "--missing-reference", "first")
         self.refused(*refused, references=("groups",), names=["--missing-reference", "groups"])

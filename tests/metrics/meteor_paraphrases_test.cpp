@@ -62,7 +62,7 @@ std::vector<TextSegment> webnlg(const std::string& system, const std::string& tr
 
 ScoreReport meteor_of_e2e(const std::filesystem::path& outputs) {
   const auto corpus = read_score_files(
-      {outputs.string(), {test::shared("golden/e2e/testset_w_refs.csv").string()}, "empty"});
+      {outputs.string(), {test::shared("golden/e2e/testset_w_refs.csv").string()}, {}});
   ScoreOptions options = score_preset("e2e", data().string());
   std::erase_if(options.metrics, [](const ScoredMetric& m) { return m.name != "meteor"; });
   options.segments = true;

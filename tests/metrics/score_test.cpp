@@ -153,7 +153,7 @@ TEST_CASE("references in groups stand between blank lines or in a table", "[metr
     CHECK(segments[0].references == std::vector<std::string>{"a 1", "a 2"});
     CHECK(segments[1].references[0] == (references == table ? "b \"1\"" : "b 1"));
   }
-  const std::string submission = file("outputs.tsv", "MR\toutput\n'x, y'\t'it''s a'\nz\t\"b\"\n");
+  const std::string submission = file("outputs.tsv", "MR\toutput\n'x, y'\t'it''s a'\n'z'\t'b'\n");
   const auto segments = read_score_files({submission, {table}}).segments;
   CHECK(segments[0].hypothesis == "it's a");
   CHECK(segments[1].hypothesis == "b");

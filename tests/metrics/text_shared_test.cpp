@@ -37,7 +37,7 @@ ScoreOptions with(const std::vector<std::string>& metrics) {
 
 std::vector<TextSegment> e2e(const std::filesystem::path& outputs) {
   const auto corpus = read_score_files(
-      {outputs.string(), {test::shared("golden/e2e/testset_w_refs.csv").string()}, "empty"});
+      {outputs.string(), {test::shared("golden/e2e/testset_w_refs.csv").string()}, {}});
   CHECK(corpus.segments.size() == 630);
   CHECK(corpus.missing_references == 0);
   return corpus.segments;

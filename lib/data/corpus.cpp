@@ -76,7 +76,7 @@ class CorpusTask final : public TextTask {
 }  // namespace
 
 void CorpusOptions::fields(Fields& f) {
-  f("data", data, "Folder of the task's files.", not_empty());
+  f("data", data, "Folder of the task's files.");
   f("train", train, "File of the training split, where it has not its usual name.");
   f("dev", dev, "File of the dev split, likewise.");
   f("test", test, "File of the test split, likewise.");

@@ -68,7 +68,6 @@ TextEntry entry_of(std::string_view line, const DataToTextOptions& options, bool
 }
 
 void check(const DataToTextOptions& options) {
-  if (options.data.empty()) fail("/task/data: name the folder of the train, dev and test files");
   const std::vector<std::string> keys = {options.prompt, options.completion, options.references,
                                          options.group};
   for (size_t i = 0; i < keys.size(); ++i)

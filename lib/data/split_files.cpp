@@ -72,6 +72,7 @@ std::vector<fs::path> SplitFiles::candidates(const Split& split) const {
 }
 
 std::optional<fs::path> SplitFiles::find(const Split& split) const {
+  if (where_.folder.empty() && !split.named) return std::nullopt;  // not the folder one stands in
   const auto absent = [&](const fs::path& file) {
     const bool is_folder = !split.folder_extensions.empty() && fs::is_directory(file);
     return !is_folder && !fs::is_regular_file(file);
@@ -92,7 +93,9 @@ std::optional<fs::path> SplitFiles::find(const Split& split) const {
 
 fs::path SplitFiles::file(const Split& split) const {
   const std::string folder = where_.folder.string();
-  if (!fs::is_directory(where_.folder))
+  if (folder.empty() && !split.named)
+    fail("/task/data: name the folder of the train, dev and test files");
+  if (!folder.empty() && !fs::is_directory(where_.folder))
     fail("{}: there is no such folder. {}", folder, where_.source);
   if (const auto found = find(split)) return *found;
   std::vector<fs::path> looked = candidates(split);

@@ -41,6 +41,7 @@ Family bert() {
   return {.name = "bert",
           .summary = "BERT and its kin: BERT-base/-large, MiniLM.",
           .prefix = "bert.",
+          .architecture = "BertForSequenceClassification",
           .head = {"classifier.*"},
           .optional = {"bert.pooler.dense.*"},
           .ignored = {"bert.embeddings.position_ids", "cls.**"},

@@ -58,6 +58,7 @@ Family deberta() {
   return {.name = "deberta-v2",
           .summary = "DeBERTa-v2 and -v3: deberta-v3-small, -base, -large, deberta-v2-xlarge.",
           .prefix = "deberta.",
+          .architecture = "DebertaV2ForSequenceClassification",
           .head = {"classifier.*"},
           .optional = {"pooler.dense.*"},
           .ignored = {"deberta.embeddings.position_ids", "deberta.embeddings.position_embeddings.*",

@@ -16,7 +16,8 @@ namespace mtlora {
 struct Family {
   std::string name;  ///< config.json's "model_type"
   std::string summary;
-  std::string prefix;  ///< of the base's tensors in a checkpoint with a head: "bert."
+  std::string prefix;        ///< of the base's tensors in a checkpoint with a head: "bert."
+  std::string architecture;  ///< what transformers calls the model with its head
   /// Patterns of the head's tensors: new where a checkpoint has none.
   std::vector<std::string> head{};
   /// Patterns of further tensors that a checkpoint may lack (a pooler).

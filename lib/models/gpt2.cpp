@@ -146,6 +146,7 @@ Family gpt2() {
   return {.name = "gpt2",
           .summary = "GPT-2 of every size.",
           .prefix = "transformer.",
+          .architecture = "GPT2LMHeadModel",
           .ignored = {"transformer.h.*.attn.bias", "transformer.h.*.attn.masked_bias",
                       "lm_head.weight"},
           .transposed = {"**.c_attn.weight", "**.c_proj.weight", "**.c_fc.weight"},

@@ -168,6 +168,7 @@ Family llama() {
   return {.name = "llama",
           .summary = "Llama 2 and 3, SmolLM2, TinyLlama and models of the same form.",
           .prefix = "model.",
+          .architecture = "LlamaForCausalLM",
           .ignored = {"**.rotary_emb.inv_freq", "lm_head.weight"},
           .language_model = [](const ModelConfig& config, std::optional<double> dropout) {
             return std::make_shared<Llama>(config, dropout);

@@ -106,6 +106,7 @@ class Filler {
     } else if (may_be_new && (of_head || !is_there)) {
       draw(t, report_.config.number_or("initializer_range", 0.02), options_.seed);
       report_.initialised.push_back(t.name);
+      if (is_there) report_.replaced.push_back(t.name);
     } else if (!is_there) {
       problems_.add(fmt::format("  {}: missing", t.name));
     } else {

@@ -18,6 +18,7 @@ struct LoadReport {
   std::vector<std::string> initialised;  ///< tensors that the checkpoint lacks: drawn anew
   std::vector<std::string> unused;  ///< the checkpoint's tensors that the model has no place for
   std::string fingerprint;  ///< of the base's tensors, the head left out: it is always trained
+  std::vector<std::string> replaced{};  ///< those of `initialised` that it has in another shape
 };
 
 /// The model is fp32 with nothing frozen; evaluation mode does not exist: see Pass.

@@ -59,6 +59,7 @@ Family roberta() {
   return {.name = "roberta",
           .summary = "RoBERTa-base and -large, and models of the same form.",
           .prefix = "roberta.",
+          .architecture = "RobertaForSequenceClassification",
           .head = {"classifier.dense.*", "classifier.out_proj.*"},
           .ignored = {"roberta.embeddings.position_ids", "roberta.pooler.**", "lm_head.**"},
           .classifier = [](const ModelConfig& config, const ClassifierShape& shape) {

@@ -32,6 +32,7 @@ Json config_of(const Session& s) {
   Json config = s.loaded.config.json();
   for (const char* key : {"torch_dtype", "dtype"})
     if (config.contains(key)) config[key] = "float32";
+  config["architectures"] = {s.loaded.family->architecture};
   if (!s.task) return config;
   const TaskInfo& info = s.task->info();
   Json id2label = Json::object(), label2id = Json::object();

@@ -5,10 +5,15 @@
 
 #include "lib/core/error.h"
 #include "lib/core/log.h"
+#include "lib/models/family.h"
 #include "lib/nn/names.h"
 
 namespace mtlora {
 namespace {
+
+int64_t at(size_t count) {
+  return static_cast<int64_t>(count);
+}
 
 bool same_but_for_case(const std::string& a, const std::string& b) {
   const auto lower = [](char c) { return std::tolower(static_cast<unsigned char>(c)); };
@@ -16,17 +21,14 @@ bool same_but_for_case(const std::string& a, const std::string& b) {
                     [&](char x, char y) { return lower(x) == lower(y); });
 }
 
-void check_outputs(const Session& s) {
-  const auto outputs = static_cast<int64_t>(s.task->info().outputs());
-  for (const NamedTensor& t : named_tensors(s.model()))
-    if (t.name.ends_with("classifier.weight") || t.name.ends_with("out_proj.weight"))
-      if (t.tensor.size(0) != outputs)
-        fail("{}: its head has {} outputs, the task {} needs {}", s.options.model.path,
-             t.tensor.size(0), s.task->info().name, outputs);
+// LABEL_0, LABEL_1, …: transformers' names where nobody has given any.
+bool are_generic(const std::vector<std::string>& labels) {
+  for (size_t i = 0; i < labels.size(); ++i)
+    if (labels[i] != fmt::format("LABEL_{}", i)) return false;
+  return true;
 }
 
-// For each label of `ours` its place in `theirs`; empty where they are other names, such as
-// LABEL_0.
+// For each label of `ours` its place in `theirs`; empty where they are other names.
 std::vector<int64_t> places(const std::vector<std::string>& ours,
                             const std::vector<std::string>& theirs) {
   std::vector<int64_t> rows;
@@ -42,10 +44,36 @@ std::vector<int64_t> places(const std::vector<std::string>& ours,
 
 }  // namespace
 
-void fit_own_head(Session& s) {
-  check_outputs(s);
+Json own_task(const ModelConfig& config) {
+  const Family& family = family_of(config);
+  if (!family.classifier) return {{"name", "data_to_text"}};
+  std::vector<std::string> labels = config.labels();
+  const auto outputs = config.integer_or("num_labels", labels.empty() ? 2 : at(labels.size()));
+  if (outputs == 1 || config.text_or("problem_type", "") == "regression")
+    return {{"name", "text"}, {"kind", "regression"}};
+  for (int64_t i = at(labels.size()); i < outputs; ++i)
+    labels.push_back(fmt::format("LABEL_{}", i));
+  return {{"name", "text"}, {"labels", labels}};
+}
+
+void check_own_head(const Session& s) {
+  const auto outputs = static_cast<int64_t>(s.task->info().outputs());
+  for (const NamedTensor& t : named_tensors(s.model()))
+    if (t.name.ends_with("classifier.weight") || t.name.ends_with("out_proj.weight"))
+      if (t.tensor.size(0) != outputs)
+        fail("{}: its head has {} outputs, the task {} needs {}", s.options.model.path,
+             t.tensor.size(0), s.task->info().name, outputs);
+}
+
+void order_own_head(const Session& s) {
   const std::vector<std::string> theirs = s.loaded.config.labels(), &ours = s.task->info().labels;
+  if (ours.empty() || are_generic(theirs)) return;
   const std::vector<int64_t> rows = places(ours, theirs);
+  if (rows.empty()) {
+    log::warn(fmt::format("the model's labels are {}, the task's {}: they are taken in this order",
+                          fmt::join(theirs, ", "), fmt::join(ours, ", ")));
+    return;
+  }
   if (std::is_sorted(rows.begin(), rows.end())) return;
   const torch::NoGradGuard no_grad;
   for (const NamedTensor& t : named_tensors(s.model())) {

@@ -1,13 +1,22 @@
-// A model that comes with a head of its own, on a task of ours.
+// A model that comes with a head of its own, on a task of ours or by itself.
 #pragma once
 
+#include "lib/models/model_config.h"
 #include "lib/run/session.h"
 
 namespace mtlora {
 
+/// The task that a model's own config.json tells of, where none is asked for: single texts with the
+/// labels of its head (id2label), a number, or the writing of texts.
+Json own_task(const ModelConfig& config);
+
+/// Throws Error unless the head has as many outputs as the task needs.
+void check_own_head(const Session& session);
+
 /// Puts the head's outputs in the task's order of labels where the model's config.json names the
-/// same labels in another one (roberta-large-mnli: contradiction first). Throws Error where there
-/// are more or fewer. To be called before the weights are settled.
-void fit_own_head(Session& session);
+/// same labels in another one (roberta-large-mnli: contradiction first). Where the names differ,
+/// warns that they are taken in the order they stand in. To be called before the weights are
+/// settled.
+void order_own_head(const Session& session);
 
 }  // namespace mtlora

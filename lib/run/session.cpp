@@ -36,8 +36,15 @@ void check_lengths(const Session& s) {
 }
 
 void log_loaded(const LoadReport& loaded) {
-  if (!loaded.initialised.empty())
-    log::info(fmt::format("new, not in the checkpoint: {}", fmt::join(loaded.initialised, ", ")));
+  std::vector<std::string> absent = loaded.initialised;
+  std::erase_if(absent, [&](const std::string& name) {
+    return std::find(loaded.replaced.begin(), loaded.replaced.end(), name) != loaded.replaced.end();
+  });
+  if (!absent.empty())
+    log::info(fmt::format("new, not in the checkpoint: {}", fmt::join(absent, ", ")));
+  if (!loaded.replaced.empty())
+    log::info(fmt::format("new, as the checkpoint's head has another number of outputs: {}",
+                          fmt::join(loaded.replaced, ", ")));
   if (!loaded.unused.empty())
     log::info(fmt::format("in the checkpoint, not used: {}", fmt::join(loaded.unused, ", ")));
 }
@@ -47,7 +54,7 @@ void log_loaded(const LoadReport& loaded) {
 Json resolve(const RunOptions& options, const std::vector<std::string>& labels) {
   Json resolved = dump(options);
   const auto absolute = [](const std::string& path) {
-    return fs::absolute(path).lexically_normal().string();
+    return path.empty() ? path : fs::absolute(path).lexically_normal().string();
   };
   resolved["model"]["path"] = absolute(options.model.path);
   if (const auto& from = options.adapter.start_from)
@@ -192,6 +199,11 @@ EncodedSet Session::encoded(const TextData& data) const {
 Session open_session(const Json& config, const SharedMachine& machine) {
   Session s = open_with(config, false, machine);
   log_loaded(s.loaded);
+  const auto& drawn = s.loaded.initialised;
+  const bool has_own_head = std::none_of(drawn.begin(), drawn.end(), [&](const std::string& name) {
+    return is_head(*s.loaded.family, name);
+  });
+  if (s.task && has_own_head) order_own_head(s);
   settle(s);
   return s;
 }
@@ -227,9 +239,10 @@ void require_same_base(const fs::path& checkpoint, const Session& session) {
 Session open_model_session(const fs::path& folder, const ConfigSource& request) {
   Json config = gather_config(request);
   config["model"]["path"] = folder.string();
+  if (!config.contains("task")) config["task"] = own_task(ModelConfig(folder));
   Session s = open_with(config, true);
   log_loaded(s.loaded);
-  if (s.task) fit_own_head(s);
+  if (s.task) check_own_head(s), order_own_head(s);
   settle(s);
   return s;
 }

@@ -69,7 +69,7 @@ TEST_CASE("keys and files can have other names", "[data]") {
 
 TEST_CASE("options of data_to_text that contradict each other are errors", "[data]") {
   CHECK(error_of([] {
-          start_text_task({"data_to_text", Json::object()});
+          start_text_task({"data_to_text", Json::object()})->load("train");
         }) == "/task/data: name the folder of the train, dev and test files");
   CHECK(error_of([] {
           text_task_over("data_to_text", "x", {{"prompt", "completion"}});

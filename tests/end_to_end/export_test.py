@@ -111,6 +111,13 @@ class Export(SharedCase):
                 for a, b in zip(got, want):
                     self.assertAlmostEqual(a[0], b[0], delta=1e-5)
 
+    def test_the_merged_model_says_what_it_is(self):
+        settings = json.loads((self.exported("lora", "merged") / "config.json").read_text())
+        self.assertEqual(settings["architectures"], ["BertForSequenceClassification"])
+        alone = self.succeeds("predict", "--model", self.exported("lora", "merged"), "--set", "train.max_length=32",
+                              stdin="a good film\n").out
+        self.assertIn(json.loads(alone)["label"], ("bad", "good"))
+
     def test_a_folder_may_be_named_with_a_slash_at_its_end(self):
         result = self.succeeds("export", "--checkpoint", self.place / "lora" / "best", "--format", "peft", "--out",
                                f"{self.place / 'slash'}/")

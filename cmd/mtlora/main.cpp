@@ -91,13 +91,14 @@ void add_predict(CLI::App& program, Action& action) {
   app->add_option(
          "--input", request->input,
          "Texts, one a line (a pair: two texts separated by a tab), or JSON lines with text and "
-         "text_pair where the name ends in .jsonl; -: stdin")
-      ->type_name("FILE")
-      ->capture_default_str();
+         "text_pair, or the task's keys, where the name ends in .jsonl; -: stdin (the default)")
+      ->type_name("FILE");
+  app->add_option("--split", request->split, "Or a split of the task: test, dev, …");
   app->footer(
       "Examples:\n"
       "  echo 'A warm, funny film.' | mtlora predict --checkpoint runs/demo/best\n"
-      "  mtlora predict --checkpoint runs/demo/best --input texts.jsonl");
+      "  mtlora predict --checkpoint runs/demo/best --input texts.jsonl\n"
+      "  mtlora predict --checkpoint runs/sst2/best --split test > test.jsonl");
   app->callback([&action, request] { action = [request] { return predict(*request), 0; }; });
 }
 

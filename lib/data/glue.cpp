@@ -56,6 +56,8 @@ SplitFiles::Where where(const GlueTask& task, const std::string& folder) {
 TaskInfo info_of(const GlueTask& task, const GlueOptions& options) {
   TaskInfo info = task.info;
   info.name = task.name;
+  info.text_key = task.columns.text;
+  info.pair_key = task.columns.text_pair.value_or("text_pair");
   if (options.main_metric) {
     const auto& known = info.metrics;
     if (std::find(known.begin(), known.end(), *options.main_metric) == known.end())

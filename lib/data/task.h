@@ -41,6 +41,7 @@ struct TaskInfo {
   TaskKind kind = TaskKind::classification;
   std::vector<std::string> labels{};  ///< of a classification: names by class index
   bool has_pair = false;
+  std::string text_key = "text", pair_key = "text_pair";  ///< of the texts in JSON objects
   std::vector<std::string> metrics{};
   std::string main_metric{};  ///< one of `metrics`; decides which checkpoint is best
   double low = -std::numeric_limits<double>::infinity();  ///< range of a regression's labels

@@ -124,12 +124,13 @@ class Text final : public Task {
  public:
   explicit Text(TextOptions options)
       : options_(std::move(options)), files_(splits_of(options_), where(options_)) {
-    if (options_.data.empty()) fail("/task/data: name the folder of the train, dev and test files");
     info_ = {
         .name = "text",
         .kind = options_.kind == "regression" ? TaskKind::regression : TaskKind::classification,
         .labels = options_.labels,
         .has_pair = options_.text_pair.has_value(),
+        .text_key = options_.text,
+        .pair_key = options_.text_pair.value_or("text_pair"),
         .metrics = options_.metrics,
         .main_metric = ""};
     set_metrics();

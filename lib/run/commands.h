@@ -36,7 +36,8 @@ void eval(const EvalRequest& request);
 
 struct PredictRequest {
   ModelSource source;
-  std::string input = "-";  ///< a file of lines (or .jsonl), "-": stdin
+  std::string input;  ///< a file of lines (or .jsonl), "-" or "": stdin
+  std::string split;  ///< or a split of the task
 };
 void predict(const PredictRequest& request);
 
@@ -54,8 +55,8 @@ struct ScoreRequest {
   std::vector<std::string> metrics;  ///< "bleu", "chrf++", "bleu:variant=multi-bleu"
   std::string task;                  ///< e2e, webnlg or dart; "": none
   bool lowercase = false, tokenize = false;
-  std::string missing_reference;            ///< empty, first or none; "": empty
-  std::string meteor_data;                  ///< METEOR's folder of resources
+  std::string missing_reference;  ///< empty, first or none; "": empty
+  std::string meteor_data;        ///< METEOR's folder of resources
   bool segments = false;
   int64_t bootstrap = 0;
   int64_t seed = 0;

@@ -1,10 +1,28 @@
 // Labelling texts: loss and metrics of the labels.
 
+#include <algorithm>
+
 #include "lib/core/error.h"
+#include "lib/core/log.h"
 #include "lib/run/job.h"
 
 namespace mtlora {
 namespace {
+
+// "64 examples: sad 32, happy 32", so that labels which were not meant are seen.
+std::string description(const Dataset& data, const TaskInfo& info) {
+  constexpr size_t kMostShown = 20;
+  std::string text = fmt::format("{}: {} examples", data.split, data.examples.size());
+  if (info.kind == TaskKind::classification) {
+    std::vector<size_t> counts(info.labels.size());
+    for (const Example& example : data.examples) ++counts[static_cast<size_t>(example.label)];
+    for (size_t i = 0; i < std::min(counts.size(), kMostShown); ++i)
+      text += fmt::format("{} {} {}", i == 0 ? ":" : ",", info.labels[i], counts[i]);
+    if (counts.size() > kMostShown) text += fmt::format(", … ({} classes)", counts.size());
+  }
+  if (data.empty_texts > 0) text += fmt::format("; {} with an empty text", data.empty_texts);
+  return text;
+}
 
 class LabelJob final : public Job {
  public:
@@ -14,6 +32,7 @@ class LabelJob final : public Job {
   SplitSet load(const std::string& split) override {
     const Dataset data = s_.task->load(split);
     if (!data.labelled()) fail("the split {} has examples without a label", split);
+    log::info(description(data, s_.task->info()));
     return {s_.encoded(data), data.hash};
   }
   std::unique_ptr<Objective> objective(const EncodedSet& set) override {

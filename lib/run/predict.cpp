@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -16,20 +18,32 @@ namespace {
 // Lines that are computed together; the answers of a stream come that many at a time.
 constexpr size_t kLinesAtOnce = 256;
 
-Example from_json(const std::string& line, const std::string& where, bool has_pair) {
-  const Json json = parse_json(line, where);
-  const auto text = [&](const char* key) {
+// The text of a key: the task's own name for it, or the one that all tasks share.
+std::string text_of(const Json& json, const std::string& own, const std::string& shared,
+                    const std::string& where) {
+  for (const std::string& key : {own, shared}) {
     const auto found = json.find(key);
-    if (found == json.end() || !found->is_string())
-      fail("{}: \"{}\" should be a string", where, key);
+    if (found == json.end()) continue;
+    if (!found->is_string()) fail("{}: \"{}\" should be a string", where, key);
     return found->get<std::string>();
-  };
-  if (!json.is_object()) fail("{}: expected an object", where);
-  return {text("text"), has_pair ? text("text_pair") : ""};
+  }
+  fail("{}: there is no key \"{}\"{}", where, own,
+       own == shared ? "" : fmt::format(", and no \"{}\"", shared));
 }
 
-Example from_line(const std::string& line, const std::string& where, bool has_pair) {
-  if (!has_pair) return {line, ""};
+Example from_json(const std::string& line, const std::string& where, const TaskInfo& info) {
+  const Json json = parse_json(line, where);
+  if (!json.is_object()) fail("{}: expected an object", where);
+  Example example{text_of(json, info.text_key, "text", where), ""};
+  if (info.has_pair)
+    example.text_pair = text_of(json, info.pair_key, "text_pair", where);
+  else if (json.contains("text_pair"))
+    fail("{}: has a \"text_pair\", but the task {} is of single texts", where, info.name);
+  return example;
+}
+
+Example from_line(const std::string& line, const std::string& where, const TaskInfo& info) {
+  if (!info.has_pair) return {line, ""};
   const size_t tab = line.find('\t');
   if (tab == std::string::npos)
     fail("{}: the task takes pairs: two texts separated by a tab", where);
@@ -54,37 +68,67 @@ void print(const Tensor& logits, const TaskInfo& info) {
   std::fflush(stdout);
 }
 
+void label(const Session& s, Dataset& data) {
+  if (data.examples.empty()) return;
+  print(predict_logits(*s.classifier, s.encoded(data), *s.pool, s.evaluate()), s.task->info());
+  data.examples.clear();
+}
+
+void label_lines(const Session& s, std::istream& in, const std::string& name, bool is_json) {
+  Dataset data;
+  data.split = name;
+  InputLines lines(in, name);
+  for (std::string line; lines.next(line);) {
+    const auto read = is_json ? from_json : from_line;
+    data.examples.push_back(read(line, lines.where(), s.task->info()));
+    if (data.examples.size() == kLinesAtOnce) label(s, data);
+  }
+  label(s, data);
+}
+
+// Its labels, if it has any, are not looked at.
+void label_split(const Session& s, const std::string& split) {
+  Dataset data = s.task->load(split);
+  label(s, data);
+}
+
+std::string lower_case(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
+// A table's header and its other columns would be labelled as texts. Pairs may stand in a .tsv:
+// two texts with a tab between.
+void refuse_table(const std::string& input, const std::string& extension, const TaskInfo& info) {
+  if (extension != ".json" && extension != ".csv" && (extension != ".tsv" || info.has_pair)) return;
+  fail(
+      "--input {}: holds more than texts, one a line; --split test with --set task.test={} reads "
+      "it as the task's data, JSON objects one a line end in .jsonl",
+      input, std::filesystem::absolute(input).string());
+}
+
 }  // namespace
 
 void predict(const PredictRequest& request) {
   Session s = open_source(request.source);
   s.require_labels("predict");
-  std::ifstream file;
-  const bool is_stdin = request.input == "-";
-  if (!is_stdin) {
-    file.open(request.input);
-    if (!file || std::filesystem::is_directory(request.input))
-      fail("--input {}: is no file that can be read", request.input);
+  if (!request.split.empty()) {
+    if (!request.input.empty()) fail("--input and --split: only one of them");
+    label_split(s, request.split);
+    return;
   }
-  std::istream& in = is_stdin ? std::cin : file;
-  const bool is_json = request.input.ends_with(".jsonl");
-  const std::string name = is_stdin ? "stdin" : request.input;
-  const bool has_pair = s.task->info().has_pair;
-  Dataset data;
-  data.split = name;
-  const auto flush = [&] {
-    if (data.examples.empty()) return;
-    print(predict_logits(*s.classifier, s.encoded(data), *s.pool, s.evaluate()), s.task->info());
-    data.examples.clear();
-  };
-  InputLines lines(in, name);
-  for (std::string line; lines.next(line);) {
-    const std::string where = lines.where();
-    data.examples.push_back(is_json ? from_json(line, where, has_pair)
-                                    : from_line(line, where, has_pair));
-    if (data.examples.size() == kLinesAtOnce) flush();
+  const std::string input = request.input.empty() ? "-" : request.input;
+  if (input == "-") {
+    label_lines(s, std::cin, "stdin", false);
+    return;
   }
-  flush();
+  const std::string extension = lower_case(std::filesystem::path(input).extension().string());
+  refuse_table(input, extension, s.task->info());
+  std::ifstream file(input);
+  if (!file || std::filesystem::is_directory(input))
+    fail("--input {}: is no file that can be read", input);
+  label_lines(s, file, input, extension == ".jsonl");
 }
 
 }  // namespace mtlora

@@ -209,6 +209,39 @@ class Run(SharedCase):
         accuracy = json.loads(self.succeeds("eval", "--checkpoint", best, "--json").out)["metrics"]["accuracy"]
         self.assertEqual(right / len(rows), accuracy)
 
+    def test_a_split_is_predicted_as_its_texts_are(self):
+        texts = (self.data / "test.tsv").read_text().splitlines()[1:]  # without labels
+        best = self.run_folder / "best"
+        by_line = self.succeeds("predict", "--checkpoint", best, stdin="".join(text + "\n" for text in texts)).out
+        self.assertEqual(self.succeeds("predict", "--checkpoint", best, "--split", "test").out, by_line)
+        self.assertEqual(len(self.succeeds("predict", "--checkpoint", best, "--split", "dev").out.splitlines()), 64)
+        self.fails("predict", "--checkpoint", best, "--split", "test", "--input", "-", names=["--input", "--split"])
+
+    def test_a_table_is_not_taken_for_lines_of_text(self):
+        best = self.run_folder / "best"
+        for name in ("dev.tsv", "dev.csv", "dev.json"):
+            self.fails("predict", "--checkpoint", best, "--input", self.data / name, names=[name, "--split test"])
+        named = ("--split", "test", "--set", f"task.test={self.data / 'dev.tsv'}")
+        self.assertEqual(self.succeeds("predict", "--checkpoint", best, *named).out,
+                         self.succeeds("predict", "--checkpoint", best, "--split", "dev").out)
+
+    def test_json_lines_may_have_the_tasks_keys(self):
+        best, file = self.run_folder / "best", self.place / "own.JSONL"
+        wanted = self.succeeds("predict", "--checkpoint", best, stdin="good film\n").out
+        file.write_text('{"text": "good film"}\n')
+        self.assertEqual(self.succeeds("predict", "--checkpoint", best, "--input", file).out, wanted)
+        file.write_text('{"sentence": "good film"}\n')
+        given = ("predict", "--checkpoint", best, "--input", file)
+        self.assertEqual(self.succeeds(*given, "--set", "task.text=sentence").out, wanted)
+        self.fails(*given, names=[f"{file}:1", "text"])
+        file.write_text('{"text": "good", "text_pair": "film"}\n')
+        self.fails(*given, names=[f"{file}:1", "text_pair", "single texts"])
+
+    def test_the_classes_of_a_split_are_shown_with_their_counts(self):
+        log = (self.run_folder / "log.txt").read_text()
+        self.assertIn("train: 192 examples: bad 96, good 96\n", log)
+        self.assertIn("dev: 64 examples: bad 32, good 32\n", log)
+
     def test_reading_a_run_changes_nothing_in_it(self):
         before = snapshot(self.run_folder)
         for command in (["eval", "--checkpoint", "best"], ["inspect", "."], ["inspect", "last", "--json"]):
@@ -270,6 +303,33 @@ class Run(SharedCase):
         turned, was_turned = answers("OTHER", "Bad", "good")
         self.assertTrue(was_turned)
         self.assertEqual(turned, [same[1], same[2], same[0]])
+
+        # training goes on from the head that is there
+        still = {"optimizer": {"lr": 0}, "train": {"max_steps": 1}, "task": task}
+        run = self.train("still", config(str(model), "data", **still), cwd=self.place)
+        answer = json.loads(self.succeeds("predict", "--checkpoint", run / "last", stdin="a good film\n").out)
+        for a, b in zip(answer["probabilities"], turned):
+            self.assertAlmostEqual(a, b, places=6)
+
+        # other names are taken as they stand, and that is said
+        settings = json.loads((model / "config.json").read_text())
+        settings["id2label"] = {"0": "negative", "1": "positive", "2": "neutral"}
+        write_json(model / "config.json", settings)
+        given = ("predict", "--model", model, "--config", file)
+        result = self.succeeds(*given, cwd=self.place, stdin="a good film\n")
+        self.assertIn("negative, positive, neutral", result.err)
+        self.assertEqual(json.loads(result.out)["probabilities"], same)
+
+    def test_a_model_alone_answers_with_its_own_labels(self):
+        model = self.place / "alone"
+        shutil.copytree(self.model, model)
+        settings = json.loads((model / "config.json").read_text())
+        settings["id2label"] = {"0": "sad", "1": "glad", "2": "mad"}
+        write_json(model / "config.json", settings)
+        answer = json.loads(self.succeeds("predict", "--model", model, "--set", "train.max_length=32",
+                                          stdin="a good film\n").out)
+        self.assertIn(answer["label"], settings["id2label"].values())
+        self.assertEqual(len(answer["probabilities"]), 3)
 
 
 if __name__ == "__main__":

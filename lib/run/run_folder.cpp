@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <set>
 #include <thread>
 
 #include "lib/core/error.h"
@@ -23,11 +24,15 @@ void make_folder(const fs::path& folder) {
   if (error) fail("{}: cannot be created: {}", folder.string(), error.message());
 }
 
-// The paths of the options that differ between two configurations.
+struct Difference {
+  std::string option, text;
+};
+
+// The options that differ between two configurations.
 void differences(const Json& a, const Json& b, const std::string& at,
-                 std::vector<std::string>& out) {
+                 std::vector<Difference>& out) {
   if (!a.is_object() || !b.is_object()) {
-    if (a != b) out.push_back(fmt::format("{}: {} there, {} now", at, a.dump(), b.dump()));
+    if (a != b) out.push_back({at, fmt::format("{}: {} there, {} now", at, a.dump(), b.dump())});
     return;
   }
   for (const auto& [key, value] : a.items())
@@ -36,11 +41,30 @@ void differences(const Json& a, const Json& b, const std::string& at,
     if (!a.contains(key)) differences(Json(), value, at + "/" + key, out);
 }
 
+// What says where things lie, which their hashes answer for, or how the run goes on: a run may have
+// another of these when it is resumed.
+const std::set<std::string> kMayDiffer = {"/model/path",
+                                          "/adapter/start_from",
+                                          "/task/data",
+                                          "/task/train",
+                                          "/task/dev",
+                                          "/task/test",
+                                          "/score/meteor_data",
+                                          "/train/log_every_steps",
+                                          "/train/timeout_seconds",
+                                          "/train/threads"};
+
 void check_same_config(const fs::path& folder, const Json& now) {
   // with the defaults of what has become an option since
   const Json before = dump(parse_run_options(read_json(folder / "config.json")));
+  std::vector<Difference> all;
+  differences(before, now, "", all);
   std::vector<std::string> changed;
-  differences(before, now, "", changed);
+  for (const Difference& one : all)
+    if (kMayDiffer.contains(one.option))
+      log::info("resumed with another " + one.text);
+    else
+      changed.push_back(one.text);
   if (!changed.empty())
     fail("--resume: the run in {} has another configuration:\n  {}", folder.string(),
          fmt::join(changed, "\n  "));

@@ -195,6 +195,27 @@ class Refusals(Case):
         self.succeeds(*arguments)
         self.fails(*arguments, "--set", "train.skip_bad_steps=2", names=["/train/skip_bad_steps: 0 there, 2 now"])
 
+    def test_a_run_whose_data_and_model_have_moved_is_resumed(self):
+        whole, run = (self.train(name, self.configuration) for name in ("whole", "run"))
+        (run / "result.json").unlink()
+        for name in ("last", "best"):  # as if it had just begun
+            shutil.rmtree(run / name)
+        moved = {}
+        for name, folder in (("model", self.model), ("data", self.data)):
+            moved[name] = folder.rename(folder.parent / f"moved-{name}")
+        now = config(moved["model"], moved["data"], train={"epochs": 2, "log_every_steps": 1, "timeout_seconds": 99})
+        result = self.succeeds(*self.arguments_of(run, now), "--resume")
+        for option in ("/model/path", "/task/data", "/train/log_every_steps"):
+            self.assertIn(option, result.err)
+        self.assertEqual((run / "last" / "adapter.safetensors").read_bytes(),
+                         (whole / "last" / "adapter.safetensors").read_bytes())
+        (run / "result.json").unlink()
+        now["optimizer"]["lr"] = 1e-3
+        self.fails(*self.arguments_of(run, now), "--resume", names=["/optimizer/lr", "another configuration"])
+
+    def arguments_of(self, run, configuration):
+        return "train", "--config", write_json(self.place / "now.json", configuration), "--out", run
+
     def test_nothing_to_resume_is_an_error(self):
         file = write_json(self.place / "c.json", self.configuration)
         for out in (self.place / "nothing", self.place / "empty"):

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <utility>
 
 namespace mtlora {
 namespace {
@@ -16,8 +17,9 @@ struct Path {
   int matched = 0, chunks = 0, distance = 0;
   int next = 0;       ///< the first word of the reference behind the last match
   int test_end = -1;  ///< the word of the output behind the last match, -1 behind a gap
-  int last = -1;      ///< its last choice, see Search::choices_
-  size_t used = 0;    ///< start of its set of used words of the output, in Search::used_
+  int last = -1;      ///< its last choice but `chosen`, see Search::choices_
+  size_t used = 0;    ///< start of its set of used words but `chosen`'s, in Search::used_
+  const MeteorMatch* chosen = nullptr;  ///< a choice that Search::keep_best has yet to record
 
   bool better_than(const Path& other) const {
     if (matched != other.matched) return matched > other.matched;
@@ -52,14 +54,11 @@ class Search {
     for (size_t i = 0; i < candidates_.matches.size(); ++i) {
       paths.swap(next);
       next.clear();
-      sort_paths(paths);
-      for (size_t rank = 0; rank < beam_ && rank < paths.size(); ++rank) {
-        advance(paths[rank], static_cast<int>(i), next);
-      }
+      keep_best(paths);
+      for (const Path& path : paths) advance(path, static_cast<int>(i), next);
       if (next.empty()) next.push_back(paths.front());  // fixed matches overlap: go on behind them
     }
-    sort_paths(next);
-    if (next.size() > beam_) next.resize(beam_);
+    keep_best(next);
     for (Path& path : next) path.chunks += path.test_end != -1 ? 1 : 0;
     sort_paths(next);
     auto matches = fixed_;
@@ -92,6 +91,27 @@ class Search {
       for (int k = 0; k < m.reference_words; ++k) fixed_used_[i + static_cast<size_t>(k)] = 1;
       for (int k = 0; k < m.test_words; ++k) set_used(0, m.test + k);
     }
+  }
+
+  /// Sorts `paths`, leaves those within the beam and records what they chose. Only those: a text of
+  /// one repeated word has as many candidates for every path as it has words.
+  void keep_best(std::vector<Path>& paths) {
+    sort_paths(paths);
+    if (paths.size() > beam_) paths.resize(beam_);
+    used_before_.swap(used_);
+    used_.clear();
+    for (Path& path : paths) {
+      const auto set = used_before_.begin() + static_cast<std::ptrdiff_t>(path.used);
+      path.used = used_.size();
+      used_.insert(used_.end(), set, set + static_cast<std::ptrdiff_t>(set_size_));
+      if (path.chosen) record(path, *std::exchange(path.chosen, nullptr));
+    }
+  }
+
+  void record(Path& path, const MeteorMatch& m) {
+    for (int k = 0; k < m.test_words; ++k) set_used(path.used, m.test + k);
+    choices_.push_back({&m, path.last});
+    path.last = static_cast<int>(choices_.size()) - 1;
   }
 
   bool is_used(size_t set, int word) const {
@@ -135,11 +155,7 @@ class Search {
     for (const MeteorMatch& m : candidates_.matches[static_cast<size_t>(i)]) {
       if (!is_free(path, m)) continue;
       Path with = path;
-      with.used = used_.size();
-      for (size_t k = 0; k < set_size_; ++k) used_.push_back(used_[path.used + k]);
-      for (int k = 0; k < m.test_words; ++k) set_used(with.used, m.test + k);
-      with.last = static_cast<int>(choices_.size());
-      choices_.push_back({&m, path.last});
+      with.chosen = &m;
       take(with, m);
       path.distance += std::abs(m.reference - m.test);
       next.push_back(with);
@@ -152,7 +168,9 @@ class Search {
 
   const MeteorCandidates& candidates_;
   size_t beam_, set_size_;
-  std::vector<uint64_t> used_;  // sets of used words of the output, one behind the other
+  // Sets of used words of the output, one behind the other: of the paths that were kept last, and
+  // of those before them.
+  std::vector<uint64_t> used_, used_before_;
   std::vector<char> fixed_used_;
   std::vector<std::optional<MeteorMatch>> fixed_;
   std::vector<Choice> choices_;

@@ -2,11 +2,14 @@
 // (scripts/golden/meteor.py); with paraphrases: meteor_paraphrases_test.cpp. Where they found
 // nothing in a segment of the WebNLG challenge the score must be its log's, and the number of those
 // segments is what the jar has without them.
+#include <sys/resource.h>
+
 #include <catch2/catch.hpp>
 #include <fstream>
 
 #include "lib/core/error.h"
 #include "lib/core/files.h"
+#include "lib/metrics/meteor_align.h"
 #include "lib/metrics/text_metric.h"
 #include "tests/support/paths.h"
 
@@ -67,6 +70,13 @@ std::string error_of(const Json& options) {
     return e.what();
   }
   return "";
+}
+
+/// The most memory that the process has held so far.
+int64_t peak_megabytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss / 1024;
 }
 
 }  // namespace
@@ -139,6 +149,21 @@ TEST_CASE("METEOR needs no data for equal words and stems", "[metrics]") {
   // words, references, function words, chunks; exact: the !, stem: cat run
   CHECK(sum == std::vector<double>{5, 4, 0, 0, 2, 2, 0, 2, 0, 2, 0, 2, 0});
   CHECK(scorer->score(scorer->statistics(1), 1) == 1);
+}
+
+TEST_CASE("METEOR aligns a text of one repeated word in little memory", "[metrics]") {
+  constexpr int words = 1000;
+  MeteorCandidates candidates(words, words);
+  for (int reference = 0; reference < words; ++reference) {
+    for (int test = 0; test < words; ++test) candidates.add({test, 1, reference, 1, 0, true});
+  }
+  const int64_t before = peak_megabytes();
+  const MeteorAlignment alignment = meteor_align(candidates, 40);
+  CHECK(peak_megabytes() - before < 500);  // 4400 with a set of words for every path tried
+  CHECK(alignment.chunks == 1);
+  for (int word = 0; word < words; ++word) {
+    REQUIRE(alignment.matches[static_cast<size_t>(word)].value().test == word);
+  }
 }
 
 TEST_CASE("METEOR says what it cannot do", "[metrics]") {

@@ -91,19 +91,33 @@ void TableReader::split_line(Row& row) {
   }
 }
 
+/// Keeps that a row with a cell at one of `begins` has `problem`, for the rows that are still to be
+/// read. Each of them could go over the same cells to the end of the content otherwise.
+void TableReader::remember(const char* problem, const std::vector<size_t>& begins) {
+  for (const size_t begin : begins) {
+    if (begin >= at_) problems_.emplace(begin, problem);
+  }
+}
+
 void TableReader::read_quoted(Row& row) {
   const bool is_one_line = quoting_ == Quoting::csv_line;
   const size_t line_end = is_one_line ? content_.find('\n', at_) : npos;
   const std::string_view content = content_.substr(0, line_end == npos ? npos : line_end + 1);
   size_t at = at_;
+  std::vector<size_t> begins;  // of cells
   for (;;) {
-    const char* problem = read_cell(content, separator_, at, row.cells.emplace_back());
+    begins.push_back(at);
+    const auto known = problems_.find(at);
+    const char* problem = known != problems_.end()
+                              ? known->second
+                              : read_cell(content, separator_, at, row.cells.emplace_back());
     if (problem) {
       row.problem = is_one_line && problem == never_closed
                         ? "a quote is opened and not closed on its line"
                         : problem;
       row.cells.clear();
       take_line();
+      remember(problem, begins);
       return;
     }
     if (at == content.size() || content[at] == '\n') break;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace mtlora {
@@ -31,12 +32,14 @@ class TableReader {
   std::string_view take_line();
   void split_line(Row& row);
   void read_quoted(Row& row);
+  void remember(const char* problem, const std::vector<size_t>& begins);
 
   std::string_view content_;
   char separator_;
   Quoting quoting_;
   size_t at_ = 0, line_ = 1;
   bool more_;
+  std::unordered_map<size_t, const char*> problems_;  ///< of rows, by where their cells begin
 };
 
 /// The line that a row is of, read with a NUL byte for separator to have lines whole. Throws Error

@@ -11,23 +11,35 @@ namespace {
 constexpr int unset = -1;
 constexpr int infinite = std::numeric_limits<int>::max() / 2;
 
+size_t blocks_for(size_t reference_words) {
+  return (reference_words + 63) / 64;
+}
+
 }  // namespace
 
 int TerSearch::edits(std::span<const int> hypothesis, std::span<const int> reference) {
-  Words words;
-  words.reserve(hypothesis.size());
-  for (const int number : hypothesis) {
-    uint64_t places = 0;
-    for (size_t i = 0; i < reference.size() && reference.size() <= 64; ++i) {
-      places |= uint64_t{reference[i] == number} << i;
-    }
-    words.push_back({number, places});
-  }
+  Words words = with_places(hypothesis, reference);
   ++searches_;
   int left = distance(words, reference), shifts_made = 0;
   align(words.size(), reference.size());
   while (best_shift(words, reference, left)) ++shifts_made;
   return left + shifts_made;
+}
+
+TerSearch::Words TerSearch::with_places(std::span<const int> hypothesis,
+                                        std::span<const int> reference) {
+  const size_t blocks = blocks_for(reference.size());
+  place_bits_.assign(hypothesis.size() * blocks, 0);
+  Words words;
+  words.reserve(hypothesis.size());
+  for (const int number : hypothesis) {
+    words.push_back({number, words.size() * blocks});
+    uint64_t* bits = place_bits_.data() + words.back().places;
+    for (size_t i = 0; i < reference.size(); ++i) {
+      bits[i / 64] |= uint64_t{reference[i] == number} << (i % 64);
+    }
+  }
+  return words;
 }
 
 /// `words` with [begin, end) behind the word `after`. Where `after` is one of the shifted words
@@ -45,23 +57,29 @@ TerSearch::Words TerSearch::shifted(const Words& words, const Shift& shift) {
   return out;
 }
 
-/// The edit distance without beam, or 0 where the reference has more words than bits: never above
-/// distance(), and a column of it is a dozen instructions. Myers 1999, "A Fast Bit-Vector Algorithm
-/// for Approximate String Matching Based on Dynamic Programming", with Hyyrö's first row.
+/// The edit distance without beam: never above distance(), and 64 cells of a column are a dozen
+/// instructions. Myers 1999, "A Fast Bit-Vector Algorithm for Approximate String Matching Based on
+/// Dynamic Programming", in blocks, with the first row of Hyyrö 2003, "A Bit-Vector Algorithm for
+/// Computing Levenshtein and Damerau Edit Distances".
 int TerSearch::least_distance(const Words& hypothesis, size_t reference_words) {
-  if (reference_words == 0 || reference_words > 64) return 0;
-  const uint64_t last = uint64_t{1} << (reference_words - 1);
-  uint64_t above = ~uint64_t{0}, below = 0;  // cells that are 1 more, 1 less than the one over them
+  if (reference_words == 0) return 0;
+  blocks_.assign(blocks_for(reference_words), {.more = ~uint64_t{0}, .less = 0});
+  const size_t last = (reference_words - 1) % 64;
   int found = static_cast<int>(reference_words);
   for (const Word& word : hypothesis) {
-    const uint64_t same = word.places, any = same | below;
-    const uint64_t diagonal = (((same & above) + above) ^ above) | same;
-    uint64_t more = below | ~(diagonal | above), less = above & diagonal;  // than the column before
-    found += (more & last) != 0 ? 1 : (less & last) != 0 ? -1 : 0;
-    more = more << 1 | 1;
-    less <<= 1;
-    above = less | ~(any | more);
-    below = more & any;
+    uint64_t more = 0, less = 0;  // cells of the block that are so than in the column before
+    uint64_t more_over = 1, less_over = 0;  // whether the cell over the block is
+    for (size_t b = 0; b < blocks_.size(); ++b) {
+      Block& block = blocks_[b];
+      const uint64_t places = place_bits_[word.places + b], same = places | less_over;
+      const uint64_t diagonal = (((same & block.more) + block.more) ^ block.more) | same;
+      more = block.less | ~(diagonal | block.more), less = block.more & diagonal;
+      const uint64_t above_more = more << 1 | more_over, above_less = less << 1 | less_over;
+      const uint64_t any = places | block.less;
+      block = {.more = above_less | ~(any | above_more), .less = above_more & any};
+      more_over = more >> 63, less_over = less >> 63;
+    }
+    found += static_cast<int>(more >> last & 1) - static_cast<int>(less >> last & 1);
   }
   return found;
 }
@@ -73,52 +91,47 @@ int TerSearch::distance(const Words& hypothesis, std::span<const int> reference)
   const int columns = static_cast<int>(hypothesis.size()),
             rows = static_cast<int>(reference.size());
   const auto height = static_cast<size_t>(rows) + 1;
-  const size_t cells = height * (static_cast<size_t>(columns) + 1);
-  cost_.assign(cells, unset);
+  const size_t cells = height * (static_cast<size_t>(columns) + 2);  // the last column steps on
   if (step_.size() < cells) step_.resize(cells);
+  cost_.resize(height);
   cost_[0] = 0;
 
+  int over = infinite;                       // of the cell over the one that comes next
   int best = infinite, first = 0, last = 0;  // of the column that comes next
-  for (int j = 0; j <= columns; ++j) {
-    const int limit = best >= infinite ? infinite : best + limits_.beam;
-    const int begin = first;
-    int end = j == 0 ? 0 : last;
-    best = infinite, first = unset, last = unset;
-    int* cost = cost_.data() + static_cast<size_t>(j) * height;
+  for (int j = 0; j <= columns && first != unset; ++j) {
+    const bool is_last = j == columns;
+    const int limit = best == infinite || is_last ? infinite - 1 : best + limits_.beam;
+    const int word = is_last ? unset : hypothesis[static_cast<size_t>(j)].number;
+    const int begin = first, written = last;
     Step* step = step_.data() + static_cast<size_t>(j) * height;
-    int* next_cost = cost + height;
     Step* next_step = step + height;
-    for (int i = begin; i >= 0 && i <= rows && i <= end; ++i) {
-      const int here = cost[i];
-      if (here < 0 || (j < columns && here > limit)) continue;
-      if (first == unset) first = i;
-      last = i + 1;
-      if (j < columns) {
-        if (i < rows) {
-          const bool same =
-              reference[static_cast<size_t>(i)] == hypothesis[static_cast<size_t>(j)].number;
-          const int there = here + (same ? 0 : 1);
-          if (next_cost[i + 1] < 0 || there < next_cost[i + 1]) {
-            next_cost[i + 1] = there;
-            next_step[i + 1] = same ? Step::match : Step::substitute;
-          }
-          best = std::min(best, there);
-        }
-        if (next_cost[i] < 0 || next_cost[i] > here + 1) {
-          next_cost[i] = here + 1;
-          next_step[i] = Step::insert;
-        }
-      }
-      if (i < rows && (cost[i + 1] < 0 || cost[i + 1] > here + 1)) {
-        cost[i + 1] = here + 1;
-        step[i + 1] = Step::remove;
+    Step diagonal_step = Step::none;
+    int diagonal = infinite;  // of a match or substitution into the next column
+    over = best = infinite, first = last = unset;
+    for (int i = begin, end = written; i <= rows && i <= end; ++i) {
+      int here = i <= written ? cost_[static_cast<size_t>(i)] : infinite;
+      step[i] = over + 1 < here ? Step::remove : step[i];
+      here = over = std::min(here, over + 1);  // below a cell out of the beam it is out as well
+      if (here <= limit) {
+        if (first == unset) first = i;
+        last = i + 1;
         end = std::max(end, i + 1);
+      } else {
+        here = infinite;
       }
+      const bool is_inserted = here + 1 < diagonal;
+      cost_[static_cast<size_t>(i)] = is_inserted ? here + 1 : diagonal;
+      next_step[i] = is_inserted ? Step::insert : diagonal_step;
+      if (i == rows) break;
+      const bool same = reference[static_cast<size_t>(i)] == word;
+      diagonal = here + (same ? 0 : 1);
+      diagonal_step = same ? Step::match : Step::substitute;
+      best = std::min(best, diagonal);
     }
   }
-  const int found = cost_[cells - 1];
-  if (found < 0) fail("TER: no path stays in a beam of {} edits; give a wider one", limits_.beam);
-  return found;
+  if (last != rows + 1)
+    fail("TER: no path stays in a beam of {} edits; give a wider one", limits_.beam);
+  return over;
 }
 
 void TerSearch::align(size_t hypothesis_words, size_t reference_words) {

@@ -33,13 +33,16 @@ class TerSearch {
   int64_t searches() const { return searches_; }
 
  private:
-  /// A word of the hypothesis and the places of the reference where it stands, a bit each; none
-  /// where the reference is longer than that.
   struct Word {
     int number;
-    uint64_t places;
+    size_t places;  ///< start of the places of the reference where it stands, in place_bits_
   };
   using Words = std::vector<Word>;
+  /// 64 cells of a column of edit distances, as what they are 1 more and 1 less than the one over
+  /// them.
+  struct Block {
+    uint64_t more, less;
+  };
   enum class Step : char { none, match, substitute, insert, remove };
   struct Shift {
     int begin, end;  ///< the words [begin, end) of the hypothesis
@@ -52,24 +55,26 @@ class TerSearch {
                                 ///< one before it, -1 where there is none
   };
 
+  Words with_places(std::span<const int> hypothesis, std::span<const int> reference);
   int distance(const Words& hypothesis, std::span<const int> reference);
   void align(size_t hypothesis_words, size_t reference_words);
   void find_shifts(const Words& hypothesis, std::span<const int> reference);
   void find_shifts_from(int begin, const Words& hypothesis, std::span<const int> reference);
   void add_shifts(int begin, int end, int place);
-  static int least_distance(const Words& hypothesis, size_t reference_words);
+  int least_distance(const Words& hypothesis, size_t reference_words);
   static Words shifted(const Words& words, const Shift& shift);
   bool within_reach(int begin, int end, int place) const;
   bool best_shift(Words& words, std::span<const int> reference, int& best);
 
   TerLimits limits_;
   int64_t searches_ = 0;
-  // Column-major: [hypothesis words + 1][reference words + 1]
-  std::vector<int> cost_;
-  std::vector<Step> step_;
+  std::vector<int> cost_;   // of the column that comes next, [reference words + 1]
+  std::vector<Step> step_;  // column-major: [hypothesis words + 2][reference words + 1]
   Alignment alignment_;
   std::vector<std::vector<Shift>> shifts_;  ///< by words shifted together, less 1
   std::vector<int> places_;
+  std::vector<uint64_t> place_bits_;  // a bit each: [hypothesis words][reference words / 64, up]
+  std::vector<Block> blocks_;
 };
 
 }  // namespace mtlora

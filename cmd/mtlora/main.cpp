@@ -1,6 +1,8 @@
 // The program: command line → lib/run. No logic.
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
@@ -12,6 +14,7 @@
 #include <string>
 
 #include "lib/core/error.h"
+#include "lib/core/log.h"
 #include "lib/run/commands.h"
 
 #ifndef MTLORA_VERSION
@@ -244,8 +247,8 @@ int run(int argc, char** argv) {
       "  mtlora train --config demo.json\n"
       "  mtlora eval --checkpoint runs/demo/best\n"
       "  mtlora COMMAND --help\n"
-      "Exit codes: 0 done, 1 wrong input, 2 wrong command line, 130 or 143 stopped by a signal "
-      "after saving.");
+      "Exit codes: 0 done, 1 wrong input, 2 wrong command line, 128 + its number stopped by "
+      "a signal after saving (130: Ctrl-C).");
   Action action;
   add_train(program, action);
   add_eval(program, action);
@@ -264,24 +267,39 @@ int run(int argc, char** argv) {
   return action();
 }
 
+// Not by fmt::print, which throws where stderr takes nothing.
+void complain(const std::string& message) {
+  log::to_terminal("error: " + message + "\n");
+}
+
+// Those that the caller has closed: else a file of ours would get the number of stderr, and what is
+// said with it. Open for reading alone, they still cannot be written.
+void take_standard_descriptors() {
+  int descriptor = 0;
+  do descriptor = open("/dev/null", O_RDONLY);
+  while (descriptor >= 0 && descriptor <= STDERR_FILENO);
+  if (descriptor >= 0) close(descriptor);
+}
+
 }  // namespace
 }  // namespace mtlora
 
 int main(int argc, char** argv) {
+  mtlora::take_standard_descriptors();
   try {
     const int code = mtlora::run(argc, argv);
     if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
-    fmt::print(stderr, "error: stdout: cannot write: {}\n", std::strerror(errno));
+    mtlora::complain(fmt::format("stdout: cannot write: {}", std::strerror(errno)));
   } catch (const mtlora::Error& e) {
-    fmt::print(stderr, "error: {}\n", e.what());
+    mtlora::complain(e.what());
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "error: out of memory; a smaller train.batch_size needs less\n");
+    mtlora::complain("out of memory; a smaller train.batch_size needs less");
   } catch (const std::exception& e) {
     std::string what = e.what();  // LibTorch's go on with a stack trace
     what = what.substr(0, what.find('\n'));
     const bool is_memory = what.find("allocate memory") != std::string::npos;
-    fmt::print(stderr, "error: {}: {}\n",
-               is_memory ? "out of memory" : "something went wrong inside the program", what);
+    mtlora::complain(fmt::format(
+        "{}: {}", is_memory ? "out of memory" : "something went wrong inside the program", what));
   }
   return 1;
 }

@@ -6,9 +6,9 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <string_view>
 #include <utility>
 
 #include "lib/core/error.h"
@@ -47,6 +47,11 @@ void info(const std::string& message) {
 }
 void warn(const std::string& message) {
   sinks().logger.warn("warning: " + message);
+}
+
+void to_terminal(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
 }
 
 void also_to(const std::filesystem::path& file) {

@@ -1,14 +1,18 @@
-// Messages to the person at the terminal (stderr) and to a run's log.txt. Takes finished strings:
-// spdlog stays out of headers.
+// Messages to the person at the terminal (stderr) and to a run's log.txt. That nobody takes what
+// goes to stderr is no fault. Takes finished strings: spdlog stays out of headers.
 #pragma once
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 namespace mtlora::log {
 
 void info(const std::string& message);
 void warn(const std::string& message);
+
+/// Writes `text` as it is to stderr alone. What cannot be written there is lost.
+void to_terminal(std::string_view text);
 
 /// Appends everything to `file` too, with time stamps, until the program ends or another file is
 /// named; the first file gets what was said before it as well. Throws Error where it cannot be

@@ -1,14 +1,16 @@
-// SIGINT and SIGTERM: the first asks the program to finish its step, save and exit; the second
-// exits at once.
+// What asks the program to finish its step, save and exit: SIGINT and SIGTERM, of which a second
+// one exits at once; SIGHUP (a terminal that closes) and SIGUSR1 (a batch system, before its
+// limit).
 #pragma once
 
 #include <stdexcept>
 
 namespace mtlora {
 
-/// From here on both signals are caught.
+/// From here on they are caught, but SIGHUP not where it is ignored already; and SIGPIPE ends
+/// nothing: who reads stderr may leave.
 void catch_stop_signals();
-/// The signal that asked to stop, or 0.
+/// The signal that asked to stop first, or 0.
 int stop_signal();
 
 /// Thrown out of long work that a signal asked to stop.

@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "lib/core/error.h"
+#include "lib/core/log.h"
 #include "lib/core/signals.h"
 
 namespace mtlora {
@@ -138,10 +139,10 @@ void report(const std::vector<Child>& children) {
     const Child& child = children[rank];
     if (!has_failed(child)) continue;
     if (WIFSIGNALED(child.status))
-      fmt::print(stderr, "rank {}: ended by signal {} ({})\n", rank, WTERMSIG(child.status),
-                 strsignal(WTERMSIG(child.status)));
+      log::to_terminal(fmt::format("rank {}: ended by signal {} ({})\n", rank,
+                                   WTERMSIG(child.status), strsignal(WTERMSIG(child.status))));
     else if (!first_spoke && child.said >= 0 && code_of(child) == 1)
-      fmt::print(stderr, "rank {}: {}", rank, text_of(child.said));
+      log::to_terminal(fmt::format("rank {}: {}", rank, text_of(child.said)));
   }
 }
 

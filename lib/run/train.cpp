@@ -1,7 +1,11 @@
 // train: a configuration → a run's folder.
 
+#include <stdio_ext.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <filesystem>
 
 #include "lib/core/error.h"
@@ -128,6 +132,14 @@ void report(const RunState& state, const fs::path& folder) {
   fmt::print("{}\n", folder.string());
 }
 
+// Who read stdout has left ("… 2>&1 | head -1"): result.json has it all, and the run has not
+// failed.
+void forget_unread_output() {
+  if (std::fflush(stdout) == 0 || errno != EPIPE) return;
+  __fpurge(stdout);
+  std::clearerr(stdout);
+}
+
 std::vector<std::string> arguments_of(const TrainRequest& request, const fs::path& folder) {
   std::vector<std::string> all{"train"};
   for (const std::string& file : request.config.files) all.insert(all.end(), {"--config", file});
@@ -137,23 +149,29 @@ std::vector<std::string> arguments_of(const TrainRequest& request, const fs::pat
   return all;
 }
 
+// "signal 1 (Hangup)"
+std::string name_of(int signal) {
+  return fmt::format("signal {} ({})", signal, strsignal(signal));
+}
+
 // What the leader does when training is done: final texts and scores, and result.json.
 int finish(Job& job, const Session& s, const Trainer& trainer, const Json& hashes,
            const fs::path& folder) {
-  Json result = result_of(trainer.state(), s, hashes);
+  Json result = result_of(trainer.state(), s, hashes), scores;
   try {
-    if (const Json scores = final_scores(job, s, folder); !scores.is_null()) {
-      result[job.final_split()] = scores;
-      print_scores(job.final_split(), scores["metrics"]);
-    }
+    scores = final_scores(job, s, folder);
   } catch (const Stopped&) {
     log::info(
-        "stopped by a signal while texts were written; training is done and saved; --resume "
-        "writes them");
+        fmt::format("stopped by {} while texts were written; training is done and saved; --resume "
+                    "writes them",
+                    name_of(stop_signal())));
     return 128 + stop_signal();
   }
+  if (!scores.is_null()) result[job.final_split()] = scores;
   write_file(folder / "result.json", result.dump(2) + "\n");
+  if (!scores.is_null()) print_scores(job.final_split(), scores["metrics"]);
   report(trainer.state(), folder);
+  forget_unread_output();
   return 0;
 }
 
@@ -253,8 +271,8 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
   if (request.resume) resume(world, trainer, folder);
   if (trainer.state().step == 0) initialise(s, sampler, *objective);
   if (const int signal = trainer.run(); signal != 0) {
-    log::info(fmt::format("stopped by a signal after step {}; saved in {}; continue with --resume",
-                          trainer.state().step, (folder / "last").string()));
+    log::info(fmt::format("stopped by {} after step {}; saved in {}; continue with --resume",
+                          name_of(signal), trainer.state().step, (folder / "last").string()));
     return 128 + signal;
   }
   return world.leads() ? finish(*job, s, trainer, hashes, folder) : 0;

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cmath>
-#include <cstdio>
 
 #include "lib/core/log.h"
 
@@ -42,15 +41,13 @@ void Progress::update(int64_t step, double loss, double lr, int64_t examples) {
       "step {}/{}  loss {:.4f}  lr {:.2e}  {:.0f} examples/s  {} left", step, options_.total_steps,
       loss, lr, static_cast<double>(examples) / spent, duration_text(left));
   if (!is_terminal_) return log::info(line);
-  fmt::print(stderr, "\r\033[K{}", line);
-  std::fflush(stderr);
+  log::to_terminal("\r\033[K" + line);
   shown_ = true;
 }
 
 void Progress::clear() {
   if (!shown_) return;
-  fmt::print(stderr, "\r\033[K");
-  std::fflush(stderr);
+  log::to_terminal("\r\033[K");
   shown_ = false;
 }
 

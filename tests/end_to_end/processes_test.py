@@ -138,7 +138,7 @@ class Processes(Case):
         self.succeeds("eval", "--checkpoint", out / "last", "--json")
 
     def test_a_signal_stops_all_after_the_same_step(self):
-        for code, told in ((130, signal.SIGINT), (143, signal.SIGTERM)):
+        for code, told in ((130, signal.SIGINT), (143, signal.SIGTERM), (129, signal.SIGHUP), (138, signal.SIGUSR1)):
             with self.subTest(signal=told.name):
                 out = self.place / told.name
                 process = start(*self.arguments(

@@ -38,10 +38,11 @@ def mtlora(*arguments, cwd=None, stdin="", timeout=120, environment=None):
     return Result(done.returncode, done.stdout.decode(), done.stderr.decode(errors="replace"))
 
 
-def start(*arguments):
-    """Starts the program; its output is thrown away."""
-    return subprocess.Popen([PROGRAM, *map(str, arguments)], stdin=subprocess.DEVNULL,
-                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def start(*arguments, hang_up=signal.SIG_DFL, **options):
+    """Starts the program; its output is thrown away, and SIGHUP reaches it, unless something else is said."""
+    nowhere = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}
+    return subprocess.Popen([PROGRAM, *map(str, arguments)], **{**nowhere, **options},
+                            preexec_fn=lambda: signal.signal(signal.SIGHUP, hang_up))
 
 
 def bert_model(folder, golden="bert-tiny-wide"):

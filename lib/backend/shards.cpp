@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+#include "lib/core/threads.h"
+
 namespace mtlora::backend {
 
 struct ShardPool::State {
@@ -19,7 +21,7 @@ struct ShardPool::State {
   int running = 0;
   bool ending = false, gradients = true;
   std::vector<std::exception_ptr> errors;
-  std::vector<std::thread> workers;
+  std::vector<std::jthread> workers;
 
   void call(int shard, const std::function<void(int)>& f) {
     try {
@@ -27,6 +29,14 @@ struct ShardPool::State {
     } catch (...) {
       errors[static_cast<size_t>(shard)] = std::current_exception();
     }
+  }
+
+  void end() {
+    {
+      const std::scoped_lock lock(mutex);
+      ending = true;
+    }
+    started.notify_all();
   }
 
   void serve(int shard) {
@@ -54,18 +64,16 @@ ShardPool::ShardPool(int threads) : state_(std::make_unique<State>()) {
   TORCH_INTERNAL_ASSERT(threads >= 1, "a pool of ", threads, " threads");
   const int before = at::get_num_threads();
   state_->errors.resize(static_cast<size_t>(threads));
-  for (int shard = 1; shard < threads; ++shard)
-    state_->workers.emplace_back([state = state_.get(), shard] { state->serve(shard); });
+  State* state = state_.get();
+  state->workers = start_threads(
+      static_cast<size_t>(threads - 1),
+      [state](size_t i) { state->serve(static_cast<int>(i) + 1); }, [state] { state->end(); });
   at::set_num_threads(before);
 }
 
 ShardPool::~ShardPool() {
-  {
-    const std::scoped_lock lock(state_->mutex);
-    state_->ending = true;
-  }
-  state_->started.notify_all();
-  for (std::thread& worker : state_->workers) worker.join();
+  state_->end();
+  state_->workers.clear();  // joined while what they use is still there
 }
 
 int ShardPool::threads() const {

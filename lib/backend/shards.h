@@ -10,7 +10,7 @@ namespace mtlora::backend {
 /// Runs a function once a shard, in parallel. The calling thread is shard 0.
 class ShardPool {
  public:
-  /// threads >= 1, the calling one included.
+  /// threads >= 1, the calling one included. Throws Error where the system has no room for them.
   explicit ShardPool(int threads);
   ~ShardPool();
   ShardPool(const ShardPool&) = delete;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -32,10 +33,15 @@ void parallel_for(size_t count, const std::function<void(size_t)>& each, size_t 
       next = count;
     }
   };
-  std::vector<std::thread> others;
-  for (size_t t = 1; t < threads_for(count, threads, block); ++t) others.emplace_back(work);
-  work();
-  for (std::thread& other : others) other.join();
+  {
+    std::vector<std::jthread> others;
+    try {
+      for (size_t t = 1; t < threads_for(count, threads, block); ++t) others.emplace_back(work);
+    } catch (const std::system_error&) {
+      // the system has no room for more: those that run do all there is
+    }
+    work();
+  }
   if (failure) std::rethrow_exception(failure);
 }
 

@@ -49,7 +49,7 @@ void TrainOptions::fields(Fields& f) {
   f("threads", threads,
     "Parts of a batch computed at the same time, one thread each; null: one a core, shared among "
     "the processes of this machine. Where a CUDA device computes, threads that prepare texts.",
-    at_least(1));
+    within(1, 4096));
   f("timeout_seconds", timeout_seconds,
     "Of a run of several processes: how long one waits for the others before it gives up.",
     positive());

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <exception>
 #include <limits>
-#include <thread>
 
 #include "lib/core/error.h"
+#include "lib/core/threads.h"
 
 namespace mtlora {
 
@@ -36,18 +36,14 @@ std::vector<Share> in_shares(size_t count, int wanted_threads, const Encode& enc
   const size_t most = static_cast<size_t>(std::max(1, wanted_threads));
   const size_t threads = std::clamp<size_t>(count / 256, 1, most);
   std::vector<Share> shares(threads);
-  std::vector<std::thread> workers;
-  for (size_t t = 0; t < threads; ++t) {
+  start_threads(threads, [&](size_t t) {
     const size_t begin = count * t / threads, end = count * (t + 1) / threads;
-    workers.emplace_back([&encode, &share = shares[t], begin, end] {
-      try {
-        for (size_t i = begin; i < end; ++i) append(encode(i), share);
-      } catch (...) {
-        share.error = std::current_exception();
-      }
-    });
-  }
-  for (std::thread& worker : workers) worker.join();
+    try {
+      for (size_t i = begin; i < end; ++i) append(encode(i), shares[t]);
+    } catch (...) {
+      shares[t].error = std::current_exception();
+    }
+  }).clear();  // when all have ended
   for (const Share& share : shares)
     if (share.error) std::rethrow_exception(share.error);
   return shares;

@@ -7,6 +7,7 @@
 #include "lib/backend/shards.h"
 #include "lib/core/error.h"
 #include "tests/backend/compare.h"
+#include "tests/support/little_room.h"
 
 using namespace mtlora;
 using namespace mtlora::test;
@@ -85,6 +86,11 @@ TEST_CASE("the exception of the lowest shard reaches the caller", "[backend]") {
   std::atomic<int> calls = 0;
   pool.run([&](int) { ++calls; });
   CHECK(calls == 3);
+}
+
+TEST_CASE("a pool that the system has no room for is an error", "[backend]") {
+  const LittleRoom room;
+  CHECK_THROWS_AS(backend::ShardPool(4000), Error);
 }
 
 TEST_CASE("shards in parallel compute what they compute alone", "[backend]") {

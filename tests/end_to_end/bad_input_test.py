@@ -59,7 +59,8 @@ class BadInput(SharedCase):
     def test_wrong_types_and_values(self):
         for name, value in (("train.epochs", '"three"'), ("train.batch_size", "2.5"), ("adapter.targets", "7"),
                             ("train.dtype", "fp16"), ("task", "3"), ("adapter.method.rank", "-1"),
-                            ("model.dropout", "1.0"), ("train.best_by", "f2"), ("optimizer.lr", "-1")):
+                            ("model.dropout", "1.0"), ("train.best_by", "f2"), ("optimizer.lr", "-1"),
+                            ("train.threads", "0"), ("train.threads", "100000")):
             with self.subTest(option=name):
                 self.refused("/" + name.replace(".", "/"), sets=[f"{name}={value}"])
 

@@ -10,6 +10,7 @@
 #include "lib/core/files.h"
 #include "lib/metrics/score_files.h"
 #include "lib/metrics/score_threads.h"
+#include "tests/support/little_room.h"
 #include "tests/support/paths.h"
 
 using namespace mtlora;
@@ -235,6 +236,14 @@ TEST_CASE("parallel_for does each once and passes an exception on", "[metrics]")
                     Error);
   }
   CHECK_NOTHROW(parallel_for(0, [](size_t) { fail("never"); }));
+}
+
+TEST_CASE("parallel_for does with the threads that the system has room for", "[metrics]") {
+  std::vector<int> done(4000, 0);
+  const test::LittleRoom room;
+  parallel_for(
+      done.size(), [&](size_t i) { ++done[i]; }, 4000, 1);
+  CHECK(done == std::vector<int>(4000, 1));
 }
 
 TEST_CASE("an interval holds the score, follows its seed and narrows with more segments",

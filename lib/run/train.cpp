@@ -17,6 +17,7 @@
 #include "lib/run/job.h"
 #include "lib/run/launch.h"
 #include "lib/run/run_folder.h"
+#include "lib/train/broken_run.h"
 #include "lib/train/first_gradients.h"
 #include "lib/train/parameters.h"
 #include "lib/train/progress.h"
@@ -278,6 +279,15 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
   return world.leads() ? finish(*job, s, trainer, hashes, folder) : 0;
 }
 
+// Why a run broke off, and what is left of it.
+std::string text_of(const BrokenRun& broken, const fs::path& folder) {
+  std::error_code ignored;
+  const std::string why = broken.what();
+  if (!fs::exists(folder / "last", ignored)) return why + "; nothing had been saved yet";
+  const std::string how_on = broken.how_to_go_on.empty() ? "" : "; " + broken.how_to_go_on;
+  return why + "; the last checkpoint is intact" + how_on;
+}
+
 }  // namespace
 
 int train(const TrainRequest& request) {
@@ -297,6 +307,9 @@ int train(const TrainRequest& request) {
   World world(place, options.train.timeout_seconds);
   try {
     return train_in(world, request, config, folder);
+  } catch (const BrokenRun& e) {
+    world.report_failure(e.what());
+    throw Error(text_of(e, folder));
   } catch (const std::exception& e) {
     world.report_failure(e.what());
     throw;

@@ -3,11 +3,16 @@
 #include <algorithm>
 #include <cmath>
 
-#include "lib/core/error.h"
 #include "lib/nn/names.h"
+#include "lib/train/broken_run.h"
 
 namespace mtlora {
 namespace {
+
+// Never "-nan": the sign of a nan says nothing.
+std::string text_of(double number) {
+  return std::isnan(number) ? "nan" : fmt::format("{}", number);
+}
 
 bool is_finite(const Tensor& x) {
   return at::isfinite(x).all().item<bool>();
@@ -69,16 +74,14 @@ void report_not_finite(const NotFinite& found,
     for (const Item& item : items) indices.push_back(item.index);
   std::sort(indices.begin(), indices.end());
   const std::string norm =
-      found.gradient_norm ? fmt::format(" and the gradients' norm {}", *found.gradient_norm) : "";
+      found.gradient_norm ? " and the gradients' norm " + text_of(*found.gradient_norm) : "";
   const std::string where =
       found.where.empty() ? "" : fmt::format(" It begins at {}.", found.where);
-  fail(
+  throw BrokenRun(fmt::format(
       "step {}: the loss is {}{}: training has diverged.{} Examples of this step (counted from 0 "
-      "in "
-      "the training set): {}. A smaller optimizer.lr or a longer schedule.warmup is the usual "
-      "cure; the last checkpoint is intact.",
-      found.step + 1, std::isnan(found.loss) ? "nan" : fmt::format("{}", found.loss), norm, where,
-      fmt::join(indices, ", "));
+      "in the training set): {}. A smaller optimizer.lr or a longer schedule.warmup is the usual "
+      "cure",
+      found.step + 1, text_of(found.loss), norm, where, fmt::join(indices, ", ")));
 }
 
 }  // namespace mtlora

@@ -29,7 +29,7 @@ struct NotFinite {
   std::string where;                    ///< the layer or the tensor; "" for neither
 };
 
-/// Throws Error.
+/// Throws BrokenRun.
 [[noreturn]] void report_not_finite(const NotFinite& found,
                                     const std::vector<std::vector<Item>>& micro_batches);
 

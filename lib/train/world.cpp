@@ -1,7 +1,7 @@
 #include "lib/train/world.h"
 
 #include "lib/backend/process_group.h"
-#include "lib/core/error.h"
+#include "lib/train/broken_run.h"
 
 namespace mtlora {
 
@@ -14,16 +14,18 @@ World::World(const Rendezvous& place, double timeout_seconds)
 }
 
 void World::explain(const backend::PeerFailure& failure) const {
-  const std::string rest =
-      "the last checkpoint is intact; --resume continues from it, on any number of processes";
-  if (failure.ranks.empty())
-    fail("rank {} of {}: the others cannot be reached: {}; {}", rank(), size(), failure.message,
-         rest);
+  std::string why;
   const std::string who = fmt::format("rank{} {} of {}", failure.ranks.size() > 1 ? "s" : "",
                                       fmt::join(failure.ranks, ", "), size());
-  if (failure.is_gone) fail("{} ended: {}; {}", who, failure.message, rest);
-  fail("{} did not answer within {:.0f} s (train.timeout_seconds); {}", who, timeout_seconds_,
-       rest);
+  if (failure.ranks.empty())
+    why = fmt::format("rank {} of {}: the others cannot be reached: {}", rank(), size(),
+                      failure.message);
+  else if (failure.is_gone)
+    why = fmt::format("{} ended: {}", who, failure.message);
+  else
+    why = fmt::format("{} did not answer within {:.0f} s (train.timeout_seconds)", who,
+                      timeout_seconds_);
+  throw BrokenRun(why, "--resume continues from it, on any number of processes");
 }
 
 template <class Work>

@@ -36,7 +36,7 @@ class World {
   /// The one that writes files and speaks to the user.
   bool leads() const { return place_.rank == 0; }
 
-  // All throw Error naming the rank that is gone or does not answer.
+  // All throw BrokenRun naming the rank that is gone or does not answer.
 
   /// The sums over all processes, in place and the same bits everywhere; fp32, as one flat buffer.
   void sum(const std::vector<torch::Tensor>& tensors);

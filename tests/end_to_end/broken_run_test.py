@@ -16,9 +16,19 @@ class Diverging(SharedCase):
         settings = config(self.place / "model", self.place / "data", optimizer={"lr": 1e30},
                           train={"clip": 0.0, "save_every_steps": 1})
         file = write_json(self.place / "c.json", settings)
-        self.fails("train", "--config", file, "--out", self.place / "run", names=["step", "diverged", "optimizer.lr"])
+        self.fails("train", "--config", file, "--out", self.place / "run", names=["step", "diverged", "optimizer.lr",
+                                                                                       "the last checkpoint is intact"])
         self.succeeds("inspect", self.place / "run" / "last")
 
+    def test_a_run_that_diverges_before_its_first_checkpoint_says_that_nothing_is_saved(self):
+        settings = config(self.place / "model", self.place / "data", optimizer={"lr": 1e30},
+                          train={"clip": 0.0, "save_every_steps": 1000, "evaluate_every_steps": 1000})
+        file = write_json(self.place / "early.json", settings)
+        result = self.fails("train", "--config", file, "--out", self.place / "early",
+                            names=["diverged", "nothing had been saved yet"])
+        self.assertNotIn("intact", result.err)
+        self.assertNotIn("-nan", result.err)
+        self.assertFalse((self.place / "early" / "last").exists())
 
     def test_bad_steps_are_left_out_as_often_as_is_allowed(self):
         settings = config(self.place / "model", self.place / "data", optimizer={"lr": 1e30},

@@ -117,10 +117,24 @@ class Processes(Case):
                     processes, then, signal.SIGKILL)
                 self.assertEqual(code, 1, f"{error}\n{self.told}")
                 self.assertIn(f"rank {victim}", error, self.told)
+                if victim > 0:  # the first speaks
+                    self.assertIn("the last checkpoint is intact; --resume continues from it", error, self.told)
                 self.assertFalse((out / "result.json").exists())
                 self.succeeds("eval", "--checkpoint", out / "last", "--json")
                 self.succeeds(*arguments[:-1], then, "--resume")
                 self.assert_close(whole, out)
+
+    def test_a_process_killed_before_the_first_checkpoint_leaves_nothing_to_continue_from(self):
+        configuration = self.configuration(max_steps=100000, save_every_steps=100000, evaluate_every_steps=100000)
+        process = start(*self.arguments("early", configuration, 2), stderr=subprocess.PIPE, text=True)
+        while process.poll() is None and not (self.place / "early" / "metrics.jsonl").exists():
+            time.sleep(0.002)
+        os.kill(children(process)[1], signal.SIGKILL)
+        error = process.communicate(timeout=120)[1]
+        self.assertEqual(process.returncode, 1, error)
+        self.assertIn("rank 1 of 2 ended", error)
+        self.assertIn("nothing had been saved yet", error)
+        self.assertNotIn("intact", error)
 
     def test_a_silent_process_ends_the_run_in_time(self):
         configuration = self.configuration(timeout_seconds=4, epochs=2000)

@@ -249,6 +249,13 @@ TEST_CASE("a loss that is no number stops the run before anything moves", "[trai
     CHECK(at::allclose(before[i], parameters[i].tensor, 0, 0, /*equal_nan=*/true));
 }
 
+TEST_CASE("the sign of what is no number is not told", "[train]") {
+  const double nan = std::copysign(std::nan(""), -1.0);
+  CHECK_THROWS_WITH(
+      report_not_finite({0, nan, nan, ""}, {}),
+      Catch::Matchers::Contains("the loss is nan and the gradients' norm nan: training has"));
+}
+
 TEST_CASE("the first layer that is not finite is named, part by part", "[train]") {
   const auto path = GENERATE(from_range(all_paths()));
   CAPTURE(name_of(path));

@@ -13,6 +13,7 @@
 #include <new>
 #include <string>
 
+#include "cmd/mtlora/unknown_words.h"
 #include "lib/core/error.h"
 #include "lib/core/log.h"
 #include "lib/run/commands.h"
@@ -25,6 +26,8 @@ namespace mtlora {
 namespace {
 
 using Action = std::function<int()>;
+
+constexpr int kWrongCommandLine = 2;
 
 void add_config(CLI::App& app, ConfigSource& source) {
   app.add_option("--config", source.files,
@@ -236,6 +239,14 @@ void add_describe(CLI::App& program, Action& action) {
       [&action, topic, json] { action = [topic, json] { return describe(*topic, *json), 0; }; });
 }
 
+// Returns the exit code. A mistyped word comes before what is missing for want of it.
+int report(const CLI::App& program, const CLI::ParseError& error) {
+  if (error.get_exit_code() == 0) return program.exit(error);
+  const std::string unknown = unknown_words(program);
+  program.exit(unknown.empty() ? error : CLI::ParseError(unknown, CLI::ExitCodes::ExtrasError));
+  return kWrongCommandLine;
+}
+
 int run(int argc, char** argv) {
   CLI::App program(
       "Fine-tunes pretrained transformers with low-rank adapters, as a JSON config says.",
@@ -262,7 +273,7 @@ int run(int argc, char** argv) {
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    return program.exit(e) == 0 ? 0 : 2;
+    return report(program, e);
   }
   return action();
 }
@@ -290,6 +301,9 @@ int main(int argc, char** argv) {
     const int code = mtlora::run(argc, argv);
     if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
     mtlora::complain(fmt::format("stdout: cannot write: {}", std::strerror(errno)));
+  } catch (const mtlora::UsageError& e) {
+    mtlora::complain(e.what());
+    return mtlora::kWrongCommandLine;
   } catch (const mtlora::Error& e) {
     mtlora::complain(e.what());
   } catch (const std::bad_alloc&) {

@@ -20,6 +20,13 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
+void require_one_of(const GivenOption& first, const GivenOption& second) {
+  if (first.is_given != second.is_given) return;
+  throw UsageError(
+      first.is_given ? fmt::format("only one of {} and {} can be given", first.usage, second.usage)
+                     : fmt::format("one of {} and {} is needed", first.usage, second.usage));
+}
+
 std::string nearest(std::string_view given, const std::vector<std::string>& known) {
   const auto best = std::min_element(known.begin(), known.end(), [&](const auto& a, const auto& b) {
     return edit_distance(given, a) < edit_distance(given, b);

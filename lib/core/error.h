@@ -19,11 +19,24 @@ struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A command line that is wrong, such as options that exclude each other: the exit code is 2.
+struct UsageError : Error {
+  using Error::Error;
+};
+
 /// Throws an Error with the formatted message.
 template <class... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
   throw Error(fmt::format(format, std::forward<Args>(args)...));
 }
+
+/// An option as a message writes it, such as "--model DIR".
+struct GivenOption {
+  std::string_view usage;
+  bool is_given;
+};
+/// Throws UsageError unless exactly one of two options is given.
+void require_one_of(const GivenOption& first, const GivenOption& second);
 
 /// The known name nearest to `given`, or "" when none is near enough to be what was meant.
 std::string nearest(std::string_view given, const std::vector<std::string>& known);

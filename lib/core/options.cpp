@@ -73,15 +73,15 @@ void merge_config(Json& base, const Json& over) {
 void set_option(Json& config, const std::string& assignment) {
   const size_t equals = assignment.find('=');
   if (equals == std::string::npos || equals == 0)
-    fail("--set {}: expected PATH=VALUE, such as train.epochs=3", assignment);
+    fail("{}: expected PATH=VALUE, such as train.epochs=3", assignment);
   Json* at = &config;
   std::string path = assignment.substr(0, equals);
   for (size_t begin = 0; begin <= path.size();) {
     const size_t end = std::min(path.find('.', begin), path.size());
-    if (end == begin) fail("--set {}: the path \"{}\" has an empty part", assignment, path);
+    if (end == begin) fail("{}: the path \"{}\" has an empty part", assignment, path);
     if (at->is_null()) *at = Json::object();
     if (!at->is_object())
-      fail("--set {}: \"{}\" is a value, it has no options of its own", assignment,
+      fail("{}: \"{}\" is a value, it has no options of its own", assignment,
            path.substr(0, begin - 1));
     at = &(*at)[path.substr(begin, end - begin)];
     begin = end + 1;

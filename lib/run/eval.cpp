@@ -10,8 +10,8 @@
 namespace mtlora {
 
 Session open_source(const ModelSource& source) {
-  if (source.checkpoint.empty() == source.model.empty())
-    fail("one of --checkpoint DIR and --model DIR is needed");
+  require_one_of({"--checkpoint DIR", !source.checkpoint.empty()},
+                 {"--model DIR", !source.model.empty()});
   return source.checkpoint.empty() ? open_model_session(source.model, source.config)
                                    : open_checkpoint_session(source.checkpoint, source.config);
 }

@@ -71,11 +71,12 @@ void answer_lines(const Session& s, std::istream& in, const std::string& name, b
 }  // namespace
 
 void generate(const GenerateRequest& request) {
+  if (!request.split.empty() && !request.input.empty())
+    throw UsageError("only one of --input FILE and --split NAME can be given");
   std::ios::sync_with_stdio(false);  // so that what has come of stdin can be seen
   Session s = open_source(request.source);
   if (!s.text_task) fail("generate: the task {} asks for labels; use predict", s.task->info().name);
   if (!request.split.empty()) {
-    if (!request.input.empty()) fail("--input and --split: only one of them");
     answer_split(s, request.split);
     return;
   }

@@ -4,7 +4,7 @@
 
 namespace mtlora {
 
-/// The session of --checkpoint or of --model. Throws Error unless exactly one is given.
+/// The session of --checkpoint or of --model. Throws UsageError unless exactly one is given.
 Session open_source(const ModelSource& source);
 
 }  // namespace mtlora

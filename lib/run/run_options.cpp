@@ -110,6 +110,14 @@ fs::path find_config(const std::string& name) {
   fail("--config {}: there is no such file; looked for{}", name, looked);
 }
 
+void set_from_command_line(Json& config, const std::string& assignment) {
+  try {
+    set_option(config, assignment);
+  } catch (const Error& e) {
+    throw UsageError(fmt::format("--set {}", e.what()));
+  }
+}
+
 }  // namespace
 
 Json gather_config(const ConfigSource& request, const Json& base) {
@@ -120,7 +128,8 @@ Json gather_config(const ConfigSource& request, const Json& base) {
     if (!json.is_object()) fail("{}: expected an object", file.string());
     merge_config(config, json);
   }
-  for (const std::string& assignment : request.assignments) set_option(config, assignment);
+  for (const std::string& assignment : request.assignments)
+    set_from_command_line(config, assignment);
   return config;
 }
 

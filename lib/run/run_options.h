@@ -58,7 +58,8 @@ struct RunOptions {
 };
 
 /// The configuration as JSON, before it is checked. A file that is not in the current folder is
-/// looked for among the shipped configs (the source tree's or the installed ones). Throws Error.
+/// looked for among the shipped configs (the source tree's or the installed ones). Throws Error;
+/// UsageError for an assignment that is none.
 Json gather_config(const ConfigSource& request, const Json& base = Json::object());
 
 /// The optimizer steps of a run whose epochs have so many micro-batches. Throws Error where they

@@ -28,8 +28,8 @@ std::vector<std::string> split_metrics(const std::string& list) {
 }
 
 ScoreOptions options_of(const ScoreRequest& request) {
-  if (request.task.empty() == request.metrics.empty())
-    fail("one of --metrics NAME,… and --task e2e|webnlg|dart is needed");
+  require_one_of({"--metrics NAME,…", !request.metrics.empty()},
+                 {"--task e2e|webnlg|dart", !request.task.empty()});
   ScoreOptions options;
   if (!request.task.empty()) options = score_preset(request.task, request.meteor_data);
   for (const std::string& list : request.metrics)

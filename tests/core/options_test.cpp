@@ -114,6 +114,15 @@ TEST_CASE("--set takes JSON or a bare string and builds the path", "[core]") {
   CHECK_THROWS_AS(set_option(config, "task..x=1"), Error);
 }
 
+TEST_CASE("of two options that exclude each other exactly one is given", "[core]") {
+  require_one_of({"--a", true}, {"--b", false});
+  require_one_of({"--a", false}, {"--b", true});
+  CHECK_THROWS_AS(require_one_of({"--a", true}, {"--b", true}), UsageError);
+  CHECK_THROWS_WITH(require_one_of({"--a", true}, {"--b", true}),
+                    "only one of --a and --b can be given");
+  CHECK_THROWS_WITH(require_one_of({"--a", false}, {"--b", false}), "one of --a and --b is needed");
+}
+
 TEST_CASE("a later config is laid over the one before; a named choice replaces the whole",
           "[core]") {
   Json config = {{"method", {{"name", "lora"}, {"rank", 4}}}, {"section", {{"dropout", 0.2}}}};

@@ -75,7 +75,8 @@ class BadInput(SharedCase):
         self.fails("train", "--config", broken, "--out", self.out, names=[broken])
         self.fails("train", "--config", self.place, "--out", self.out, names=[self.place])
         file = write_json(broken, self.base)
-        self.fails("train", "--config", file, "--set", "nonsense", "--out", self.out, names=["nonsense"])
+        self.fails("train", "--config", file, "--set", "nonsense", "--out", self.out, code=2,
+                   names=["--set nonsense", "PATH=VALUE"])
 
     def test_numbers_beyond_all_reason(self):
         self.refused("memory", sets=["adapter.method.rank=100000000000"])
@@ -194,8 +195,10 @@ class BadInput(SharedCase):
         self.fails("eval", "--checkpoint", "nowhere", names=["nowhere"])
         self.fails("eval", "--checkpoint", self.model, names=[self.model])
         self.fails("eval", "--checkpoint", self.best.parent, names=[self.best.parent, "best/"])
-        self.fails("eval", names=["--checkpoint", "--model"])
-        self.fails("eval", "--checkpoint", self.best, "--model", self.model, names=["--checkpoint", "--model"])
+        for command in ("eval", "predict", "generate"):
+            self.fails(command, code=2, names=["one of --checkpoint DIR and --model DIR is needed"])
+            self.fails(command, "--checkpoint", self.best, "--model", self.model, code=2,
+                       names=["only one of --checkpoint DIR and --model DIR can be given"])
         self.refused("nowhere", sets=["adapter.start_from=nowhere"])
 
     def test_a_checkpoint_of_another_base(self):
@@ -264,6 +267,19 @@ class BadInput(SharedCase):
                 result = self.fails(*wrong, code=2)
                 self.assertTrue(result.err)
                 self.assertEqual(result.out, "")
+
+    def test_a_mistyped_word_comes_before_what_is_missing_for_want_of_it(self):
+        for wrong, wanted in (("train --confg my.json", 'mtlora train: unknown option "--confg"; did you mean "--config"?'),
+                              ("train --confg=my.json", 'mtlora train: unknown option "--confg"; did you mean "--config"?'),
+                              ("train --config my.json --resmue", 'mtlora train: unknown option "--resmue"; did you mean'),
+                              ("trian", 'unknown command "trian"; did you mean "train"?'),
+                              ("trian --config my.json", 'unknown command "trian"; did you mean "train"?'),
+                              ("describe methods more", 'mtlora describe: unexpected argument "more"')):
+            with self.subTest(arguments=wrong):
+                err = self.fails(*wrong.split(), code=2, names=[wanted]).err
+                self.assertEqual(err.count("\n"), 2, err)  # it, and how to get help
+                self.assertNotIn("is required", err)
+        self.fails("train", "--confg", "x", "--rseume", "y", "z", code=2, names=["--config", "--resume", '"z"'])
 
 
 if __name__ == "__main__":

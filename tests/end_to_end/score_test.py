@@ -193,8 +193,8 @@ class Refusals(Files):
         self.assertEqual(self.scores("--metrics", metric)[metric]["options"]["modules"], ["exact", "stem"])
 
     def test_the_command_line_is_checked(self):
-        self.refused(names=["--metrics", "--task"])
-        self.refused("--metrics", "bleu", "--task", "e2e", names=["--metrics", "--task"])
+        self.refused(code=2, names=["one of --metrics NAME,… and --task e2e|webnlg|dart is needed"])
+        self.refused("--metrics", "bleu", "--task", "e2e", code=2, names=["only one of --metrics", "--task", "can be given"])
         self.refused("--metrics", "bleu", "--bootstrap", "-1", code=2, names=["--bootstrap"])
         self.fails("score", "--metrics", "bleu", "--hypotheses", self.file("outputs"), code=2, names=["--references"])
 

@@ -121,8 +121,8 @@ void MeteorLexicon::check_modules() const {
     if ((name == "synonym" || name == "paraphrase") && !options_.data) {
       fail(
           "/data: METEOR's module {} needs the folder of METEOR 1.5's resources "
-          "(scripts/fetch_meteor makes one); without it, set modules to exact and stem, which is "
-          "not METEOR 1.5's score",
+          "(scripts/fetch_meteor makes one, --meteor-data names it); without it, ask for "
+          "'meteor:modules=[\"exact\",\"stem\"]', which is not METEOR 1.5's score",
           name);
     }
   }

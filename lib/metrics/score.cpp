@@ -172,18 +172,25 @@ ScoredMetric parse_scored_metric(const std::string& text) {
   text_metric(out.name);
   for (size_t at = colon; at != std::string::npos;) {
     const size_t end = text.find(':', at + 1);
-    set_option(out.options, text.substr(at + 1, end == std::string::npos ? end : end - at - 1));
+    const std::string option = text.substr(at + 1, end == std::string::npos ? end : end - at - 1);
+    if (option.find('=') == std::string::npos)
+      fail("{}: expected NAME:OPTION=VALUE, such as bleu:variant=multi-bleu", text);
+    set_option(out.options, option);
     at = end;
   }
   return out;
 }
 
+void set_meteor_data(ScoredMetric& meteor, const std::string& data) {
+  Json& options = meteor.options;
+  if (!data.empty()) options["data"] = data;
+  const bool names_modules = options.contains("modules") && !options["modules"].empty();
+  if (!options.contains("data") && !names_modules) options["modules"] = {"exact", "stem"};
+}
+
 ScoreOptions score_preset(std::string_view task, const std::string& meteor_data) {
   ScoredMetric meteor{"meteor", "meteor", Json::object(), task == "e2e"};
-  if (meteor_data.empty())
-    meteor.options["modules"] = {"exact", "stem"};  // what needs no data
-  else
-    meteor.options["data"] = meteor_data;
+  set_meteor_data(meteor, meteor_data);
   ScoreOptions out;
   if (task == "e2e") {
     out.metrics = {{"bleu", "bleu", {{"variant", "mteval-v13a"}}},

@@ -61,8 +61,12 @@ struct ScoreReport {
 ScoreReport score_texts(const std::vector<TextSegment>& segments, const ScoreOptions& options);
 
 /// "bleu", "chrf++" or "bleu:variant=multi-bleu:lowercase=true". Throws Error for names that are
-/// not known.
+/// not known, and for what is no NAME:OPTION=VALUE.
 ScoredMetric parse_scored_metric(const std::string& text);
+
+/// Gives METEOR its folder of resources, "" for none. Where its options name neither that nor
+/// modules, it goes by those that need no data, as its note says.
+void set_meteor_data(ScoredMetric& meteor, const std::string& data);
 
 /// What the papers report of e2e, webnlg and dart: metrics with their options, lower case and
 /// tokenization. `meteor_data` is METEOR's folder of resources, "" for none. Throws Error for

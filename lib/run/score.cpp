@@ -13,7 +13,12 @@
 namespace mtlora {
 namespace {
 
-// "bleu,meteor:modules=["exact","stem"]" at its commas; those within brackets belong to a value.
+std::string without_blanks_around(const std::string& text) {
+  const size_t begin = text.find_first_not_of(' ');
+  return begin == text.npos ? "" : text.substr(begin, text.find_last_not_of(' ') + 1 - begin);
+}
+
+// "bleu, meteor:modules=["exact","stem"]" at its commas; those within brackets belong to a value.
 std::vector<std::string> split_metrics(const std::string& list) {
   std::vector<std::string> metrics(1);
   int depth = 0;
@@ -24,7 +29,18 @@ std::vector<std::string> split_metrics(const std::string& list) {
     else
       metrics.back() += c;
   }
+  for (std::string& metric : metrics) metric = without_blanks_around(metric);
   return metrics;
+}
+
+ScoredMetric metric_of(const std::string& text, const std::string& meteor_data) {
+  ScoredMetric metric = parse_scored_metric(text);
+  if (metric.name != "meteor") return metric;
+  // Without brackets a list ends at its first comma; without the shell's quotes it loses its own.
+  if (metric.options.contains("modules") && !metric.options["modules"].is_array())
+    fail("--metrics {}: modules are a list: 'meteor:modules=[\"exact\",\"stem\"]'", text);
+  set_meteor_data(metric, meteor_data);
+  return metric;
 }
 
 ScoreOptions options_of(const ScoreRequest& request) {
@@ -33,12 +49,8 @@ ScoreOptions options_of(const ScoreRequest& request) {
   ScoreOptions options;
   if (!request.task.empty()) options = score_preset(request.task, request.meteor_data);
   for (const std::string& list : request.metrics)
-    for (const std::string& metric : split_metrics(list)) {
-      options.metrics.push_back(parse_scored_metric(metric));
-      ScoredMetric& added = options.metrics.back();
-      if (added.name == "meteor" && !request.meteor_data.empty())
-        added.options["data"] = request.meteor_data;
-    }
+    for (const std::string& metric : split_metrics(list))
+      options.metrics.push_back(metric_of(metric, request.meteor_data));
   const bool has_meteor = std::any_of(options.metrics.begin(), options.metrics.end(),
                                       [](const ScoredMetric& m) { return m.name == "meteor"; });
   if (!request.meteor_data.empty() && !has_meteor)

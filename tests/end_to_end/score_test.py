@@ -192,6 +192,23 @@ class Refusals(Files):
         metric = 'meteor:modules=["exact","stem"]'
         self.assertEqual(self.scores("--metrics", metric)[metric]["options"]["modules"], ["exact", "stem"])
 
+    def test_blanks_around_names_do_not_count(self):
+        self.assertEqual(self.scores("--metrics", " bleu, ter "), self.scores("--metrics", "bleu,ter"))
+
+    def test_meteor_without_data_goes_by_what_needs_none(self):
+        alone = self.scores("--metrics", "bleu, meteor")["meteor"]
+        self.assertEqual(alone["options"]["modules"], ["exact", "stem"])
+        self.assertEqual(alone["note"], "by exact, stem only: not METEOR 1.5's score")
+        explicit = 'meteor:modules=["exact","stem"]'
+        self.assertEqual(alone["score"], self.scores("--metrics", explicit)[explicit]["score"])
+        for needs_data in ('meteor:modules=["exact","synonym"]', 'meteor:modules=["paraphrase"]'):
+            self.refused("--metrics", needs_data, names=["--meteor-data", "scripts/fetch_meteor", f"'{explicit}'"])
+
+    def test_a_list_without_brackets_is_shown_how_to_be_written(self):
+        for wrong in ("meteor:modules=exact,stem", "meteor:modules=exact", "meteor:modules=[exact,stem]"):
+            self.refused("--metrics", wrong, names=["meteor:modules=", """'meteor:modules=["exact","stem"]'"""])
+        self.refused("--metrics", "bleu:multi-bleu", names=["bleu:multi-bleu", "NAME:OPTION=VALUE"])
+
     def test_the_command_line_is_checked(self):
         self.refused(code=2, names=["one of --metrics NAME,… and --task e2e|webnlg|dart is needed"])
         self.refused("--metrics", "bleu", "--task", "e2e", code=2, names=["only one of --metrics", "--task", "can be given"])

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "lib/core/random.h"
+#include "lib/data/shown_text.h"
 #include "lib/text/unicode.h"
 
 namespace mtlora {
@@ -15,9 +16,9 @@ double read_score(std::string_view written, double low, double high) {
   const char* end = written.data() + written.size();
   const auto [stopped, error] = std::from_chars(written.data(), end, score);
   if (error != std::errc() || stopped != end || !std::isfinite(score))
-    fail("the label \"{}\" is not a number", written);
+    fail("the label \"{}\" is not a number", shown_text(written));
   if (score < low || score > high)
-    fail("the label {} is not between {} and {}", written, low, high);
+    fail("the label {} is not between {} and {}", shown_text(written), low, high);
   return score;
 }
 
@@ -37,7 +38,7 @@ double LabelRule::read(const std::optional<std::string>& written) const {
   if (kind == TaskKind::regression) return read_score(*written, low, high);
   const auto found = classes.find(*written);
   if (found == classes.end())
-    fail("the label \"{}\" is none of: {}", *written, fmt::join(known, ", "));
+    fail("the label \"{}\" is none of: {}", shown_text(*written), shown_list(known));
   return found->second;
 }
 

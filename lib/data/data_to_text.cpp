@@ -7,6 +7,7 @@
 #include "lib/core/error.h"
 #include "lib/data/corpus.h"
 #include "lib/data/json_value.h"
+#include "lib/data/shown_text.h"
 #include "lib/data/table.h"
 #include "lib/data/task.h"
 
@@ -53,7 +54,7 @@ std::string group_of(const Json& row, const DataToTextOptions& options) {
   std::string group = json_string(row, options.group);
   const auto& known = options.groups;
   if (std::find(known.begin(), known.end(), group) == known.end())
-    fail("the group \"{}\" is none of task.groups: {}", group, fmt::join(known, ", "));
+    fail("the group \"{}\" is none of task.groups: {}", shown_text(group), fmt::join(known, ", "));
   return group;
 }
 
@@ -87,7 +88,9 @@ std::unique_ptr<TextTask> start(const Json& in) {
        .extensions = {".jsonl"},
        .prompts = Prompts::distinct,
        .read =
-           [options](const std::filesystem::path&, std::string_view content, TextCollector& into) {
+           [options](const std::filesystem::path& file, std::string_view content,
+                     TextCollector& into) {
+             check_line_ends(content, file.string());
              TableReader lines(content, '\0', Quoting::none);
              Row row;
              while (lines.next(row))

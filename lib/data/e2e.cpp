@@ -73,6 +73,7 @@ void read_csv(const std::filesystem::path& file, std::string_view content, TextC
 
 void read(const std::filesystem::path& file, std::string_view content, TextCollector& into) {
   const std::string extension = file.extension().string();
+  check_line_ends(content, file.string());
   if (extension == ".txt") return read_lines(content, into);
   if (extension != ".csv") fail("{}: E2E files end in .txt or .csv", file.string());
   read_csv(file, content, into);

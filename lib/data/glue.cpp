@@ -121,6 +121,7 @@ class Glue final : public Task {
       fail("{}: GLUE files end in .tsv (or .txt), .csv or .jsonl", file.string());
     const std::string_view text = without_last_line_ends(content);
     if (text.empty()) fail("{}: is empty", file.string());
+    check_line_ends(text, file.string());
     return glue_layout(task_, extension, first_line(text), file.string());
   }
 

@@ -3,6 +3,7 @@
 
 #include "lib/core/error.h"
 #include "lib/data/glue_tasks.h"
+#include "lib/data/shown_text.h"
 
 namespace mtlora {
 namespace {
@@ -33,10 +34,8 @@ bool is_hugging_face(const GlueTask& task, const std::vector<std::string>& heade
 }
 
 // A header as an error shows it: one line, tabs readable.
-std::string shown(const std::string& line) {
-  std::string cells = fmt::format("{}", fmt::join(split_cells(line, '\t', Quoting::none), " | "));
-  if (cells.size() > 200) cells = cells.substr(0, 200) + "…";
-  return cells;
+std::string shown(const std::string& line, char separator = '\t') {
+  return shown_list(split_cells(line, separator, Quoting::none), " | ");
 }
 
 [[noreturn]] void fail_unknown_header(const GlueTask& task, const std::string& extension,
@@ -50,7 +49,7 @@ std::string shown(const std::string& line) {
   known += fmt::format("\n  {}{} | {} | idx (quoted like CSV; idx may be absent)", text,
                        text_pair ? " | " + *text_pair : "", *label);
   fail("{}:1: not a header of {} that is known: {}\nexpected one of{}", origin, task.name,
-       shown(line), known);
+       shown(line, extension == ".csv" ? ',' : '\t'), known);
 }
 
 }  // namespace

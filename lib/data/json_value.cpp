@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "lib/core/error.h"
+#include "lib/data/shown_text.h"
 
 namespace mtlora {
 
@@ -35,7 +36,7 @@ const Json& json_value(const Json& object, const std::string& key) {
   if (found != object.end()) return *found;
   std::vector<std::string> keys;
   for (const auto& [name, value] : object.items()) keys.push_back(name);
-  fail("there is no key \"{}\"; the keys are: {}", key, fmt::join(keys, ", "));
+  fail("there is no key \"{}\"; the keys are: {}", key, shown_list(keys));
 }
 
 std::string json_string(const Json& object, const std::string& key) {

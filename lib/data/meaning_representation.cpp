@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lib/core/error.h"
+#include "lib/data/shown_text.h"
 
 namespace mtlora {
 namespace {
@@ -46,14 +47,15 @@ std::string context_of_meaning(std::string_view meaning) {
     const size_t open = rest.find('['), close = rest.find(']');
     const bool fits = open != 0 && open < close && close != rest.npos;
     if (!fits)
-      fail("\"{}\" is not a list of attributes, name[value], name[value]: see \"{}\"", meaning,
-           rest);
+      fail("\"{}\" is not a list of attributes, name[value], name[value]: see \"{}\"",
+           shown_text(meaning), shown_text(rest));
     context += name_of(rest.substr(0, open));
     context += " : " + spaced(rest.substr(open + 1, close - open - 1));
     rest.remove_prefix(close + 1);
     if (rest.empty()) return context;
     if (!rest.starts_with(comma))
-      fail("\"{}\": \", \" is wanted between attributes: see \"{}\"", meaning, rest);
+      fail("\"{}\": \", \" is wanted between attributes: see \"{}\"", shown_text(meaning),
+           shown_text(rest));
     rest.remove_prefix(comma.size());
     context += " | ";
   }

@@ -4,6 +4,7 @@
 
 #include "lib/core/error.h"
 #include "lib/data/json_value.h"
+#include "lib/data/shown_text.h"
 
 namespace mtlora {
 namespace {
@@ -18,11 +19,10 @@ size_t place(const std::string& name, const std::vector<std::string>& columns,
              const std::string& origin) {
   const auto found = std::find(columns.begin(), columns.end(), name);
   if (found == columns.end())
-    fail("{}: there is no column \"{}\"; the columns are: {}", origin, name,
-         fmt::join(columns, ", "));
+    fail("{}: there is no column \"{}\"; the columns are: {}", origin, name, shown_list(columns));
   if (std::find(found + 1, columns.end(), name) != columns.end())
     fail("{}: the column \"{}\" stands twice; the columns are: {}", origin, name,
-         fmt::join(columns, ", "));
+         shown_list(columns));
   return static_cast<size_t>(found - columns.begin());
 }
 

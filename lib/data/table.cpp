@@ -52,6 +52,12 @@ std::string_view without_last_line_ends(std::string_view content) {
   return content.substr(0, last == npos ? 0 : last + 1);
 }
 
+void check_line_ends(std::string_view content, const std::string& origin) {
+  const std::string_view text = without_last_line_ends(content);
+  if (text.find('\n') == npos && text.find('\r') != npos)
+    fail("{}: its lines end in CR; save it with LF or CRLF line ends", origin);
+}
+
 std::string first_line(std::string_view content) {
   return std::string(without_cr(content.substr(0, content.find('\n'))));
 }

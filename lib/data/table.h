@@ -49,6 +49,10 @@ const std::string& whole_line(const Row& row);
 /// `content` without the line ends, and so without the blank lines, at its end.
 std::string_view without_last_line_ends(std::string_view content);
 
+/// Throws Error, naming `origin`, where the lines of `content` end in CR alone, which would make
+/// one line of them.
+void check_line_ends(std::string_view content, const std::string& origin);
+
 /// The first line, without its end.
 std::string first_line(std::string_view content);
 

@@ -11,6 +11,7 @@
 #include "lib/core/files.h"
 #include "lib/data/byte_order_mark.h"
 #include "lib/data/collect.h"
+#include "lib/data/shown_text.h"
 #include "lib/data/split_files.h"
 
 namespace mtlora {
@@ -80,6 +81,7 @@ void read_records(const TextOptions& options, const MappedFile& bytes, const Col
   const std::string_view content = without_bom(bytes.bytes(), origin);
   const std::string format = format_of(options, bytes.path());
   if (without_last_line_ends(content).empty()) fail("{}: is empty", origin);
+  check_line_ends(content, origin);
   if (format == "jsonl") return read_json_lines(content, columns, each);
   TableShape shape = table_shape(options, format);
   Row header;
@@ -190,7 +192,7 @@ class Text final : public Task {
     if (info_.labels.size() < 2)
       fail("{}: a classification needs two labels or more; there is: {}",
            named ? "/task/labels" : files_.file(files_.split("train")).string(),
-           fmt::join(info_.labels, ", "));
+           shown_list(info_.labels));
   }
 
   // Malformed rows do not count here: load() reports them.

@@ -11,6 +11,7 @@
 #include "lib/data/corpus.h"
 #include "lib/data/json_entries.h"
 #include "lib/data/json_value.h"
+#include "lib/data/shown_text.h"
 #include "lib/data/task.h"
 #include "lib/data/triples.h"
 #include "lib/text/unicode.h"
@@ -60,7 +61,7 @@ void add_triple(std::string_view written, Triples& triples) {
   const size_t first = written.find(bar);
   const size_t second = written.find(bar, first == written.npos ? first : first + bar.size());
   if (second == written.npos || written.find(bar, second + bar.size()) != written.npos)
-    fail("\"{}\" is not a triple: subject | property | object", written);
+    fail("\"{}\" is not a triple: subject | property | object", shown_text(written));
   triples.add(written.substr(0, first),
               written.substr(first + bar.size(), second - first - bar.size()),
               written.substr(second + bar.size()));

@@ -192,10 +192,10 @@ class Text final : public Task {
     if (info_.labels.size() < 2)
       fail("{}: a classification needs two labels or more; there is: {}",
            named ? "/task/labels" : files_.file(files_.split("train")).string(),
-           shown_list(info_.labels));
+           info_.labels.empty() ? "none" : shown_list(info_.labels));
   }
 
-  // Malformed rows do not count here: load() reports them.
+  // Malformed rows are load()'s to report, unless they are why there are too few labels.
   std::vector<std::string> labels_of_training() const {
     const Split& train = files_.split("train");
     if (!options_.train && std::filesystem::is_directory(options_.data) && !files_.find(train))
@@ -205,11 +205,21 @@ class Text final : public Task {
           options_.data);
     const MappedFile bytes(files_.file(train));
     std::set<std::string, LabelOrder> labels;
+    Problems problems;
+    size_t good = 0;
     const Columns columns{options_.text, options_.text_pair, options_.label};
     read_records(options_, bytes, columns, [&](Record&& record) {
-      if (record.problem.empty() && !record.label.value_or("").empty())
+      if (record.problem.empty() && record.label.value_or("").empty())
+        record.problem = "there is no label";
+      if (record.problem.empty()) {
         labels.insert(*record.label);
+        ++good;
+      } else {
+        problems.add(fmt::format("{}:{}: {}", bytes.path().string(), record.line, record.problem));
+      }
     });
+    if (labels.size() < 2)
+      check_malformed(problems, bytes.path().string(), good, options_.max_malformed);
     return {labels.begin(), labels.end()};
   }
 

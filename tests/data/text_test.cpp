@@ -141,6 +141,28 @@ TEST_CASE("a column that is not there is named with those that are", "[data]") {
             ": the column \"text\" stands twice; the columns are: text, label, text");
 }
 
+TEST_CASE("rows that keep the classes from being found are reported, not the count of classes",
+          "[data]") {
+  const TempDir folder;
+  const std::string file = (folder / "train.jsonl").string();
+  write_file(file, "{\"text\": \"a\", \"label\": true}\n{\"text\": \"b\", \"label\": false}\n");
+  const auto error = [&](const Json& options) {
+    return with_f(error_of([&] { task_over("text", folder.path(), options)->load("train"); }),
+                  file);
+  };
+  CHECK(error({}) == error({{"labels", {"no", "yes"}}}));
+  CHECK(error({}) ==
+        "F: 2 of 2 rows malformed, 0 allowed (to leave them out, set task.max_malformed to 2):\n"
+        "F:1: \"label\" is neither a string nor a number: true\n"
+        "F:2: \"label\" is neither a string nor a number: false");
+  CHECK(error({{"max_malformed", 2}}) ==
+        "F: a classification needs two labels or more; there is: none");
+  write_file(file, "{\"text\": \"a\", \"label\": 1}\n{\"text\": \"b\", \"label\": null}\n");
+  CHECK(error({}) ==
+        "F: 1 of 2 rows malformed, 0 allowed (to leave them out, set task.max_malformed to 1):\n"
+        "F:2: there is no label");
+}
+
 TEST_CASE("options that contradict each other are errors", "[data]") {
   const auto error = [](const Json& options) {
     return error_of([&] { task_over("text", samples("text_csv"), options); });

@@ -163,4 +163,25 @@ bool is_gguf(const std::filesystem::path& path) {
   return in.gcount() == sizeof magic && std::string_view(magic, sizeof magic) == "GGUF";
 }
 
+std::vector<std::filesystem::path> gguf_files(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> found;
+  if (!std::filesystem::is_directory(folder)) return found;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (entry.path().extension() == ".gguf") found.push_back(entry.path());
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::string choice_of_gguf(const std::vector<std::filesystem::path>& files) {
+  std::vector<std::string> names;
+  for (const auto& file : files) names.push_back(file.filename().string());
+  return fmt::format("{} GGUF files: {}; name one of them", files.size(), fmt::join(names, ", "));
+}
+
+std::filesystem::path model_place(const std::filesystem::path& path) {
+  const auto files = gguf_files(path);
+  const bool is_other = files.size() != 1 || std::filesystem::exists(path / "config.json");
+  return is_other ? path : files.front();
+}
+
 }  // namespace mtlora

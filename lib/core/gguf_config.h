@@ -4,6 +4,8 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "lib/core/gguf.h"
 #include "lib/core/json.h"
@@ -21,5 +23,14 @@ Json gguf_model_config(const std::filesystem::path& file);
 
 /// Whether `path` is a file that begins as GGUF does.
 bool is_gguf(const std::filesystem::path& path);
+
+/// The files of a folder whose names end in .gguf, sorted; none where there is no such folder.
+std::vector<std::filesystem::path> gguf_files(const std::filesystem::path& folder);
+/// What an error says where there are several: "2 GGUF files: a.gguf, b.gguf; name one of them".
+std::string choice_of_gguf(const std::vector<std::filesystem::path>& files);
+
+/// Where the model of that path is: in the only GGUF file of a folder without config.json, or at
+/// the path itself.
+std::filesystem::path model_place(const std::filesystem::path& path);
 
 }  // namespace mtlora

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "lib/core/error.h"
+#include "lib/core/gguf_config.h"
 #include "lib/core/glob.h"
 #include "lib/core/random.h"
 #include "lib/nn/names.h"
@@ -34,7 +35,7 @@ struct Checkpoint {
 };
 
 Checkpoint open_checkpoint(const std::filesystem::path& folder, const std::string& prefix) {
-  Checkpoint checkpoint{open_weights(folder), {}};
+  Checkpoint checkpoint{open_weights(model_place(folder)), {}};
   const auto& all = checkpoint.file->tensors();
   const bool is_bare = std::none_of(
       all.begin(), all.end(), [&](const TensorInfo& t) { return t.name.starts_with(prefix); });

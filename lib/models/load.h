@@ -1,4 +1,5 @@
-// A Hugging Face folder (or a GGUF file) → a model, every tensor of both accounted for.
+// A Hugging Face folder (or a GGUF file, or a folder of one) → a model, every tensor of both
+// accounted for.
 #pragma once
 
 #include <filesystem>

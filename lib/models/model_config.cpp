@@ -18,17 +18,18 @@ fs::path config_file(const fs::path& folder) {
   if (!fs::exists(folder)) fail("{}: there is no such model folder. {}", folder.string(), what);
   if (!fs::is_directory(folder))
     fail("{}: is neither a model folder nor a GGUF file. {}", folder.string(), what);
-  if (!fs::exists(folder / "config.json"))
-    fail("{}: has no config.json. {}", folder.string(), what);
-  return folder / "config.json";
+  if (fs::exists(folder / "config.json")) return folder / "config.json";
+  if (const auto files = gguf_files(folder); files.size() > 1)
+    fail("{}: has no config.json, but {}", folder.string(), choice_of_gguf(files));
+  fail("{}: has no config.json. {}", folder.string(), what);
 }
 
 }  // namespace
 
 ModelConfig::ModelConfig(const fs::path& folder) {
-  if (is_gguf(folder)) {
-    json_ = gguf_model_config(folder);
-    origin_ = folder.string();
+  if (const fs::path place = model_place(folder); is_gguf(place)) {
+    json_ = gguf_model_config(place);
+    origin_ = place.string();
     return;
   }
   json_ = read_json(config_file(folder));

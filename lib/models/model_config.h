@@ -12,8 +12,8 @@ namespace mtlora {
 
 class ModelConfig {
  public:
-  /// Reads `folder`/config.json, or what a GGUF file says of its model. Throws Error naming what is
-  /// missing and how to get a model.
+  /// Reads `folder`/config.json, or what a GGUF file, or the only one of a folder, says of its
+  /// model. Throws Error naming what is missing and how to get a model.
   explicit ModelConfig(const std::filesystem::path& folder);
   ModelConfig(Json json, std::string origin) : json_(std::move(json)), origin_(std::move(origin)) {}
 

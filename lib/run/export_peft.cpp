@@ -248,7 +248,7 @@ class PeftFolder {
 
 void write_peft(const Session& session, const fs::path& folder) {
   const fs::path base = session.options.model.path;
-  if (!fs::is_directory(base))
+  if (!fs::exists(base / "config.json"))
     refuse(session, "its base " + base.string() + " is no folder that PEFT could load");
   PeftFolder(session).write(folder);
 }

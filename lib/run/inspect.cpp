@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "lib/core/error.h"
+#include "lib/core/gguf_config.h"
 #include "lib/run/session.h"
 #include "lib/train/checkpoint.h"
 #include "lib/weights/weight_file.h"
@@ -30,6 +31,15 @@ int64_t count(const Json& tensors) {
   return total;
 }
 
+// That a folder which may be anything is no model is not what the loading of models says of it.
+void require_model(const fs::path& folder) {
+  if (fs::exists(folder / "config.json") || !gguf_files(folder).empty()) return;
+  fail(
+      "{}: neither a model, a checkpoint nor a run: no config.json, no GGUF file, no "
+      "adapter.safetensors, no metrics.jsonl",
+      folder.string());
+}
+
 Json inspected(const fs::path& path) {
   if (!fs::exists(path)) fail("{}: there is no such file or folder", path.string());
   Json out;
@@ -47,6 +57,7 @@ Json inspected(const fs::path& path) {
            {"state", read_json(path / "state.json")}};
     out["tensors"] = tensors_json(*open_weights(path / "adapter.safetensors"));
   } else if (fs::is_directory(path)) {
+    require_model(path);
     const ModelConfig config(path);
     out = {{"kind", "model"},
            {"model_type", config.model_type()},
@@ -54,7 +65,7 @@ Json inspected(const fs::path& path) {
            {"config", config.json()}};
     for (const Family& family : families())
       if (family.name == config.model_type()) out["known"] = true;
-    out["tensors"] = tensors_json(*open_weights(path));
+    out["tensors"] = tensors_json(*open_weights(model_place(path)));
   } else {
     out = {{"kind", "weights"}};
     out["tensors"] = tensors_json(*open_weights(path));

@@ -10,7 +10,8 @@ namespace mtlora {
 namespace fs = std::filesystem;
 
 void ModelOptions::fields(Fields& f) {
-  f("path", path, "The pretrained model: a folder as Hugging Face lays it out, or a GGUF file.",
+  f("path", path,
+    "The pretrained model: a folder as Hugging Face lays it out, a GGUF file, or a folder of one.",
     not_empty());
   f("dropout", dropout, "Overrides the dropout probabilities of the model's config.json.",
     at_least_zero_below(1));

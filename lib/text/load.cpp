@@ -6,6 +6,7 @@
 
 #include "lib/core/error.h"
 #include "lib/core/files.h"
+#include "lib/core/gguf_config.h"
 #include "lib/text/byte_bpe.h"
 #include "lib/text/deberta.h"
 #include "lib/text/foreign_json.h"
@@ -122,15 +123,8 @@ std::unique_ptr<Tokenizer> read_vocab_json(const fs::path& file, const fs::path&
       std::move(parts));
 }
 
-// The GGUF files of a folder.
-std::vector<fs::path> gguf_files(const fs::path& folder) {
-  std::vector<fs::path> found;
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.path().extension() == ".gguf") found.push_back(entry.path());
-  return found;
-}
-
-[[noreturn]] void fail_without_tokenizer(const fs::path& folder, size_t ggufs) {
+[[noreturn]] void fail_without_tokenizer(const fs::path& folder,
+                                         const std::vector<fs::path>& ggufs) {
   const auto there = [&](const char* name) { return fs::exists(folder / name); };
   fail(
       "{}: no tokenizer found; looked for tokenizer.json, for tokenizer.model, for spm.model, for "
@@ -139,7 +133,7 @@ std::vector<fs::path> gguf_files(const fs::path& folder) {
       there("vocab.json")   ? " (merges.txt is missing)"
       : there("merges.txt") ? " (vocab.json is missing)"
                             : "",
-      ggufs > 1 ? fmt::format(" (there are {}: name one)", ggufs) : "");
+      ggufs.size() > 1 ? fmt::format(" (there are {})", choice_of_gguf(ggufs)) : "");
 }
 
 // What older versions of transformers wrote beside a model file; "added_tokens_decoder" says the
@@ -184,7 +178,7 @@ std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& folder) {
   const char* const files[] = {"tokenizer.json", "tokenizer.model", "spm.model", "vocab.txt"};
   if (!has_bpe && std::none_of(std::begin(files), std::end(files), there)) {
     const auto ggufs = gguf_files(folder);
-    if (ggufs.size() != 1) fail_without_tokenizer(folder, ggufs.size());
+    if (ggufs.size() != 1) fail_without_tokenizer(folder, ggufs);
     return read_gguf_tokenizer(ggufs.front());
   }
   const TokenizerConfig config = read_tokenizer_config(folder);

@@ -34,6 +34,22 @@ GgufBytes llama(const std::string& lacking = "") {
 
 }  // namespace
 
+TEST_CASE("the model of a folder is its only GGUF file, unless it has a config.json", "[core]") {
+  const test::TempDir folder;
+  CHECK(model_place(folder.path()) == folder.path());
+  write_file(folder / "b.gguf", "");
+  CHECK(model_place(folder.path()) == folder / "b.gguf");
+  CHECK(model_place(folder / "b.gguf") == folder / "b.gguf");
+  write_file(folder / "a.gguf", "");
+  CHECK(model_place(folder.path()) == folder.path());
+  CHECK(choice_of_gguf(gguf_files(folder.path())) ==
+        "2 GGUF files: a.gguf, b.gguf; name one of them");
+  std::filesystem::remove(folder / "a.gguf");
+  write_file(folder / "config.json", "{}");
+  CHECK(model_place(folder.path()) == folder.path());
+  CHECK(model_place("/nowhere") == "/nowhere");
+}
+
 TEST_CASE("SmolLM2's configuration is the one that transformers reads", "[core]") {
   const auto file = test::source_root() / "models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
   if (!test::available(file)) return;

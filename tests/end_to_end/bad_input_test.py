@@ -123,6 +123,18 @@ class BadInput(SharedCase):
                 self.refused(model, sets=[f"model.path={model}"])
                 (self.place / "aside").rename(model / name)
 
+    def test_a_folder_of_gguf_files(self):
+        folder = self.place / "ggufs"
+        folder.mkdir()
+        shutil.copyfile(support.GOLDEN / "gguf" / "llama.gguf", folder / "a.gguf")
+        found = json.loads(self.succeeds("inspect", folder, "--json").out)
+        self.assertEqual((found["kind"], found["model_type"]), ("model", "llama"))
+        self.assertEqual(found["tensors"], json.loads(self.succeeds("inspect", folder / "a.gguf", "--json").out)["tensors"])
+        self.assertIn("llama", self.succeeds("inspect", folder).out)
+        shutil.copyfile(folder / "a.gguf", folder / "b.gguf")
+        self.fails("inspect", folder, names=[folder, "no config.json", "a.gguf, b.gguf", "name one"])
+        self.refused(folder, "a.gguf, b.gguf", "name one", sets=[f"model.path={folder}"])
+
     def test_damaged_weights(self):
         whole = (self.model / "model.safetensors").read_bytes()
         damages = {"truncated": whole[:-100], "header": whole[:50], "empty": b"", "seven": whole[:7],
@@ -236,7 +248,8 @@ class BadInput(SharedCase):
         file.write_text('{"text": "fine"}\nnot json\n')
         self.fails("predict", "--checkpoint", self.best, "--input", file, names=[f"{file}:2"])
         self.fails("inspect", "nowhere", names=["nowhere"])
-        self.fails("inspect", self.data, names=[self.data])
+        told = self.fails("inspect", self.data, names=[self.data, "neither a model, a checkpoint nor a run", "config.json"])
+        self.assertNotIn("minilm", told.err)
         self.fails("inspect", self.data / "dev.tsv", names=["dev.tsv"])
         self.fails("inspect", self.data / "dev.tsv", "--json", names=["dev.tsv"])
 

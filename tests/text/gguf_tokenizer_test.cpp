@@ -79,7 +79,8 @@ TEST_CASE("of several GGUF files in a folder one must be named", "[text]") {
   const test::TempDir folder;
   write_file(folder / "a.gguf", "");
   write_file(folder / "b.gguf", "");
-  CHECK_THROWS_WITH(load_tokenizer(folder.path()), Contains("there are 2: name one"));
+  CHECK_THROWS_WITH(load_tokenizer(folder.path()),
+                    Contains("there are 2 GGUF files: a.gguf, b.gguf; name one"));
   CHECK_THROWS_WITH(load_tokenizer(folder / "a.gguf"), Contains("this is not a GGUF file"));
 }
 

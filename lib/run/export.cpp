@@ -54,12 +54,63 @@ void write_model(const Session& s, const fs::path& folder) {
   write_safetensors(folder / "model.safetensors", tensors, {{"format", "pt"}});
 }
 
+// "merged/" is "merged".
+fs::path folder_of(const std::string& out) {
+  const fs::path folder = fs::path(out).lexically_normal();
+  if (folder.empty()) fail("--out \"\": names no folder");
+  return folder.has_filename() ? folder : folder.parent_path();
+}
+
+// The folder to write, made beside at once: that it cannot be made is said before the work, not
+// after it. Where the work fails neither it nor what was made above it is left behind.
+class NewFolder {
+ public:
+  explicit NewFolder(const fs::path& folder)
+      : folder_(folder), beside_(folder.string() + ".partial") {
+    std::error_code error;
+    if (fs::exists(fs::symlink_status(folder, error)))
+      fail("--out {}: is already there", folder.string());
+    fs::path above = beside_.parent_path();
+    for (; !above.empty() && !fs::exists(above, error); above = above.parent_path())
+      made_above_.push_back(above);
+    fs::remove_all(beside_, error);
+    if (!error) fs::create_directories(beside_, error);
+    if (!error) return;
+    remove();
+    fail("{}: cannot be created: {}", folder.string(), error.message());
+  }
+  ~NewFolder() {
+    if (!is_placed_) remove();
+  }
+  NewFolder(const NewFolder&) = delete;
+  NewFolder& operator=(const NewFolder&) = delete;
+
+  const fs::path& beside() const { return beside_; }
+  void place() {
+    std::error_code error;
+    fs::rename(beside_, folder_, error);
+    if (error)
+      fail("{}: cannot be moved to {}: {}", beside_.string(), folder_.string(), error.message());
+    is_placed_ = true;
+  }
+
+ private:
+  void remove() const {
+    std::error_code ignored;
+    fs::remove_all(beside_, ignored);
+    for (const fs::path& folder : made_above_) fs::remove(folder, ignored);  // those that are empty
+  }
+
+  fs::path folder_, beside_;
+  std::vector<fs::path> made_above_;  // the lowest first
+  bool is_placed_ = false;
+};
+
 }  // namespace
 
 void export_model(const ExportRequest& request) {
-  fs::path out = fs::path(request.out).lexically_normal();
-  if (!out.has_filename()) out = out.parent_path();  // "merged/"
-  if (fs::exists(out)) fail("--out {}: is already there", out.string());
+  const fs::path out = folder_of(request.out);
+  NewFolder folder(out);
   const torch::NoGradGuard no_grad;
   const Session s =
       open_checkpoint_session(request.checkpoint, {{}, {"train.dtype=fp32", "train.device=cpu"}});
@@ -67,18 +118,9 @@ void export_model(const ExportRequest& request) {
   if (is_merged)
     log::info(fmt::format("merged in fp32: the logits move by at most {:.1e} of the largest",
                           merge_checked(s)));
-  const fs::path beside = out.string() + ".partial";
-  fs::remove_all(beside);
-  try {
-    fs::create_directories(beside);
-    is_merged ? write_model(s, beside) : write_peft(s, beside);
-    s.tokenizer->save(beside);
-    fs::rename(beside, out);
-  } catch (...) {
-    std::error_code ignored;
-    fs::remove_all(beside, ignored);
-    throw;
-  }
+  is_merged ? write_model(s, folder.beside()) : write_peft(s, folder.beside());
+  s.tokenizer->save(folder.beside());
+  folder.place();
   fmt::print("{}\n", out.string());
 }
 

@@ -124,6 +124,29 @@ class Export(SharedCase):
         self.assertEqual(result.out, f"{self.place / 'slash'}\n")
         self.assertTrue((self.place / "slash" / "adapter_config.json").exists())
 
+    def test_a_place_that_cannot_be_written_is_told_before_the_work(self):
+        plain = self.place / "plain"
+        plain.write_text("a file")
+        (self.place / "dangling").symlink_to("nowhere")
+        for out, why in ((plain / "model", "cannot be created"), ("/proc/q", "cannot be created"),
+                         (self.place / ("x" * 300), "cannot be created"), (plain, "is already there"),
+                         (self.place / "dangling", "is already there"), ("", "names no folder")):
+            for form in ("merged", "peft"):
+                with self.subTest(out=str(out)[:40], form=form):
+                    result = self.fails("export", "--checkpoint", self.place / "lora" / "best", "--format", form,
+                                        "--out", out, cwd=self.place, names=[out, why])
+                    self.assertNotIn("the logits move", result.err)
+        self.assertEqual(plain.read_text(), "a file")
+        self.assertEqual(list(self.place.glob("*.partial")), [])
+
+    def test_an_export_that_fails_leaves_no_folder_behind(self):
+        out = self.place / "new" / "folders" / "model"
+        self.fails("export", "--checkpoint", self.place / "nowhere", "--out", out, names=["nowhere"])
+        self.fails("export", "--checkpoint", self.place / "hta" / "best", "--format", "peft", "--out", out)
+        self.assertFalse((self.place / "new").exists())
+        self.succeeds("export", "--checkpoint", self.place / "hta" / "best", "--out", out)
+        self.assertEqual([p.name for p in out.parent.iterdir()], ["model"])
+
     def test_pefts_folder_holds_the_merged_change(self):
         for run in ("lora", "mtlora", "dora", "mini", "lora-biases"):
             with self.subTest(run=run):

@@ -114,7 +114,8 @@ void predict(const PredictRequest& request) {
   Session s = open_source(request.source);
   s.require_labels("predict");
   if (!request.split.empty()) {
-    if (!request.input.empty()) fail("--input and --split: only one of them");
+    if (!request.input.empty())
+      throw UsageError("only one of --input FILE and --split NAME can be given");
     label_split(s, request.split);
     return;
   }

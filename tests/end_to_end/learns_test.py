@@ -215,7 +215,8 @@ class Run(SharedCase):
         by_line = self.succeeds("predict", "--checkpoint", best, stdin="".join(text + "\n" for text in texts)).out
         self.assertEqual(self.succeeds("predict", "--checkpoint", best, "--split", "test").out, by_line)
         self.assertEqual(len(self.succeeds("predict", "--checkpoint", best, "--split", "dev").out.splitlines()), 64)
-        self.fails("predict", "--checkpoint", best, "--split", "test", "--input", "-", names=["--input", "--split"])
+        self.fails("predict", "--checkpoint", best, "--split", "test", "--input", "-", names=["--input", "--split"],
+                   code=2)
 
     def test_a_table_is_not_taken_for_lines_of_text(self):
         best = self.run_folder / "best"

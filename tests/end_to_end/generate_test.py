@@ -61,7 +61,7 @@ class Generate(SharedCase):
 
     def test_wrong_input_is_refused(self):
         self.refused(*self.checkpoint, stdin=b"good\n\xff\xfe\n", names=["stdin:2", "UTF-8"])
-        self.refused(*self.checkpoint, "--input", "-", "--split", "test", names=["--input", "--split"])
+        self.refused(*self.checkpoint, "--input", "-", "--split", "test", names=["--input", "--split"], code=2)
         self.refused(*self.checkpoint, "--split", "tset", names=['did you mean "test"'])
         for path in (self.place / "nothing", self.place):
             self.refused(*self.checkpoint, "--input", path, names=[path])

@@ -14,7 +14,7 @@ class InputLines {
 
   /// Reads the next line into `line`, without its end (LF or CRLF) and, at the beginning of the
   /// input, without a byte-order mark; false at the end. Throws Error where the line is not UTF-8,
-  /// the input is UTF-16, or cannot be read.
+  /// the input is UTF-16, ends its lines in CR alone, or cannot be read.
   bool next(std::string& line);
   /// Where the line stands that was read last: "name:number".
   std::string where() const;

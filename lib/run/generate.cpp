@@ -2,13 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
-#include <fstream>
-#include <iostream>
+#include <ios>
 #include <map>
 
 #include "lib/core/error.h"
 #include "lib/data/input_lines.h"
+#include "lib/run/input_source.h"
 #include "lib/run/open_source.h"
 #include "lib/run/writing.h"
 
@@ -58,11 +57,12 @@ void answer_split(const Session& s, const std::string& split) {
   answer(s, contexts);
 }
 
-void answer_lines(const Session& s, std::istream& in, const std::string& name, bool is_json) {
+void answer_lines(const Session& s, InputSource& input) {
   std::vector<std::string> contexts;
-  InputLines lines(in, name);
+  std::istream& in = input.stream();
+  InputLines lines(in, input.name());
   for (std::string line; lines.next(line);) {
-    contexts.push_back(context_of(line, lines.where(), is_json));
+    contexts.push_back(context_of(line, lines.where(), input.is_json_lines()));
     if (contexts.size() == kContextsAtOnce || in.rdbuf()->in_avail() <= 0) answer(s, contexts);
   }
   answer(s, contexts);
@@ -71,8 +71,7 @@ void answer_lines(const Session& s, std::istream& in, const std::string& name, b
 }  // namespace
 
 void generate(const GenerateRequest& request) {
-  if (!request.split.empty() && !request.input.empty())
-    throw UsageError("only one of --input FILE and --split NAME can be given");
+  check_input_options(request.input, request.split);
   std::ios::sync_with_stdio(false);  // so that what has come of stdin can be seen
   Session s = open_source(request.source);
   if (!s.text_task) fail("generate: the task {} asks for labels; use predict", s.task->info().name);
@@ -80,15 +79,8 @@ void generate(const GenerateRequest& request) {
     answer_split(s, request.split);
     return;
   }
-  const std::string input = request.input.empty() ? "-" : request.input;
-  if (input == "-") {
-    answer_lines(s, std::cin, "stdin", false);
-    return;
-  }
-  std::ifstream file(input);
-  if (!file || std::filesystem::is_directory(input))
-    fail("--input {}: is no file that can be read", input);
-  answer_lines(s, file, input, input.ends_with(".jsonl"));
+  InputSource input(request.input);
+  answer_lines(s, input);
 }
 
 }  // namespace mtlora

@@ -2,14 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cctype>
 #include <filesystem>
-#include <fstream>
-#include <iostream>
 
 #include "lib/core/error.h"
 #include "lib/data/input_lines.h"
+#include "lib/run/input_source.h"
 #include "lib/run/open_source.h"
 
 namespace mtlora {
@@ -74,12 +71,12 @@ void label(const Session& s, Dataset& data) {
   data.examples.clear();
 }
 
-void label_lines(const Session& s, std::istream& in, const std::string& name, bool is_json) {
+void label_lines(const Session& s, InputSource& input) {
   Dataset data;
-  data.split = name;
-  InputLines lines(in, name);
+  data.split = input.name();
+  const auto read = input.is_json_lines() ? from_json : from_line;
+  InputLines lines(input.stream(), input.name());
   for (std::string line; lines.next(line);) {
-    const auto read = is_json ? from_json : from_line;
     data.examples.push_back(read(line, lines.where(), s.task->info()));
     if (data.examples.size() == kLinesAtOnce) label(s, data);
   }
@@ -92,44 +89,30 @@ void label_split(const Session& s, const std::string& split) {
   label(s, data);
 }
 
-std::string lower_case(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  return text;
-}
-
 // A table's header and its other columns would be labelled as texts. Pairs may stand in a .tsv:
 // two texts with a tab between.
-void refuse_table(const std::string& input, const std::string& extension, const TaskInfo& info) {
+void refuse_table(const InputSource& input, const TaskInfo& info) {
+  const std::string& extension = input.extension();
   if (extension != ".json" && extension != ".csv" && (extension != ".tsv" || info.has_pair)) return;
   fail(
       "--input {}: holds more than texts, one a line; --split test with --set task.test={} reads "
       "it as the task's data, JSON objects one a line end in .jsonl",
-      input, std::filesystem::absolute(input).string());
+      input.name(), std::filesystem::absolute(input.name()).string());
 }
 
 }  // namespace
 
 void predict(const PredictRequest& request) {
+  check_input_options(request.input, request.split);
   Session s = open_source(request.source);
   s.require_labels("predict");
   if (!request.split.empty()) {
-    if (!request.input.empty())
-      throw UsageError("only one of --input FILE and --split NAME can be given");
     label_split(s, request.split);
     return;
   }
-  const std::string input = request.input.empty() ? "-" : request.input;
-  if (input == "-") {
-    label_lines(s, std::cin, "stdin", false);
-    return;
-  }
-  const std::string extension = lower_case(std::filesystem::path(input).extension().string());
-  refuse_table(input, extension, s.task->info());
-  std::ifstream file(input);
-  if (!file || std::filesystem::is_directory(input))
-    fail("--input {}: is no file that can be read", input);
-  label_lines(s, file, input, extension == ".jsonl");
+  InputSource input(request.input);
+  refuse_table(input, s.task->info());
+  label_lines(s, input);
 }
 
 }  // namespace mtlora

@@ -41,6 +41,13 @@ TEST_CASE("a byte-order mark is skipped at the beginning of the input only", "[d
   CHECK(lines(mark) == Lines{});
 }
 
+TEST_CASE("input whose lines end in CR alone is no one line", "[data]") {
+  CHECK(error_of([] { lines("a\rb\r"); }) ==
+        "f: its lines end in CR; save it with LF or CRLF line ends");
+  CHECK(lines("a\r") == Lines{"a"});
+  CHECK(lines("a\rb\nc") == Lines{"a\rb", "c"});
+}
+
 TEST_CASE("input that is not UTF-8 is refused", "[data]") {
   CHECK(error_of([] { lines("a\n\xC3(\n"); }) == "f:2: is not valid UTF-8");
   CHECK(error_of([] { lines("\xFF\xFEx"); }) == "f: is UTF-16; save it as UTF-8");

@@ -1,0 +1,34 @@
+// What predict and generate answer: a split of the task, or the lines of a file or of stdin.
+#pragma once
+
+#include <fstream>
+#include <istream>
+#include <string>
+
+namespace mtlora {
+
+/// Throws UsageError where both --input and --split are given.
+void check_input_options(const std::string& input, const std::string& split);
+
+/// The lines that --input names.
+class InputSource {
+ public:
+  /// "" and "-": stdin. Throws Error where there is no file that can be read.
+  explicit InputSource(const std::string& input);
+
+  std::istream& stream() { return is_stdin_ ? std_in() : file_; }
+  /// As errors call it.
+  const std::string& name() const { return name_; }
+  /// Of the file's name, in lower case: ".jsonl"; "" of stdin.
+  const std::string& extension() const { return extension_; }
+  bool is_json_lines() const { return extension_ == ".jsonl"; }
+
+ private:
+  static std::istream& std_in();
+
+  bool is_stdin_;
+  std::string name_, extension_;
+  std::ifstream file_;
+};
+
+}  // namespace mtlora

@@ -9,17 +9,16 @@
 
 namespace mtlora {
 
-void check_json_depth(int depth, const std::string& origin) {
-  if (depth > kDeepestJson)
-    fail("{}: not valid JSON: more than {} arrays and objects stand in each other", origin,
-         kDeepestJson);
+void fail_json_depth(const std::string& origin) {
+  fail("{}: not valid JSON: more than {} arrays and objects stand in each other", origin,
+       kDeepestJson);
 }
 
 Json parse_json(std::string_view text, const std::string& origin) {
   std::vector<std::set<std::string>> keys;  // of the objects that are open
   std::string twice;
   const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
-    check_json_depth(depth, origin);
+    if (depth > kDeepestJson) fail_json_depth(origin);
     if (event == Json::parse_event_t::object_start) keys.emplace_back();
     if (event == Json::parse_event_t::object_end) keys.pop_back();
     if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second)

@@ -14,8 +14,8 @@ using Json = nlohmann::ordered_json;
 
 /// How many arrays and objects may stand in each other: copying and writing them calls itself.
 constexpr int kDeepestJson = 500;
-/// For a parser's callback. Throws Error beyond that; `origin` begins the message.
-void check_json_depth(int depth, const std::string& origin);
+/// What a parser's callback throws beyond that, an Error; `origin` begins the message.
+[[noreturn]] void fail_json_depth(const std::string& origin);
 
 /// Parses `text`; `origin` (a file name, say) begins every error message. Throws Error with the
 /// line.

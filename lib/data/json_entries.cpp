@@ -100,7 +100,7 @@ void read_json_entries(std::string_view content, const std::string& origin, cons
     std::ignore = Json::parse(
         begin, end,
         [&](int depth, Event event, Json& v) {
-          check_json_depth(depth, origin);
+          if (depth > kDeepestJson) fail_json_depth(fmt::format("{}:{}", origin, line));
           return watch(depth, event, v);
         },
         /*allow_exceptions=*/true, /*ignore_comments=*/true);

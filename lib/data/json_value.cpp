@@ -22,12 +22,7 @@ Json parse_json_line(std::string_view line) {
 }
 
 std::string shown(const Json& value) {
-  constexpr size_t most_bytes = 120;
-  std::string text = value.dump();
-  if (text.size() <= most_bytes) return text;
-  size_t end = most_bytes;
-  while (end > 0 && (text[end] & 0xC0) == 0x80) --end;  // not within a character
-  return text.substr(0, end) + "…";
+  return shown_text(value.dump());
 }
 
 const Json& json_value(const Json& object, const std::string& key) {

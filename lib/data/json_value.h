@@ -9,7 +9,7 @@
 
 namespace mtlora {
 
-/// `value` as a message shows it: its beginning, where it is long.
+/// `value` as a message shows it, see shown_text().
 std::string shown(const Json& value);
 
 /// One line of a JSON lines file, an object. Throws Error, without the place, when it is none.

@@ -4,6 +4,7 @@
 
 #include "lib/core/error.h"
 #include "lib/core/log.h"
+#include "lib/data/shown_text.h"
 #include "lib/run/job.h"
 
 namespace mtlora {
@@ -17,7 +18,7 @@ std::string description(const Dataset& data, const TaskInfo& info) {
     std::vector<size_t> counts(info.labels.size());
     for (const Example& example : data.examples) ++counts[static_cast<size_t>(example.label)];
     for (size_t i = 0; i < std::min(counts.size(), kMostShown); ++i)
-      text += fmt::format("{} {} {}", i == 0 ? ":" : ",", info.labels[i], counts[i]);
+      text += fmt::format("{} {} {}", i == 0 ? ":" : ",", shown_text(info.labels[i]), counts[i]);
     if (counts.size() > kMostShown) text += fmt::format(", … ({} classes)", counts.size());
   }
   if (data.empty_texts > 0) text += fmt::format("; {} with an empty text", data.empty_texts);

@@ -5,6 +5,7 @@
 
 #include "lib/core/error.h"
 #include "lib/core/log.h"
+#include "lib/data/shown_text.h"
 #include "lib/models/family.h"
 #include "lib/nn/names.h"
 
@@ -71,7 +72,7 @@ void order_own_head(const Session& s) {
   const std::vector<int64_t> rows = places(ours, theirs);
   if (rows.empty()) {
     log::warn(fmt::format("the model's labels are {}, the task's {}: they are taken in this order",
-                          fmt::join(theirs, ", "), fmt::join(ours, ", ")));
+                          shown_list(theirs), shown_list(ours)));
     return;
   }
   if (std::is_sorted(rows.begin(), rows.end())) return;
@@ -83,7 +84,7 @@ void order_own_head(const Session& s) {
       t.tensor.copy_(t.tensor.index_select(0, torch::tensor(rows).to(t.tensor.device())));
   }
   log::info(fmt::format("the model's labels are {}: its outputs are put in the task's order, {}",
-                        fmt::join(theirs, ", "), fmt::join(ours, ", ")));
+                        shown_list(theirs), shown_list(ours)));
 }
 
 }  // namespace mtlora

@@ -8,6 +8,7 @@
 
 #include "lib/core/error.h"
 #include "lib/core/threads.h"
+#include "lib/data/shown_text.h"
 
 namespace mtlora {
 
@@ -49,15 +50,6 @@ std::vector<Share> in_shares(size_t count, int wanted_threads, const Encode& enc
   return shares;
 }
 
-// As much of a text as it is found by.
-std::string beginning(const std::string& text) {
-  constexpr size_t most_bytes = 60;
-  if (text.size() <= most_bytes) return text;
-  size_t end = most_bytes;
-  while (end > 0 && (text[end] & 0xC0) == 0x80) --end;  // not within a character
-  return text.substr(0, end) + "…";
-}
-
 Encoding encode_text(const Tokenizer& tokenizer, const TextFrame& frame, const TextPair& pair,
                      size_t max_length) {
   Encoding e;
@@ -66,7 +58,7 @@ Encoding encode_text(const Tokenizer& tokenizer, const TextFrame& frame, const T
     fail(
         "a context of {} tokens leaves no room for its text in {} tokens (train.max_length): "
         "\"{}\"",
-        e.ids.size(), max_length, beginning(pair.context));
+        e.ids.size(), max_length, shown_text(pair.context));
   e.segments.assign(e.ids.size(), 0);
   tokenizer.tokenize(" " + pair.completion, e.ids);
   e.ids.push_back(frame.end);

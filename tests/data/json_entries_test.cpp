@@ -48,7 +48,7 @@ TEST_CASE("a document that is no array of entries is an error", "[data]") {
 TEST_CASE("faults of a document are told with their line", "[data]") {
   CHECK_THAT(error("[1,\n2,\n"), StartsWith("F:3: not valid JSON: "));
   CHECK_THAT(error("[1]\n]"), StartsWith("F:2: not valid JSON: "));
-  CHECK_THAT(error("[" + std::string(100'000, '[')), StartsWith("F: not valid JSON: more than"));
+  CHECK_THAT(error("[" + std::string(100'000, '[')), StartsWith("F:1: not valid JSON: more than"));
   CHECK(error("[\n\n\"\xFF\"]") == "F:3: not valid UTF-8");
   CHECK(error("[{\"a\": 1,\n\"b\": {},\n\"a\": 2}]") ==
         "F:3: the key \"a\" stands twice in one object");

@@ -10,14 +10,6 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-// The report of a training file of `task` with this content, the file's path replaced by "F".
-std::string report(const std::string& task, const std::string& name, const std::string& content) {
-  const TempDir folder;
-  const std::string file = (folder / name).string();
-  write_file(file, content);
-  return with_f(error_of([&] { task_over(task, folder.path())->load("train"); }), file);
-}
-
 std::string heading(const std::string& of, int allowed, const std::string& set) {
   return "F: " + of + " rows malformed, " + std::to_string(allowed) +
          " allowed (to leave them out, set task.max_malformed to " + set + "):\n";
@@ -99,7 +91,7 @@ TEST_CASE("a value that is no text is shown by its beginning", "[data]") {
   CHECK(report("sst2", "train.jsonl",
                "{\"sentence\": [" + std::string(400, '[') + std::string(400, ']') +
                    "], \"label\": 1}\n") ==
-        heading("1 of 1", 0, "1") + "F:1: \"sentence\" is not a string: " + std::string(120, '[') +
+        heading("1 of 1", 0, "1") + "F:1: \"sentence\" is not a string: " + std::string(60, '[') +
             "…");
   CHECK_THAT(report("sst2", "train.jsonl", "{\"sentence\": " + std::string(99'999, '[') + "\n"),
              Contains("F:1: not valid JSON: more than 500 arrays"));

@@ -10,13 +10,6 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-std::string report(const std::string& task, const std::string& name, const std::string& content) {
-  const TempDir folder;
-  const std::string file = (folder / name).string();
-  write_file(file, content);
-  return with_f(error_of([&] { task_over(task, folder.path())->load("train"); }), file);
-}
-
 std::string times(const std::string& text, int count) {
   std::string out;
   for (int i = 0; i < count; ++i) out += text;

@@ -70,4 +70,13 @@ inline std::string error_of(const std::function<void()>& act) {
   return "";
 }
 
+/// The report of a training file of `task` with this content, the file's path replaced by "F".
+inline std::string report(const std::string& task, const std::string& name,
+                          const std::string& content) {
+  const TempDir folder;
+  const std::string file = (folder / name).string();
+  write_file(file, content);
+  return with_f(error_of([&] { task_over(task, folder.path())->load("train"); }), file);
+}
+
 }  // namespace mtlora::test

@@ -1,10 +1,7 @@
 // train: a configuration → a run's folder.
 
-#include <stdio_ext.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 
@@ -17,8 +14,10 @@
 #include "lib/run/job.h"
 #include "lib/run/launch.h"
 #include "lib/run/run_folder.h"
+#include "lib/run/train_result.h"
 #include "lib/train/broken_run.h"
 #include "lib/train/first_gradients.h"
+#include "lib/train/micro_batches.h"
 #include "lib/train/parameters.h"
 #include "lib/train/progress.h"
 #include "lib/train/trainer.h"
@@ -70,9 +69,7 @@ void start_from(Session& s) {
 // What the method starts from beside its draws; not where another run's adapter starts it.
 void initialise(Session& s, Sampler& sampler, const Objective& objective) {
   if (s.options.adapter.start_from) return;
-  std::vector<Item> first;
-  for (const Sampler::Draw& draw : sampler.batch(0)) first.push_back({draw.index, draw.position});
-  initialise_from(first, s.model(), objective, *s.trained.set);
+  initialise_from(micro_batches(sampler, 0, 1).front(), s.model(), objective, *s.trained.set);
 }
 
 std::vector<std::pair<std::string, EncodedSet>> dev_sets(Job& job, Json& hashes) {
@@ -95,52 +92,6 @@ Json final_scores(Job& job, const Session& s, const fs::path& folder) {
   return job.finish(folder);
 }
 
-Json result_of(const RunState& state, const Session& s, const Json& hashes) {
-  const bool has_dev = !state.best_metrics.is_null();
-  return {
-      {"metrics", state.best_metrics},
-      {"best", {{"step", has_dev ? state.best_step : state.step}, {"metrics", state.best_metrics}}},
-      {"last", {{"step", state.step}, {"metrics", state.last_metrics}}},
-      {"steps", state.step},
-      {"stopped_early", state.stopped_early},
-      {"skipped_steps", state.skipped_steps},
-      {"seconds", state.seconds},
-      {"examples_per_second",
-       state.seconds > 0 ? static_cast<double>(state.examples) / state.seconds : 0},
-      {"trained_parameters", s.trained.count()},
-      {"data", hashes},
-      {"environment", s.environment()}};
-}
-
-// {"bleu": 55.1, "seen": {"bleu": 62.0}} as lines.
-void print_scores(const std::string& split, const Json& scores) {
-  std::string line = fmt::format("{}:", split);
-  for (const auto& [name, value] : scores.items())
-    if (!value.is_object()) line += fmt::format(" {} {:.4f} ", name, value.get<double>());
-  fmt::print("{}\n", line);
-  for (const auto& [name, value] : scores.items())
-    if (value.is_object()) print_scores(split + " " + name, value);
-}
-
-void report(const RunState& state, const fs::path& folder) {
-  std::string metrics;
-  if (!state.best_metrics.is_null())
-    for (const auto& [name, value] : state.best_metrics.items())
-      if (!value.is_object()) metrics += fmt::format("{} {}  ", name, value.dump());
-  fmt::print("{}step {} of {}, {:.1f} s of training\n", metrics,
-             state.best_metrics.is_null() ? state.step : state.best_step, state.step,
-             state.seconds);
-  fmt::print("{}\n", folder.string());
-}
-
-// Who read stdout has left ("… 2>&1 | head -1"): result.json has it all, and the run has not
-// failed.
-void forget_unread_output() {
-  if (std::fflush(stdout) == 0 || errno != EPIPE) return;
-  __fpurge(stdout);
-  std::clearerr(stdout);
-}
-
 std::vector<std::string> arguments_of(const TrainRequest& request, const fs::path& folder) {
   std::vector<std::string> all{"train"};
   for (const std::string& file : request.config.files) all.insert(all.end(), {"--config", file});
@@ -158,7 +109,7 @@ std::string name_of(int signal) {
 // What the leader does when training is done: final texts and scores, and result.json.
 int finish(Job& job, const Session& s, const Trainer& trainer, const Json& hashes,
            const fs::path& folder) {
-  Json result = result_of(trainer.state(), s, hashes), scores;
+  Json result = train_result(trainer.state(), s, hashes), scores;
   try {
     scores = final_scores(job, s, folder);
   } catch (const Stopped&) {
@@ -171,8 +122,7 @@ int finish(Job& job, const Session& s, const Trainer& trainer, const Json& hashe
   if (!scores.is_null()) result[job.final_split()] = scores;
   write_file(folder / "result.json", result.dump(2) + "\n");
   if (!scores.is_null()) print_scores(job.final_split(), scores["metrics"]);
-  report(trainer.state(), folder);
-  forget_unread_output();
+  print_result(trainer.state(), folder);
   return 0;
 }
 

@@ -92,8 +92,10 @@ FolderLock::~FolderLock() {
 }
 
 void check_folder(const fs::path& folder, bool resume) {
-  const bool is_there = fs::exists(folder) && !fs::is_empty(folder);
-  if (resume && !fs::exists(folder / "config.json"))
+  std::error_code error;
+  const bool is_there = fs::exists(folder, error) && !fs::is_empty(folder, error);
+  if (error) fail("{}: cannot be looked into: {}", folder.string(), error.message());
+  if (resume && !fs::exists(folder / "config.json", error))
     fail("--resume: {} holds no run to resume", folder.string());
   if (!resume && is_there)
     fail("{}: already there. Continue that run with --resume, or name another folder with --out",

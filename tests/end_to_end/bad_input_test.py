@@ -247,6 +247,9 @@ class BadInput(SharedCase):
         self.fails("predict", "--checkpoint", self.best, "--input", file, names=[f"{file}:2", "text"])
         file.write_text('{"text": "fine"}\nnot json\n')
         self.fails("predict", "--checkpoint", self.best, "--input", file, names=[f"{file}:2"])
+        lines = self.place / "lines.txt"
+        lines.write_bytes(b"a film\ra night\r")
+        self.fails("predict", "--checkpoint", self.best, "--input", lines, names=[lines, "CR"])
         self.fails("inspect", "nowhere", names=["nowhere"])
         told = self.fails("inspect", self.data, names=[self.data, "neither a model, a checkpoint nor a run", "config.json"])
         self.assertNotIn("minilm", told.err)
@@ -262,6 +265,7 @@ class BadInput(SharedCase):
         self.fails("train", "--config", file, "--out", plain / "run", names=[plain])
         self.fails("train", "--config", file, "--out", plain, names=[plain])
         self.fails("train", "--config", file, "--out", "/proc/run", names=["/proc/run"])
+        self.fails("train", "--config", file, "--out", self.place / ("x" * 300), names=["x" * 300, "too long"])
         self.assertEqual(plain.read_text(), "a file")
 
     def test_results_that_cannot_be_written_are_an_error(self):

@@ -31,6 +31,7 @@ void LabelRule::add_classes(const std::vector<std::string>& spellings) {
 }
 
 double LabelRule::read(const std::optional<std::string>& written) const {
+  // a number where labels are: -1 may have come through a column of decimals
   const bool is_none = !written || *written == none || (!none.empty() && *written == none + ".0");
   if (is_none && required)
     fail("there is no label{}", written && !none.empty() ? fmt::format(" (\"{}\")", *written) : "");

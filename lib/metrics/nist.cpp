@@ -24,8 +24,7 @@ struct NistOptions {
     f("variant", variant,
       "The script whose number it is: perl (mteval-v13a.pl, the published one) or python (the port "
       "in e2e-metrics); they differ in the length penalty where inputs differ in references, and "
-      "in the lower case of "
-      "letters beyond A to Z.",
+      "in the lower case of letters beyond A to Z.",
       one_of({"perl", "python"}));
   }
 };

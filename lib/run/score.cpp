@@ -54,7 +54,7 @@ ScoreOptions options_of(const ScoreRequest& request) {
   const bool has_meteor = std::any_of(options.metrics.begin(), options.metrics.end(),
                                       [](const ScoredMetric& m) { return m.name == "meteor"; });
   if (!request.meteor_data.empty() && !has_meteor)
-    fail("--meteor-data is given, but METEOR is none of the metrics");
+    throw UsageError("--meteor-data is given, but METEOR is none of the metrics");
   options.lowercase |= request.lowercase;
   options.tokenize |= request.tokenize;
   options.segments = request.segments;

@@ -133,7 +133,7 @@ class Layouts(Files):
         self.refused("--metrics", "bleu", "--missing-reference", "nothing", names=["nothing", "none", "first", "empty"])
 
     def test_options_that_would_not_be_heeded_are_refused(self):
-        self.refused("--metrics", "bleu", "--meteor-data", self.place, names=["--meteor-data", "METEOR"])
+        self.refused("--metrics", "bleu", "--meteor-data", self.place, names=["--meteor-data", "METEOR"], code=2)
         self.refused("--metrics", "bleu", "--seed", 7, names=["--seed", "--bootstrap"], code=2)
         self.file("groups", "the cat\nthe dog\n\nthe bird\n")
         refused = ("--metrics", "bleu", "--missing-reference", "first")

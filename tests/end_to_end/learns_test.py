@@ -2,9 +2,8 @@
 
 import json
 import random
-import shutil
 
-from support import (Case, SharedCase, bert_model, config, events, main, read_safetensors, roberta_model, sentence,
+from support import (Case, TrainedCase, bert_model, config, events, main, read_safetensors, roberta_model, sentence,
                      sentiment, snapshot, write_json, write_table)
 
 METHODS = {
@@ -124,19 +123,8 @@ class Learns(Case):
         self.assertEqual(list(line), ["value"])
 
 
-class Run(SharedCase):
+class Run(TrainedCase):
     """One run, looked at from all sides."""
-
-    def setUp(self):
-        super().setUp()
-        self.model, self.data, self.run_folder = (self.place / name for name in ("model", "data", "run"))
-
-    def prepare(self):
-        bert_model(self.place / "model")
-        sentiment(self.place / "data")
-        (self.place / "elsewhere").mkdir()
-        # relative paths, as a user writes them
-        self.train("run", config("model", "data"), cwd=self.place)
 
     def test_the_folder_holds_what_is_documented(self):
         run = self.run_folder
@@ -171,72 +159,6 @@ class Run(SharedCase):
         self.assertEqual(result["best"]["metrics"]["accuracy"], max(e["metrics"]["accuracy"] for e in evaluations))
         people = self.succeeds("eval", "--checkpoint", "best", cwd=self.run_folder).out
         self.assertIn("accuracy", people)
-
-    def test_predict_answers_a_line_for_a_line(self):
-        choose = random.Random(9)
-        words = [choose.choice(["good", "bad"]) for _ in range(600)]
-        text = "".join(sentence(word, choose) + "\n" for word in words)
-        best = self.run_folder / "best"
-        out = self.succeeds("predict", "--checkpoint", best, stdin=text, cwd=self.place / "elsewhere").out
-        answers = [json.loads(line) for line in out.splitlines()]
-        self.assertEqual(len(answers), 600)
-        for answer in answers:
-            self.assertEqual(set(answer), {"label", "probabilities"})
-            self.assertAlmostEqual(sum(answer["probabilities"]), 1.0, places=12)
-        right = sum(answer["label"] == word for answer, word in zip(answers, words))
-        self.assertGreater(right, 480)
-        # the same texts as JSON lines, from a file; alone, in other company; the last line without its end
-        lines = text.splitlines()
-        file = self.place / "texts.jsonl"
-        file.write_text("\n".join(json.dumps({"text": line}) for line in lines))
-        self.assertEqual(self.succeeds("predict", "--checkpoint", best, "--input", file).out, out)
-        alone = json.loads(self.succeeds("predict", "--checkpoint", best, stdin=lines[0]).out)
-        for a, b in zip(alone["probabilities"], answers[0]["probabilities"]):
-            self.assertAlmostEqual(a, b, places=5)
-        marked = self.place / "marked.txt"  # a byte-order mark is no part of the first line
-        marked.write_bytes(b"\xef\xbb\xbf" + text.encode())
-        self.assertEqual(self.succeeds("predict", "--checkpoint", best, "--input", marked).out, out)
-        self.assertEqual(self.succeeds("predict", "--checkpoint", best, stdin="\ufeff" + text).out, out)
-        self.assertEqual(self.succeeds("predict", "--checkpoint", best, stdin="").out, "")
-        odd = self.succeeds("predict", "--checkpoint", best, stdin="\n\n \ngood film\r\n").out
-        self.assertEqual(len(odd.splitlines()), 4)
-
-    def test_dev_predictions_give_the_accuracy(self):
-        rows = [line.split("\t") for line in (self.data / "dev.tsv").read_text().splitlines()[1:]]
-        best = self.run_folder / "best"
-        out = self.succeeds("predict", "--checkpoint", best, stdin="".join(text + "\n" for text, _ in rows)).out
-        right = sum(json.loads(line)["label"] == label for line, (_, label) in zip(out.splitlines(), rows))
-        accuracy = json.loads(self.succeeds("eval", "--checkpoint", best, "--json").out)["metrics"]["accuracy"]
-        self.assertEqual(right / len(rows), accuracy)
-
-    def test_a_split_is_predicted_as_its_texts_are(self):
-        texts = (self.data / "test.tsv").read_text().splitlines()[1:]  # without labels
-        best = self.run_folder / "best"
-        by_line = self.succeeds("predict", "--checkpoint", best, stdin="".join(text + "\n" for text in texts)).out
-        self.assertEqual(self.succeeds("predict", "--checkpoint", best, "--split", "test").out, by_line)
-        self.assertEqual(len(self.succeeds("predict", "--checkpoint", best, "--split", "dev").out.splitlines()), 64)
-        self.fails("predict", "--checkpoint", best, "--split", "test", "--input", "-", names=["--input", "--split"],
-                   code=2)
-
-    def test_a_table_is_not_taken_for_lines_of_text(self):
-        best = self.run_folder / "best"
-        for name in ("dev.tsv", "dev.csv", "dev.json"):
-            self.fails("predict", "--checkpoint", best, "--input", self.data / name, names=[name, "--split test"])
-        named = ("--split", "test", "--set", f"task.test={self.data / 'dev.tsv'}")
-        self.assertEqual(self.succeeds("predict", "--checkpoint", best, *named).out,
-                         self.succeeds("predict", "--checkpoint", best, "--split", "dev").out)
-
-    def test_json_lines_may_have_the_tasks_keys(self):
-        best, file = self.run_folder / "best", self.place / "own.JSONL"
-        wanted = self.succeeds("predict", "--checkpoint", best, stdin="good film\n").out
-        file.write_text('{"text": "good film"}\n')
-        self.assertEqual(self.succeeds("predict", "--checkpoint", best, "--input", file).out, wanted)
-        file.write_text('{"sentence": "good film"}\n')
-        given = ("predict", "--checkpoint", best, "--input", file)
-        self.assertEqual(self.succeeds(*given, "--set", "task.text=sentence").out, wanted)
-        self.fails(*given, names=[f"{file}:1", "text"])
-        file.write_text('{"text": "good", "text_pair": "film"}\n')
-        self.fails(*given, names=[f"{file}:1", "text_pair", "single texts"])
 
     def test_the_classes_of_a_split_are_shown_with_their_counts(self):
         log = (self.run_folder / "log.txt").read_text()
@@ -273,64 +195,6 @@ class Run(SharedCase):
         self.assertEqual({t["name"]: t["shape"] for t in shown["tensors"]},
                          {name: shape for name, (_, shape, _) in tensors.items()})
         self.assertEqual(shown["parameters"], sum(len(content) // 4 for _, _, content in tensors.values()))
-
-    def test_a_plain_model_folder_is_evaluated_with_its_own_head(self):
-        # the golden's head has three outputs; this task's third label is never right
-        task = {"labels": ["bad", "good", "other"]}
-        file = self.place / "plain.json"
-        file.write_text(json.dumps({k: v for k, v in config("model", "data", task=task).items() if k != "adapter"}))
-        out = self.succeeds("eval", "--model", self.model, "--config", file, "--json", cwd=self.place).out
-        self.assertEqual(json.loads(out)["examples"], 64)
-        self.fails("eval", "--model", self.model, "--config", file, "--set", 'task.labels=["bad", "good"]',
-                   cwd=self.place, names=["3 outputs", "2"])
-
-    def test_a_models_labels_in_another_order_are_put_in_the_tasks(self):
-        task = {"labels": ["bad", "good", "other"]}
-        file = write_json(self.place / "order.json", {k: v for k, v in config("model", "data", task=task).items()
-                                                      if k != "adapter"})
-        model = self.place / "turned"
-        shutil.copytree(self.model, model)
-
-        def answers(*labels):
-            settings = json.loads((self.model / "config.json").read_text())
-            settings["id2label"] = {str(i): label for i, label in enumerate(labels)}
-            write_json(model / "config.json", settings)
-            result = self.succeeds("predict", "--model", model, "--config", file, cwd=self.place, stdin="a good film\n")
-            return json.loads(result.out)["probabilities"], "in the task's order" in result.err
-
-        same, was_turned = answers("LABEL_0", "LABEL_1", "LABEL_2")
-        self.assertFalse(was_turned)
-        self.assertEqual(answers("bad", "good", "other"), (same, False))
-        turned, was_turned = answers("OTHER", "Bad", "good")
-        self.assertTrue(was_turned)
-        self.assertEqual(turned, [same[1], same[2], same[0]])
-
-        # training goes on from the head that is there
-        still = {"optimizer": {"lr": 0}, "train": {"max_steps": 1}, "task": task}
-        run = self.train("still", config(str(model), "data", **still), cwd=self.place)
-        answer = json.loads(self.succeeds("predict", "--checkpoint", run / "last", stdin="a good film\n").out)
-        for a, b in zip(answer["probabilities"], turned):
-            self.assertAlmostEqual(a, b, places=6)
-
-        # other names are taken as they stand, and that is said
-        settings = json.loads((model / "config.json").read_text())
-        settings["id2label"] = {"0": "negative", "1": "positive", "2": "neutral"}
-        write_json(model / "config.json", settings)
-        given = ("predict", "--model", model, "--config", file)
-        result = self.succeeds(*given, cwd=self.place, stdin="a good film\n")
-        self.assertIn("negative, positive, neutral", result.err)
-        self.assertEqual(json.loads(result.out)["probabilities"], same)
-
-    def test_a_model_alone_answers_with_its_own_labels(self):
-        model = self.place / "alone"
-        shutil.copytree(self.model, model)
-        settings = json.loads((model / "config.json").read_text())
-        settings["id2label"] = {"0": "sad", "1": "glad", "2": "mad"}
-        write_json(model / "config.json", settings)
-        answer = json.loads(self.succeeds("predict", "--model", model, "--set", "train.max_length=32",
-                                          stdin="a good film\n").out)
-        self.assertIn(answer["label"], settings["id2label"].values())
-        self.assertEqual(len(answer["probabilities"]), 3)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,10 @@ KINDS = {"bad": "bad", "good": "good"}  # label: the word that tells it
 LETTERS = [chr(c) for c in range(ord("a"), ord("z") + 1)]
 
 
+# What equal runs have in equal bytes.
+SAME = ("best/adapter.safetensors", "last/adapter.safetensors", "last/state.safetensors", "metrics.jsonl")
+
+
 class Result:
     def __init__(self, code, out, err):
         self.code, self.out, self.err = code, out, err
@@ -202,6 +206,21 @@ class SharedCase(Case):
             return
         cls.shared = self.place = temporary_folder(cls.addClassCleanup)
         self.prepare()
+
+
+class TrainedCase(SharedCase):
+    """Tests of one run, which is trained once."""
+
+    def setUp(self):
+        super().setUp()
+        self.model, self.data, self.run_folder = (self.place / name for name in ("model", "data", "run"))
+
+    def prepare(self):
+        bert_model(self.place / "model")
+        sentiment(self.place / "data")
+        (self.place / "elsewhere").mkdir()
+        # relative paths, as a user writes them
+        self.train("run", config("model", "data"), cwd=self.place)
 
 
 def main():

@@ -1,0 +1,145 @@
+"""What is done in a run's folder that is there already: resumed, refused, mended."""
+
+import json
+import shutil
+import time
+
+from support import Case, SAME, bert_model, config, events, main, mtlora, sentiment, snapshot, start, write_json
+
+
+class RunFolder(Case):
+    def setUp(self):
+        super().setUp()
+        self.model = bert_model(self.place / "model")
+        self.data = sentiment(self.place / "data", train=32, dev=16)
+        self.configuration = config(self.model, self.data, train={"epochs": 2})
+
+    def test_a_run_there_is_left_alone(self):
+        run = self.train("run", self.configuration)
+        before = snapshot(run)
+        arguments = ["train", "--config", self.place / "run.json", "--out", run]
+        self.fails(*arguments, names=[run, "--resume"])
+        self.assertEqual(snapshot(run), before)
+        self.fails(*arguments, "--resume", "--set", "train.seed=7", names=["/train/seed", "3", "7"])
+        self.assertEqual(snapshot(run), before)
+        self.fails(*arguments, "--resume", "--set", "train.epochs=3", "--set", "optimizer.lr=0.1",
+                   names=["/train/epochs", "/optimizer/lr"])
+        self.assertEqual(snapshot(run), before)
+
+    def test_a_finished_run_is_said_to_be_finished(self):
+        run = self.train("run", self.configuration)
+        before = snapshot(run)
+        result = self.succeeds("train", "--config", self.place / "run.json", "--out", run, "--resume")
+        self.assertRegex(result.err, "finished|complete|already")
+        self.assertEqual(snapshot(run), before)
+
+    def test_a_run_of_before_an_option_was_there_is_resumed(self):
+        run = self.train("older", {**self.configuration, "train": {**self.configuration["train"], "max_steps": 4}})
+        written = json.loads((run / "config.json").read_text())
+        del written["train"]["skip_bad_steps"]
+        write_json(run / "config.json", written)
+        arguments = ["train", "--config", self.place / "older.json", "--out", run, "--resume"]
+        self.succeeds(*arguments)
+        self.fails(*arguments, "--set", "train.skip_bad_steps=2", names=["/train/skip_bad_steps: 0 there, 2 now"])
+
+    def test_a_run_whose_data_and_model_have_moved_is_resumed(self):
+        whole, run = (self.train(name, self.configuration) for name in ("whole", "run"))
+        (run / "result.json").unlink()
+        for name in ("last", "best"):  # as if it had just begun
+            shutil.rmtree(run / name)
+        moved = {}
+        for name, folder in (("model", self.model), ("data", self.data)):
+            moved[name] = folder.rename(folder.parent / f"moved-{name}")
+        now = config(moved["model"], moved["data"], train={"epochs": 2, "log_every_steps": 1, "timeout_seconds": 99})
+        result = self.succeeds(*self.arguments_of(run, now), "--resume")
+        for option in ("/model/path", "/task/data", "/train/log_every_steps"):
+            self.assertIn(option, result.err)
+        self.assertEqual((run / "last" / "adapter.safetensors").read_bytes(),
+                         (whole / "last" / "adapter.safetensors").read_bytes())
+        (run / "result.json").unlink()
+        now["optimizer"]["lr"] = 1e-3
+        self.fails(*self.arguments_of(run, now), "--resume", names=["/optimizer/lr", "another configuration"])
+
+    def arguments_of(self, run, configuration):
+        return "train", "--config", write_json(self.place / "now.json", configuration), "--out", run
+
+    def test_nothing_to_resume_is_an_error(self):
+        file = write_json(self.place / "c.json", self.configuration)
+        for out in (self.place / "nothing", self.place / "empty"):
+            if out.name == "empty":
+                out.mkdir()
+            self.fails("train", "--config", file, "--out", out, "--resume", names=[out, "--resume"])
+        self.assertFalse((self.place / "nothing").exists())
+
+    def test_a_folder_with_other_things_is_left_alone(self):
+        other = self.place / "other"
+        other.mkdir()
+        (other / "letter.txt").write_text("dear")
+        file = write_json(self.place / "c.json", self.configuration)
+        self.fails("train", "--config", file, "--out", other, names=[other])
+        self.assertEqual(list(snapshot(other)), ["letter.txt"])
+
+    def test_a_damaged_state_is_refused(self):
+        run = self.train("run", self.configuration)
+        (run / "result.json").unlink()
+        arguments = ["train", "--config", self.place / "run.json", "--out", run, "--resume"]
+        state = run / "last" / "state.safetensors"
+        whole = state.read_bytes()
+        state.write_bytes(whole[:-5])
+        self.fails(*arguments, names=[state])
+        state.write_bytes(whole)
+        (run / "last" / "state.json").write_text("{}")
+        self.fails(*arguments, names=[run / "last"])
+
+    def test_a_run_that_is_at_work_is_not_joined(self):
+        run = self.place / "run"
+        busy = {**self.configuration, "train": {**self.configuration["train"], "epochs": 100000}}
+        arguments = ["train", "--config", write_json(self.place / "busy.json", busy), "--out", run]
+        process = start(*arguments)
+        try:
+            while process.poll() is None and not (run / "last").exists():
+                time.sleep(0.01)
+            self.fails(*arguments, "--resume", names=[run, "another mtlora is at work"])
+            self.assertIsNone(process.poll())
+        finally:
+            process.terminate()
+            process.wait(60)
+
+    def test_a_replacement_that_was_cut_short_is_brought_back(self):
+        whole, run = (self.train(name, self.configuration) for name in ("whole", "run"))
+        (run / "result.json").unlink()
+        (run / "last").rename(run / "last.old")  # as where names cannot be exchanged
+        result = self.succeeds("train", "--config", self.place / "run.json", "--out", run, "--resume")
+        self.assertIn("brought back from last.old", result.err)
+        self.assertIn("resumed at step 4", result.err)
+        for name in SAME:
+            self.assertTrue((whole / name).read_bytes() == (run / name).read_bytes(), name)
+
+    def test_a_run_killed_before_its_first_checkpoint_says_that_it_starts_anew(self):
+        whole, run = (self.train(name, self.configuration) for name in ("whole", "run"))
+        (run / "result.json").unlink()
+        for name in ("best", "last"):
+            shutil.rmtree(run / name)
+        result = self.succeeds("train", "--config", self.place / "run.json", "--out", run, "--resume")
+        self.assertIn("starts from the beginning", result.err)
+        for name in SAME:
+            self.assertTrue((whole / name).read_bytes() == (run / name).read_bytes(), name)
+
+    def test_a_best_checkpoint_is_never_ahead_of_the_last(self):
+        settings = {**self.configuration["train"], "epochs": 6, "evaluate_every_steps": 1, "save_every_steps": 1000}
+        run = self.train("run", {**self.configuration, "train": settings})
+        saved = {kind: [e["step"] for e in events(run, "checkpoint") if e["kind"] == kind] for kind in ("best", "last")}
+        self.assertTrue(saved["best"])
+        self.assertLessEqual(set(saved["best"]), set(saved["last"]))
+
+    def test_what_a_kill_left_behind_is_cleared(self):
+        run = self.train("run", self.configuration)
+        (run / "best.partial").mkdir()
+        (run / "best.partial" / "adapter.safetensors").write_bytes(b"half")
+        (run / "result.json").unlink()
+        self.succeeds("train", "--config", self.place / "run.json", "--out", run, "--resume")
+        self.assertEqual([p.name for p in run.glob("*.partial")], [])
+
+
+if __name__ == "__main__":
+    main()

@@ -247,9 +247,6 @@ class BadInput(SharedCase):
         self.fails("predict", "--checkpoint", self.best, "--input", file, names=[f"{file}:2", "text"])
         file.write_text('{"text": "fine"}\nnot json\n')
         self.fails("predict", "--checkpoint", self.best, "--input", file, names=[f"{file}:2"])
-        lines = self.place / "lines.txt"
-        lines.write_bytes(b"a film\ra night\r")
-        self.fails("predict", "--checkpoint", self.best, "--input", lines, names=[lines, "CR"])
         self.fails("inspect", "nowhere", names=["nowhere"])
         told = self.fails("inspect", self.data, names=[self.data, "neither a model, a checkpoint nor a run", "config.json"])
         self.assertNotIn("minilm", told.err)

@@ -64,6 +64,11 @@ class Predict(TrainedCase):
         self.assertEqual(self.succeeds("predict", "--checkpoint", best, *named).out,
                          self.succeeds("predict", "--checkpoint", best, "--split", "dev").out)
 
+    def test_lines_that_end_in_cr_alone_are_not_one_text(self):
+        file = self.place / "lines.txt"
+        file.write_bytes(b"a film\ra night\r")
+        self.fails("predict", "--checkpoint", self.run_folder / "best", "--input", file, names=[file, "CR"])
+
     def test_json_lines_may_have_the_tasks_keys(self):
         best, file = self.run_folder / "best", self.place / "own.JSONL"
         wanted = self.succeeds("predict", "--checkpoint", best, stdin="good film\n").out

@@ -62,7 +62,7 @@ class Layouts(SharedCase):
         (data / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         file = write_json(self.place / "long.json", writing(self.place / "model", data, "data_to_text", train={"max_length": 30}))
         self.fails("train", "--config", file, "--out", self.place / "short",
-                   names=["train, text 2 of 2", "context of 122 tokens", "30 tokens", "train.max_length", f'"x{"é" * 29}…"'])
+                   names=["train, text 2 of 2", "context of 122 tokens", "30 tokens", "train.max_length", f'"x{"é" * 59}…"'])
         self.assertFalse((self.place / "short").exists())
 
     def test_a_run_without_a_final_split_writes_no_texts(self):

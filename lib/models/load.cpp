@@ -80,30 +80,32 @@ class Filler {
         checkpoint_(open_checkpoint(folder, family_.prefix)) {}
 
   void fill(Model& model) {
-    for (const NamedTensor& t : named_tensors(model)) fill(t);
+    for (const NamedTensor& t : named_tensors(model)) account(t);
     problems_.raise(fmt::format("{}: its tensors are not those of the {} model that {} describes:",
                                 checkpoint_.file->path().string(), family_.name,
                                 report_.config.origin()));
     for (const auto& [name, info] : checkpoint_.tensors)
       if (!used_.contains(name) && !any_match(family_.ignored, name))
         report_.unused.push_back(info.name);
-    report_.fingerprint = fingerprint(base_);
+    read();
   }
 
  private:
-  void fill(const NamedTensor& t) {
+  bool is_turned(const NamedTensor& t) const {
+    return t.tensor.dim() == 2 && any_match(family_.transposed, t.name);
+  }
+
+  // Says of a tensor of the model where it comes from.
+  void account(const NamedTensor& t) {
     const auto found = checkpoint_.tensors.find(t.name);
     const bool is_there = found != checkpoint_.tensors.end();
     const bool of_head = is_head(family_, t.name);
     const bool may_be_new = (of_head || any_match(family_.optional, t.name)) && options_.outputs;
-    const bool is_turned = t.tensor.dim() == 2 && any_match(family_.transposed, t.name);
     if (is_there) used_.insert(t.name);
     std::vector<int64_t> shape = t.tensor.sizes().vec();  // as the checkpoint has it
-    if (is_turned) std::swap(shape[0], shape[1]);
+    if (is_turned(t)) std::swap(shape[0], shape[1]);
     if (is_there && found->second.shape == shape) {
-      const Tensor value = checkpoint_.file->read(found->second.name);
-      t.tensor.copy_(is_turned ? value.t() : value);
-      if (!of_head) base_.emplace_back(t.name, value);
+      stored_.emplace(t.name, t);
     } else if (may_be_new && (of_head || !is_there)) {
       draw(t, report_.config.number_or("initializer_range", 0.02), options_.seed);
       report_.initialised.push_back(t.name);
@@ -116,13 +118,25 @@ class Filler {
     }
   }
 
+  // One at a time, in the order that the fingerprint wants: what is read may be as large as the
+  // model.
+  void read() {
+    Fingerprint of_base;
+    for (const auto& [name, t] : stored_) {
+      const Tensor value = checkpoint_.file->read(checkpoint_.tensors.at(name).name);
+      t.tensor.copy_(is_turned(t) ? value.t() : value);
+      if (!is_head(family_, name)) of_base.add(name, value);
+    }
+    report_.fingerprint = of_base.text();
+  }
+
   LoadReport& report_;
   const Family& family_;
   LoadOptions options_;
   Checkpoint checkpoint_;
   Problems problems_;
   std::set<std::string> used_;
-  std::vector<std::pair<std::string, Tensor>> base_;
+  std::map<std::string, NamedTensor> stored_;  // those that the checkpoint has, by name
 };
 
 // The family of a folder's config.json.

@@ -6,7 +6,6 @@
 // 2014, "Fast splittable pseudorandom number generators" (the finish).
 #include "lib/weights/fingerprint.h"
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
@@ -25,54 +24,44 @@ uint64_t finish(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-class Hash {
- public:
-  void add(const void* data, size_t bytes) {
-    std::array<uint64_t, 4> lanes{high_ + kPrime1, high_ ^ kPrime2, low_ + kPrime3, low_ ^ kPrime1};
-    const char* at = static_cast<const char*>(data);
-    size_t left = bytes;
-    for (; left >= sizeof lanes; left -= sizeof lanes, at += sizeof lanes) mix(lanes, at);
-    if (left > 0) {
-      std::array<char, sizeof lanes> padded{};  // the length, below, tells zeros from nothing
-      std::memcpy(padded.data(), at, left);
-      mix(lanes, padded.data());
-    }
-    high_ = finish(finish(finish(lanes[0] + bytes) + lanes[1]) ^ finish(lanes[2] + kPrime1) ^
-                   std::rotl(lanes[3], 17));
-    low_ = finish(finish(finish(lanes[3] ^ bytes) + lanes[2]) ^ finish(lanes[1] + kPrime2) ^
-                  std::rotl(lanes[0], 41));
-  }
-  void add(std::string_view text) { add(text.data(), text.size()); }
+using Lanes = std::array<uint64_t, 4>;
 
-  std::string text() const { return fmt::format("{:016x}{:016x}", high_, low_); }
-
- private:
-  static void mix(std::array<uint64_t, 4>& lanes, const char* at) {
-    std::array<uint64_t, 4> words;
-    std::memcpy(words.data(), at, sizeof words);
-    for (size_t i = 0; i < 4; ++i)
-      lanes[i] = std::rotl(lanes[i] + words[i] * kPrime2, 31) * kPrime1;
-  }
-
-  uint64_t high_ = 0, low_ = 0;
-};
+void mix(Lanes& lanes, const char* at) {
+  Lanes words;
+  std::memcpy(words.data(), at, sizeof words);
+  for (size_t i = 0; i < 4; ++i) lanes[i] = std::rotl(lanes[i] + words[i] * kPrime2, 31) * kPrime1;
+}
 
 }  // namespace
 
-std::string fingerprint(const NamedTensors& tensors) {
-  std::vector<const NamedTensors::value_type*> sorted;
-  for (const auto& each : tensors) sorted.push_back(&each);
-  std::sort(sorted.begin(), sorted.end(), [](auto* a, auto* b) { return a->first < b->first; });
-  Hash hash;
-  for (const auto* each : sorted) {
-    const auto& [name, tensor] = *each;
-    hash.add(name);
-    hash.add(c10::toString(tensor.scalar_type()));
-    hash.add(tensor.sizes().data(), tensor.sizes().size() * sizeof(int64_t));
-    const at::Tensor plain = tensor.detach().to(at::kCPU).contiguous();
-    hash.add(plain.data_ptr(), plain.nbytes());
+void Fingerprint::add(const void* data, size_t bytes) {
+  Lanes lanes{high_ + kPrime1, high_ ^ kPrime2, low_ + kPrime3, low_ ^ kPrime1};
+  const char* at = static_cast<const char*>(data);
+  size_t left = bytes;
+  for (; left >= sizeof lanes; left -= sizeof lanes, at += sizeof lanes) mix(lanes, at);
+  if (left > 0) {
+    std::array<char, sizeof lanes> padded{};  // the length, below, tells zeros from nothing
+    std::memcpy(padded.data(), at, left);
+    mix(lanes, padded.data());
   }
-  return hash.text();
+  high_ = finish(finish(finish(lanes[0] + bytes) + lanes[1]) ^ finish(lanes[2] + kPrime1) ^
+                 std::rotl(lanes[3], 17));
+  low_ = finish(finish(finish(lanes[3] ^ bytes) + lanes[2]) ^ finish(lanes[1] + kPrime2) ^
+                std::rotl(lanes[0], 41));
+}
+
+void Fingerprint::add(const std::string& name, const at::Tensor& tensor) {
+  TORCH_INTERNAL_ASSERT(last_.empty() || last_ < name, "names in ascending order");
+  last_ = name;
+  add(name);
+  add(c10::toString(tensor.scalar_type()));
+  add(tensor.sizes().data(), tensor.sizes().size() * sizeof(int64_t));
+  const at::Tensor plain = tensor.detach().to(at::kCPU).contiguous();
+  add(plain.data_ptr(), plain.nbytes());
+}
+
+std::string Fingerprint::text() const {
+  return fmt::format("{:016x}{:016x}", high_, low_);
 }
 
 }  // namespace mtlora

@@ -3,13 +3,28 @@
 // cryptographic.
 #pragma once
 
-#include <string>
+#include <ATen/core/Tensor.h>
 
-#include "lib/weights/weight_file.h"
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
 
 namespace mtlora {
 
-/// Of names, types, shapes and bytes; the order of the tensors does not matter. 32 digits.
-std::string fingerprint(const NamedTensors& tensors);
+/// Of names, types, shapes and bytes.
+class Fingerprint {
+ public:
+  /// Names come in ascending order: the set counts, not where its tensors were found.
+  void add(const std::string& name, const at::Tensor& tensor);
+  std::string text() const;  ///< 32 digits
+
+ private:
+  void add(const void* data, size_t bytes);
+  void add(std::string_view text) { add(text.data(), text.size()); }
+
+  uint64_t high_ = 0, low_ = 0;
+  std::string last_;  // name
+};
 
 }  // namespace mtlora

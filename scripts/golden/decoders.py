@@ -24,6 +24,13 @@ MODELS = {
         **LLAMA, tie_word_embeddings=False, attention_bias=True, mlp_bias=True,
         rope_parameters={"rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0, "low_freq_factor": 1.0,
                          "high_freq_factor": 4.0, "original_max_position_embeddings": 32})),
+    "gpt2-tiny-untied": (GPT2LMHeadModel, GPT2Config(
+        **COMMON, n_embd=32, n_layer=2, n_head=2, n_positions=64, n_inner=48, tie_word_embeddings=False,
+        scale_attn_by_inverse_layer_idx=True)),
+    "llama-tiny-linear": (LlamaForCausalLM, LlamaConfig(
+        **LLAMA | dict(hidden_size=32, intermediate_size=48, num_attention_heads=2, num_key_value_heads=1),
+        head_dim=32, tie_word_embeddings=True,
+        rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0})),
 }
 FINAL = ["wpe.weight", "h.0.attn.c_attn.weight", "h.1.ln_2.bias", "ln_f.weight", "layers.0.self_attn.k_proj.weight",
          "layers.1.post_attention_layernorm.weight", "layers.0.self_attn.o_proj.weight", "layers.1.mlp.up_proj.weight",

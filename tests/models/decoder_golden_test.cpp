@@ -8,6 +8,9 @@ using namespace mtlora::test;
 
 namespace {
 
+const std::vector<std::string> models{"gpt2-tiny", "gpt2-tiny-untied", "llama-tiny",
+                                      "llama-tiny-scaled", "llama-tiny-linear"};
+
 /// The examples of a golden's flat batch of texts.
 EncodedSet golden_texts(Tensors golden) {
   golden["labels"] = at::zeros({golden.at("lengths").size(0)}, at::kLong);
@@ -83,7 +86,7 @@ AdapterOptions adapter(const Json& method, std::vector<std::string> targets) {
 
 TEST_CASE("full fine-tuning of a language model is Hugging Face's", "[models]") {
   const auto path = GENERATE(from_range(all_paths()));
-  const auto name = GENERATE(as<std::string>(), "gpt2-tiny", "llama-tiny", "llama-tiny-scaled");
+  const auto name = GENERATE(from_range(models));
   CAPTURE(name, name_of(path));
   const OnPath guard(path);
   GoldenText text(name);
@@ -119,7 +122,7 @@ TEST_CASE("MTLoRA has one core over the parts of GPT-2's c_attn", "[models]") {
 
 TEST_CASE("settled weights of a language model give the same logits", "[models]") {
   const auto path = GENERATE(from_range(all_paths()));
-  const auto name = GENERATE(as<std::string>(), "gpt2-tiny", "llama-tiny", "llama-tiny-scaled");
+  const auto name = GENERATE(from_range(models));
   CAPTURE(name, name_of(path));
   const OnPath guard(path);
   GoldenText text(name);

@@ -1,7 +1,8 @@
 // Python's pickle, read without running any of it: the values that a file of tensors consists of,
 // and an Error for everything else.
-// Source: CPython Lib/pickletools.py (opcodes of protocols 2 to 4), torch/_utils.py
-// (_rebuild_tensor_v2, _rebuild_parameter), torch/serialization.py (persistent_id).
+// Source: CPython Lib/pickletools.py (opcodes of protocols 2 to 5, without protocol 5's own, of
+// buffers, which torch.save does not write), torch/_utils.py (_rebuild_tensor_v2,
+// _rebuild_parameter), torch/serialization.py (persistent_id).
 #pragma once
 
 #include <cstdint>

@@ -128,6 +128,8 @@ TEST_CASE("a pickle that is cut off or malformed is refused", "[weights]") {
   for (size_t length = 0; length < whole.size(); ++length)
     CHECK_FALSE(refusal(whole.substr(0, length)).empty());
   CHECK_THAT(refusal("\x80\x06."), Contains("pickle protocol 6"));
+  CHECK(refusal("\x80\x05}.").empty());
+  CHECK_THAT(refusal("\x80\x05\x97."), Contains("0x97"));  // NEXT_BUFFER
   CHECK_THAT(refusal("\x80\x02s."), Contains("too little is on the stack"));
   CHECK_THAT(refusal("\x80\x02t."), Contains("no mark is on the stack"));
   CHECK_THAT(refusal(std::string("\x80\x02h\0.", 5)), Contains("nothing was noted as 0"));

@@ -74,7 +74,11 @@ DebertaConfig::DebertaConfig(const ModelConfig& config, std::optional<double> dr
   const std::vector<std::string> terms = attention_terms(config);
   c2p = contains(terms, "c2p");
   p2c = contains(terms, "p2c");
-  for (const std::string& term : terms)
+  check(config);
+}
+
+void DebertaConfig::check(const ModelConfig& config) const {
+  for (const std::string& term : attention_terms(config))
     if (term != "c2p" && term != "p2c")
       fail("{}: \"pos_att_type\": {}", config.origin(), unknown("term", term, {"c2p", "p2c"}));
   if (num_attention_heads == 0 || hidden_size % num_attention_heads != 0 || num_hidden_layers == 0)

@@ -31,6 +31,9 @@ struct DebertaConfig {
   int64_t head() const { return hidden_size / num_attention_heads; }
   /// Of the scores: 1 / sqrt(head · terms of a score).
   double scale() const;
+
+ private:
+  void check(const ModelConfig& config) const;
 };
 
 }  // namespace mtlora

@@ -12,8 +12,8 @@ class BertClassifier final : public Classifier {
   BertClassifier(const ModelConfig& config, const ClassifierShape& shape)
       : encoder_(register_module("bert", BertEncoder(BertConfig(config, shape.dropout)))),
         dropout_(register_module(
-            "dropout", DropoutSite(shape.dropout.value_or(config.number_or(
-                           "classifier_dropout", config.number("hidden_dropout_prob")))))),
+            "dropout", DropoutSite(shape.dropout.value_or(config.dropout_or(
+                           "classifier_dropout", encoder_->config().hidden_dropout_prob))))),
         classifier_(register_module(
             "classifier", Linear(LinearShape{encoder_->config().hidden_size, shape.outputs}))) {}
 

@@ -6,6 +6,7 @@
 #include "lib/nn/names.h"
 
 namespace mtlora {
+
 BertConfig::BertConfig(const ModelConfig& config, std::optional<double> dropout)
     : vocab_size(config.integer("vocab_size")),
       hidden_size(config.integer("hidden_size")),
@@ -13,10 +14,11 @@ BertConfig::BertConfig(const ModelConfig& config, std::optional<double> dropout)
       num_attention_heads(config.integer("num_attention_heads")),
       intermediate_size(config.integer("intermediate_size")),
       max_position_embeddings(config.integer("max_position_embeddings")),
-      type_vocab_size(config.integer("type_vocab_size")),
-      hidden_dropout_prob(dropout.value_or(config.number("hidden_dropout_prob"))),
-      attention_probs_dropout_prob(dropout.value_or(config.number("attention_probs_dropout_prob"))),
-      layer_norm_eps(config.number("layer_norm_eps")) {
+      type_vocab_size(config.integer_or("type_vocab_size", 2)),
+      hidden_dropout_prob(dropout.value_or(config.dropout_or("hidden_dropout_prob", 0.1))),
+      attention_probs_dropout_prob(
+          dropout.value_or(config.dropout_or("attention_probs_dropout_prob", 0.1))),
+      layer_norm_eps(config.epsilon_or("layer_norm_eps", 1e-12)) {
   config.require("hidden_act", "gelu");
   config.require("position_embedding_type", "absolute");
   if (num_attention_heads == 0 || hidden_size % num_attention_heads != 0 || num_hidden_layers == 0)

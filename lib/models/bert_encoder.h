@@ -22,7 +22,9 @@ struct BertConfig {
   int64_t first_position = 0;  ///< RoBERTa counts positions from padding_idx + 1
   bool has_pooler = true;
 
-  /// `dropout`, where given, overrides both of the model's own probabilities.
+  /// `dropout`, where given, overrides both of the model's own probabilities. What a config.json
+  /// leaves out is as in Hugging Face's BertConfig and RobertaConfig, which agree in it. Throws
+  /// Error naming a variant that is not implemented.
   BertConfig(const ModelConfig& config, std::optional<double> dropout);
 };
 

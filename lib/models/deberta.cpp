@@ -15,10 +15,10 @@ class DebertaClassifier final : public Classifier {
   DebertaClassifier(const ModelConfig& config, const ClassifierShape& shape)
       : encoder_(register_module("deberta", DebertaEncoder(DebertaConfig(config, shape.dropout)))),
         pooler_(LinearShape{width(), width()}),
-        pooler_dropout_(shape.dropout.value_or(config.number_or("pooler_dropout", 0))),
+        pooler_dropout_(shape.dropout.value_or(config.dropout_or("pooler_dropout", 0))),
         activation_(activation_of(config.text_or("pooler_hidden_act", "gelu"), config.origin())),
         dropout_(shape.dropout.value_or(
-            config.number_or("cls_dropout", config.number("hidden_dropout_prob")))),
+            config.dropout_or("cls_dropout", encoder_->config().hidden_dropout_prob))),
         classifier_(LinearShape{width(), shape.outputs}) {
     torch::nn::Module& pooler = name_group(*this, "pooler");
     pooler.register_module("dense", pooler_);

@@ -60,9 +60,10 @@ DebertaConfig::DebertaConfig(const ModelConfig& config, std::optional<double> dr
       intermediate_size(config.integer("intermediate_size")),
       max_position_embeddings(config.integer("max_position_embeddings")),
       type_vocab_size(config.integer_or("type_vocab_size", 0)),
-      hidden_dropout_prob(dropout.value_or(config.number("hidden_dropout_prob"))),
-      attention_probs_dropout_prob(dropout.value_or(config.number("attention_probs_dropout_prob"))),
-      layer_norm_eps(config.number_or("layer_norm_eps", 1e-7)),
+      hidden_dropout_prob(dropout.value_or(config.dropout_or("hidden_dropout_prob", 0.1))),
+      attention_probs_dropout_prob(
+          dropout.value_or(config.dropout_or("attention_probs_dropout_prob", 0.1))),
+      layer_norm_eps(config.epsilon_or("layer_norm_eps", 1e-7)),
       hidden_act(config.text_or("hidden_act", "gelu")),
       position_biased_input(config.flag_or("position_biased_input", true)),
       relative_attention(config.flag_or("relative_attention", false)),

@@ -46,7 +46,8 @@ const Json& ModelConfig::find(const char* key) const {
 int64_t ModelConfig::integer(const char* key) const {
   const Json& value = find(key);
   if (!value.is_number_integer() || value.get<int64_t>() < 0 || value.get<int64_t>() > (1 << 30))
-    fail("{}: \"{}\" should be a whole number, got {}", origin_, key, value.dump());
+    fail("{}: \"{}\" should be a whole number from 0 to {}, got {}", origin_, key, 1 << 30,
+         value.dump());
   return value.get<int64_t>();
 }
 
@@ -70,6 +71,19 @@ double ModelConfig::number_or(const char* key, double otherwise) const {
 int64_t ModelConfig::integer_or(const char* key, int64_t otherwise) const {
   const auto found = json_.find(key);
   return found == json_.end() || found->is_null() ? otherwise : integer(key);
+}
+
+double ModelConfig::dropout_or(const char* key, double otherwise) const {
+  const double value = number_or(key, otherwise);
+  if (!(value >= 0 && value < 1))
+    fail("{}: \"{}\" should be at least 0 and below 1, got {}", origin_, key, value);
+  return value;
+}
+
+double ModelConfig::epsilon_or(const char* key, double otherwise) const {
+  const double value = number_or(key, otherwise);
+  if (!(value >= 0)) fail("{}: \"{}\" should be at least 0, got {}", origin_, key, value);
+  return value;
 }
 
 bool ModelConfig::flag_or(const char* key, bool otherwise) const {

@@ -17,11 +17,13 @@ class ModelConfig {
   explicit ModelConfig(const std::filesystem::path& folder);
   ModelConfig(Json json, std::string origin) : json_(std::move(json)), origin_(std::move(origin)) {}
 
-  int64_t integer(const char* key) const;  ///< a positive whole number
+  int64_t integer(const char* key) const;  ///< a whole number from 0 to 2^30
   double number(const char* key) const;
   std::string text(const char* key) const;
   double number_or(const char* key, double otherwise) const;
   int64_t integer_or(const char* key, int64_t otherwise) const;
+  double dropout_or(const char* key, double otherwise) const;  ///< in [0, 1)
+  double epsilon_or(const char* key, double otherwise) const;  ///< of a norm: 0 or more
   bool flag_or(const char* key, bool otherwise) const;
   std::string text_or(const char* key, const std::string& otherwise) const;
   /// Throws Error unless `key` is absent or `wanted`: for variants that the model's file does not

@@ -11,7 +11,7 @@ namespace {
 
 BertConfig roberta_config(const ModelConfig& config, const ClassifierShape& shape) {
   BertConfig c(config, shape.dropout);
-  c.first_position = config.integer("pad_token_id") + 1;
+  c.first_position = config.integer_or("pad_token_id", 1) + 1;
   c.has_pooler = false;
   return c;
 }
@@ -21,7 +21,7 @@ class RobertaClassifier final : public Classifier {
   RobertaClassifier(const ModelConfig& config, const ClassifierShape& shape)
       : encoder_(register_module("roberta", BertEncoder(roberta_config(config, shape)))),
         dropout_(shape.dropout.value_or(
-            config.number_or("classifier_dropout", config.number("hidden_dropout_prob")))),
+            config.dropout_or("classifier_dropout", encoder_->config().hidden_dropout_prob))),
         second_dropout_(dropout_->p()),
         dense_(LinearShape{encoder_->config().hidden_size, encoder_->config().hidden_size}),
         out_proj_(LinearShape{encoder_->config().hidden_size, shape.outputs}) {

@@ -1,7 +1,6 @@
 // Loading accounts for every tensor of the checkpoint and of the model, by name.
 
 #include "lib/core/error.h"
-#include "lib/core/files.h"
 #include "lib/weights/safetensors.h"
 #include "tests/models/golden_model.h"
 
@@ -164,22 +163,4 @@ TEST_CASE("the fingerprint is that of the base", "[models]") {
   CHECK(whole == fingerprint(golden_path("bert-tiny"), std::nullopt));
   const Changed changed("bert-tiny", [](Tensors& t) { t[query] = t.at(query) + 1e-3; });
   CHECK(whole != fingerprint(changed.folder(), std::nullopt));
-}
-
-TEST_CASE("a config that the family does not implement is refused", "[models]") {
-  TempDir folder;
-  Json config = read_json(golden_path("bert-tiny/config.json"));
-  const auto message = [&](const char* key, const Json& value) {
-    Json changed = config;
-    changed[key] = value;
-    write_file(folder / "config.json", changed.dump());
-    return error_of(folder.path());
-  };
-  std::filesystem::copy(golden_path("bert-tiny/model.safetensors"), folder / "model.safetensors");
-  CHECK_THAT(message("hidden_act", "relu"), Contains("hidden_act"));
-  CHECK_THAT(message("position_embedding_type", "relative_key"), Contains("relative_key"));
-  CHECK_THAT(message("num_attention_heads", 5), Contains("5 heads"));
-  CHECK_THAT(message("model_type", "brt"), Contains("bert"));
-  config.erase("hidden_size");
-  CHECK_THAT(message("model_type", "bert"), Contains("hidden_size"));
 }

@@ -1,0 +1,90 @@
+// What a config.json may leave out or say: defaults, variants, and what is refused by name.
+
+#include "lib/core/error.h"
+#include "lib/core/files.h"
+#include "tests/models/golden_model.h"
+// LibTorch before it
+#include "lib/models/bert_encoder.h"
+
+using namespace mtlora;
+using namespace mtlora::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+/// A golden model whose config.json is changed by a JSON merge patch: null takes a key away.
+class Configured {
+ public:
+  Configured(const std::string& model, const Json& patch) {
+    Json config = read_json(golden_path(model + "/config.json"));
+    config.merge_patch(patch);
+    write_file(folder_ / "config.json", config.dump());
+    std::filesystem::copy(golden_path(model + "/model.safetensors"), folder_ / "model.safetensors");
+  }
+  LoadedClassifier classifier() const { return load_classifier(folder_.path(), {}); }
+  LoadedLanguageModel language_model() const {
+    return load_language_model(folder_.path(), std::nullopt);
+  }
+  ModelConfig config() const { return ModelConfig(folder_.path()); }
+  /// Of loading; it names the file.
+  std::string error() const {
+    try {
+      if (family_of(config()).classifier)
+        classifier();
+      else
+        language_model();
+    } catch (const Error& error) {
+      CHECK_THAT(error.what(), Contains((folder_ / "config.json").string()));
+      return error.what();
+    }
+    return "no error";
+  }
+
+ private:
+  TempDir folder_;
+};
+
+std::string error_of(const std::string& model, const Json& patch) {
+  return Configured(model, patch).error();
+}
+
+}  // namespace
+
+TEST_CASE("a config that the family does not implement is refused", "[models]") {
+  const auto bert = [](const char* key, const Json& value) {
+    return error_of("bert-tiny", {{key, value}});
+  };
+  CHECK(error_of("bert-tiny", Json::object()) == "no error");
+  CHECK_THAT(bert("hidden_act", "relu6"), Contains("\"hidden_act\""));
+  CHECK_THAT(bert("position_embedding_type", "relative_key"), Contains("relative_key"));
+  CHECK_THAT(bert("num_attention_heads", 5), Contains("5 heads"));
+  CHECK_THAT(bert("model_type", "brt"), Contains("bert"));
+  CHECK_THAT(bert("hidden_size", nullptr), Contains("hidden_size"));
+}
+
+TEST_CASE("numbers of a config that no model can have are refused", "[models]") {
+  CHECK_THAT(error_of("bert-tiny", {{"layer_norm_eps", -1e-5}}),
+             Contains("\"layer_norm_eps\" should be at least 0, got -1e-05"));
+  CHECK_THAT(error_of("llama-tiny", {{"rms_norm_eps", -1}}), Contains("\"rms_norm_eps\""));
+  CHECK_THAT(error_of("roberta-tiny", {{"hidden_dropout_prob", 1}}),
+             Contains("\"hidden_dropout_prob\" should be at least 0 and below 1, got 1"));
+  CHECK_THAT(error_of("bert-tiny", {{"classifier_dropout", -0.1}}), Contains("classifier_dropout"));
+  CHECK_THAT(error_of("deberta-v3-tiny", {{"cls_dropout", 2}}), Contains("cls_dropout"));
+  CHECK_THAT(error_of("gpt2-tiny", {{"attn_pdrop", 1.5}}), Contains("attn_pdrop"));
+  CHECK_THAT(error_of("bert-tiny", {{"vocab_size", -1}}),
+             Contains("\"vocab_size\" should be a whole number from 0 to 1073741824, got -1"));
+}
+
+TEST_CASE("what an encoder's config leaves out is as in Hugging Face", "[models]") {
+  const Json without = {{"layer_norm_eps", nullptr},
+                        {"type_vocab_size", nullptr},
+                        {"hidden_dropout_prob", nullptr},
+                        {"attention_probs_dropout_prob", nullptr}};
+  const BertConfig config(Configured("bert-tiny", without).config(), std::nullopt);
+  CHECK(config.layer_norm_eps == 1e-12);
+  CHECK(config.type_vocab_size == 2);
+  CHECK(config.hidden_dropout_prob == 0.1);
+  CHECK(config.attention_probs_dropout_prob == 0.1);
+  const auto roberta = Configured("roberta-tiny", {{"pad_token_id", nullptr}}).classifier();
+  CHECK(roberta.model->longest() == 64);
+}

@@ -18,8 +18,9 @@ BertConfig::BertConfig(const ModelConfig& config, std::optional<double> dropout)
       hidden_dropout_prob(dropout.value_or(config.dropout_or("hidden_dropout_prob", 0.1))),
       attention_probs_dropout_prob(
           dropout.value_or(config.dropout_or("attention_probs_dropout_prob", 0.1))),
-      layer_norm_eps(config.epsilon_or("layer_norm_eps", 1e-12)) {
-  config.require("hidden_act", "gelu");
+      layer_norm_eps(config.epsilon_or("layer_norm_eps", 1e-12)),
+      hidden_act(config.text_or("hidden_act", "gelu")) {
+  activation_of(hidden_act, config.origin() + ": \"hidden_act\"");  // refused here, with its file
   config.require("position_embedding_type", "absolute");
   if (num_attention_heads == 0 || hidden_size % num_attention_heads != 0 || num_hidden_layers == 0)
     fail("{}: {} layers of width {} with {} heads cannot be built", config.origin(),
@@ -57,7 +58,7 @@ BertLayerImpl::BertLayerImpl(const BertConfig& c)
           std::vector<std::string>{"query", "key", "value"}),
       attention_dropout_(c.attention_probs_dropout_prob),
       after_attention_({c.hidden_size, c.num_attention_heads, c.intermediate_size, c.layer_norm_eps,
-                        c.hidden_dropout_prob, activation_of("gelu", "hidden_act")}) {
+                        c.hidden_dropout_prob, activation_of(c.hidden_act, "hidden_act")}) {
   torch::nn::Module& attention = name_group(*this, "attention");
   torch::nn::Module& self = name_group(attention, "self");
   self.register_module("qkv", qkv_);

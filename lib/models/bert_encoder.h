@@ -7,6 +7,7 @@
 #include <torch/nn/pimpl.h>
 #include <torch/types.h>
 
+#include <string>
 #include <vector>
 
 #include "lib/models/model_config.h"
@@ -19,6 +20,7 @@ struct BertConfig {
   int64_t vocab_size, hidden_size, num_hidden_layers, num_attention_heads, intermediate_size;
   int64_t max_position_embeddings, type_vocab_size;
   double hidden_dropout_prob, attention_probs_dropout_prob, layer_norm_eps;
+  std::string hidden_act;
   int64_t first_position = 0;  ///< RoBERTa counts positions from padding_idx + 1
   bool has_pooler = true;
 

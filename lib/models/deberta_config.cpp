@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "lib/core/error.h"
+#include "lib/nn/activation.h"
 
 namespace mtlora {
 namespace {
@@ -82,6 +83,8 @@ void DebertaConfig::check(const ModelConfig& config) const {
   for (const std::string& term : attention_terms(config))
     if (term != "c2p" && term != "p2c")
       fail("{}: \"pos_att_type\": {}", config.origin(), unknown("term", term, {"c2p", "p2c"}));
+  activation_of(hidden_act, config.origin() + ": \"hidden_act\"");
+  activation_of(conv_act, config.origin() + ": \"conv_act\"");
   if (num_attention_heads == 0 || hidden_size % num_attention_heads != 0 || num_hidden_layers == 0)
     fail("{}: {} layers of width {} with {} heads cannot be built", config.origin(),
          num_hidden_layers, hidden_size, num_attention_heads);

@@ -14,6 +14,7 @@ Activation activation_of(const std::string& name, const std::string& where) {
   static const std::vector<std::pair<std::string, Activation>> known{
       {"gelu", [](const Tensor& x) { return backend::gelu(x); }},
       {"gelu_new", [](const Tensor& x) { return backend::gelu_tanh(x); }},
+      {"gelu_pytorch_tanh", [](const Tensor& x) { return backend::gelu_tanh(x); }},
       {"relu", [](const Tensor& x) { return torch::relu(x); }},
       {"tanh", [](const Tensor& x) { return torch::tanh(x); }}};
   std::vector<std::string> names;

@@ -55,7 +55,7 @@ TEST_CASE("a config that the family does not implement is refused", "[models]") 
     return error_of("bert-tiny", {{key, value}});
   };
   CHECK(error_of("bert-tiny", Json::object()) == "no error");
-  CHECK_THAT(bert("hidden_act", "relu6"), Contains("\"hidden_act\""));
+  CHECK_THAT(bert("hidden_act", "relu6"), Contains("\"hidden_act\"") && Contains("\"relu\""));
   CHECK_THAT(bert("position_embedding_type", "relative_key"), Contains("relative_key"));
   CHECK_THAT(bert("num_attention_heads", 5), Contains("5 heads"));
   CHECK_THAT(bert("model_type", "brt"), Contains("bert"));
@@ -79,12 +79,27 @@ TEST_CASE("what an encoder's config leaves out is as in Hugging Face", "[models]
   const Json without = {{"layer_norm_eps", nullptr},
                         {"type_vocab_size", nullptr},
                         {"hidden_dropout_prob", nullptr},
-                        {"attention_probs_dropout_prob", nullptr}};
+                        {"attention_probs_dropout_prob", nullptr},
+                        {"hidden_act", nullptr}};
   const BertConfig config(Configured("bert-tiny", without).config(), std::nullopt);
   CHECK(config.layer_norm_eps == 1e-12);
   CHECK(config.type_vocab_size == 2);
   CHECK(config.hidden_dropout_prob == 0.1);
   CHECK(config.attention_probs_dropout_prob == 0.1);
+  CHECK(config.hidden_act == "gelu");
   const auto roberta = Configured("roberta-tiny", {{"pad_token_id", nullptr}}).classifier();
   CHECK(roberta.model->longest() == 64);
+}
+
+TEST_CASE("an encoder's activation is the one that its config names", "[models]") {
+  const torch::NoGradGuard no_grad;
+  GoldenModel golden("bert-tiny");
+  const auto logits = [&](const char* name) {
+    const Configured model("bert-tiny", {{"hidden_act", name}});
+    return model.classifier().model->logits(golden.batch(), {});
+  };
+  CHECK(torch::equal(logits("gelu"), golden.model().logits(golden.batch(), {})));
+  CHECK(torch::equal(logits("gelu_new"), logits("gelu_pytorch_tanh")));
+  CHECK(!torch::equal(logits("gelu_new"), logits("gelu")));
+  CHECK(!difference(logits("relu"), logits("gelu"), 1e-2).empty());
 }

@@ -21,6 +21,8 @@ BertConfig::BertConfig(const ModelConfig& config, std::optional<double> dropout)
       layer_norm_eps(config.epsilon_or("layer_norm_eps", 1e-12)),
       hidden_act(config.text_or("hidden_act", "gelu")) {
   activation_of(hidden_act, config.origin() + ": \"hidden_act\"");  // refused here, with its file
+  config.require_off("is_decoder");
+  config.require_off("add_cross_attention");
   config.require("position_embedding_type", "absolute");
   if (num_attention_heads == 0 || hidden_size % num_attention_heads != 0 || num_hidden_layers == 0)
     fail("{}: {} layers of width {} with {} heads cannot be built", config.origin(),

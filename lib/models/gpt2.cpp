@@ -34,6 +34,7 @@ struct Gpt2Config {
         scales_by_layer(c.flag_or("scale_attn_by_inverse_layer_idx", false)),
         scales_attention(c.flag_or("scale_attn_weights", true)) {
     c.require("activation_function", "gelu_new");
+    c.require_off("add_cross_attention");
     if (heads == 0 || layers == 0 || width % heads != 0)
       fail("{}: {} layers of width {} with {} heads cannot be built", c.origin(), layers, width,
            heads);

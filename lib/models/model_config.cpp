@@ -106,6 +106,11 @@ void ModelConfig::require(const char* key, const std::string& wanted) const {
          got, wanted);
 }
 
+void ModelConfig::require_off(const char* key) const {
+  if (flag_or(key, false))
+    fail("{}: \"{}\" is true, which is not implemented for this model family", origin_, key);
+}
+
 std::vector<std::string> ModelConfig::labels() const {
   const auto found = json_.find("id2label");
   if (found == json_.end() || !found->is_object()) return {};

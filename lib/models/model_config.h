@@ -29,6 +29,8 @@ class ModelConfig {
   /// Throws Error unless `key` is absent or `wanted`: for variants that the model's file does not
   /// implement.
   void require(const char* key, const std::string& wanted) const;
+  /// The same of a flag: unless it is absent or false.
+  void require_off(const char* key) const;
 
   std::string model_type() const { return text("model_type"); }
   /// Of a checkpoint with a classification head: its labels in order (id2label), or empty.

@@ -60,6 +60,11 @@ TEST_CASE("a config that the family does not implement is refused", "[models]") 
   CHECK_THAT(bert("num_attention_heads", 5), Contains("5 heads"));
   CHECK_THAT(bert("model_type", "brt"), Contains("bert"));
   CHECK_THAT(bert("hidden_size", nullptr), Contains("hidden_size"));
+  CHECK_THAT(bert("is_decoder", true), Contains("\"is_decoder\" is true"));
+  CHECK_THAT(error_of("roberta-tiny", {{"add_cross_attention", true}}),
+             Contains("\"add_cross_attention\" is true"));
+  CHECK_THAT(error_of("gpt2-tiny", {{"add_cross_attention", true}}),
+             Contains("\"add_cross_attention\" is true"));
 }
 
 TEST_CASE("numbers of a config that no model can have are refused", "[models]") {

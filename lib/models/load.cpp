@@ -104,7 +104,12 @@ class Filler {
     if (is_there) used_.insert(t.name);
     std::vector<int64_t> shape = t.tensor.sizes().vec();  // as the checkpoint has it
     if (is_turned(t)) std::swap(shape[0], shape[1]);
-    if (is_there && found->second.shape == shape) {
+    if (is_there && !c10::isFloatingType(found->second.dtype)) {
+      problems_.add(
+          fmt::format("  {}: {}, wanted floating-point numbers (quantised weights are not "
+                      "implemented)",
+                      t.name, c10::toString(found->second.dtype)));
+    } else if (is_there && found->second.shape == shape) {
       stored_.emplace(t.name, t);
     } else if (may_be_new && (of_head || !is_there)) {
       draw(t, report_.config.number_or("initializer_range", 0.02), options_.seed);
@@ -139,10 +144,21 @@ class Filler {
   std::map<std::string, NamedTensor> stored_;  // those that the checkpoint has, by name
 };
 
+void refuse_quantised(const ModelConfig& config) {
+  const auto found = config.json().find("quantization_config");
+  if (found == config.json().end() || found->is_null()) return;
+  const auto method = found->is_object() ? found->find("quant_method") : found->end();
+  fail(
+      "{}: \"quantization_config\": weights quantised by {} are not implemented; take the model's "
+      "fp32, fp16 or bf16 weights",
+      config.origin(), method == found->end() ? "an unnamed method" : method->dump());
+}
+
 // The family of a folder's config.json.
 LoadReport report_of(const std::filesystem::path& folder) {
   ModelConfig config(folder);
   const Family& family = family_of(config);
+  refuse_quantised(config);
   return {&family, std::move(config), {}, {}, {}};
 }
 

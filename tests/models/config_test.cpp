@@ -80,6 +80,14 @@ TEST_CASE("numbers of a config that no model can have are refused", "[models]") 
              Contains("\"vocab_size\" should be a whole number from 0 to 1073741824, got -1"));
 }
 
+TEST_CASE("a quantised model is refused by its method", "[models]") {
+  const Json method = {{"quant_method", "bitsandbytes"}, {"load_in_8bit", true}};
+  CHECK_THAT(error_of("llama-tiny", {{"quantization_config", method}}),
+             Contains("quantised by \"bitsandbytes\""));
+  CHECK_THAT(error_of("bert-tiny", {{"quantization_config", {{"bits", 4}}}}),
+             Contains("quantised by an unnamed method"));
+}
+
 TEST_CASE("what an encoder's config leaves out is as in Hugging Face", "[models]") {
   const Json without = {{"layer_norm_eps", nullptr},
                         {"type_vocab_size", nullptr},

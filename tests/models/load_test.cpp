@@ -164,3 +164,15 @@ TEST_CASE("the fingerprint is that of the base", "[models]") {
   const Changed changed("bert-tiny", [](Tensors& t) { t[query] = t.at(query) + 1e-3; });
   CHECK(whole != fingerprint(changed.folder(), std::nullopt));
 }
+
+TEST_CASE("weights that are no floating-point numbers are refused", "[models]") {
+  const Changed changed("bert-tiny", [](Tensors& t) {
+    t[query] = t.at(query).to(at::kChar);
+    t["bert.embeddings.LayerNorm.bias"] = at::ones({32}, at::kBool);
+    t["classifier.bias"] = t.at("classifier.bias").to(at::kHalf);
+  });
+  const std::string message = error_of(changed.folder());
+  CHECK_THAT(message, Contains(query + ": Char, wanted floating-point numbers"));
+  CHECK_THAT(message, Contains("bert.embeddings.LayerNorm.bias: Bool, wanted floating"));
+  CHECK(std::count(message.begin(), message.end(), '\n') == 2);
+}

@@ -90,6 +90,18 @@ class Filler {
     read();
   }
 
+  // Where `model` has no output embedding of its own, the checkpoint must not have another one.
+  void check_tied(const LanguageModel& model) const {
+    static const std::string name = "lm_head.weight";
+    const auto found = checkpoint_.tensors.find(name);
+    if (found == checkpoint_.tensors.end() || used_.contains(name)) return;
+    if (!torch::equal(checkpoint_.file->read(found->second.name).to(torch::kFloat), model.head()))
+      fail(
+          "{}: has an lm_head.weight of its own, which is not the embedding, although {} ties them "
+          "(tie_word_embeddings is true, or absent); set it to false there",
+          checkpoint_.file->path().string(), report_.config.origin());
+  }
+
  private:
   bool is_turned(const NamedTensor& t) const {
     return t.tensor.dim() == 2 && any_match(family_.transposed, t.name);
@@ -187,7 +199,9 @@ LoadedLanguageModel load_language_model(const std::filesystem::path& folder,
         "language model such as gpt2 or llama",
         loaded.config.origin(), loaded.family->name);
   loaded.model = loaded.family->language_model(loaded.config, dropout);
-  Filler(folder, loaded, {std::nullopt, dropout, 0}).fill(*loaded.model);
+  Filler filler(folder, loaded, {std::nullopt, dropout, 0});
+  filler.fill(*loaded.model);
+  filler.check_tied(*loaded.model);
   return loaded;
 }
 

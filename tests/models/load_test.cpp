@@ -176,3 +176,17 @@ TEST_CASE("weights that are no floating-point numbers are refused", "[models]") 
   CHECK_THAT(message, Contains("bert.embeddings.LayerNorm.bias: Bool, wanted floating"));
   CHECK(std::count(message.begin(), message.end(), '\n') == 2);
 }
+
+TEST_CASE("an output embedding beside a tied one is read nowhere: it has to be the same",
+          "[models]") {
+  const auto [model, words] =
+      GENERATE(std::pair<std::string, std::string>{"gpt2-tiny", "transformer.wte.weight"},
+               std::pair<std::string, std::string>{"llama-tiny", "model.embed_tokens.weight"});
+  const auto load = [&](double change) {
+    const Changed changed(model, [&](Tensors& t) { t["lm_head.weight"] = t.at(words) + change; });
+    return load_language_model(changed.folder(), std::nullopt);
+  };
+  CHECK(load(0).unused.empty());
+  CHECK_THROWS_WITH(load(1e-3), Contains("model.safetensors: ") && Contains("lm_head.weight") &&
+                                    Contains("tie_word_embeddings"));
+}

@@ -28,6 +28,7 @@ class BertClassifier final : public Classifier {
   int64_t outputs() const override { return classifier_->shape().out; }
   int64_t longest() const override { return encoder_->config().max_position_embeddings; }
   int64_t vocab_size() const override { return encoder_->config().vocab_size; }
+  std::optional<int64_t> segments() const override { return encoder_->config().type_vocab_size; }
 
  private:
   BertEncoder encoder_;

@@ -20,6 +20,8 @@ class Classifier : public Model {
   virtual std::vector<Tensor> hidden_states(const Batch& batch, const Pass& pass) = 0;
   /// Numbers that it gives each sequence.
   virtual int64_t outputs() const = 0;
+  /// Segments that it has embeddings of; none: it does not read them.
+  virtual std::optional<int64_t> segments() const = 0;
 };
 
 struct ClassifierShape {

@@ -40,6 +40,10 @@ class DebertaClassifier final : public Classifier {
   int64_t outputs() const override { return classifier_->shape().out; }
   int64_t longest() const override { return encoder_->config().max_position_embeddings; }
   int64_t vocab_size() const override { return encoder_->config().vocab_size; }
+  std::optional<int64_t> segments() const override {
+    const int64_t entries = encoder_->config().type_vocab_size;
+    return entries > 0 ? std::optional(entries) : std::nullopt;
+  }
 
  private:
   int64_t width() const { return encoder_->config().hidden_size; }

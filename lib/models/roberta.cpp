@@ -46,6 +46,7 @@ class RobertaClassifier final : public Classifier {
     return encoder_->config().max_position_embeddings - encoder_->config().first_position;
   }
   int64_t vocab_size() const override { return encoder_->config().vocab_size; }
+  std::optional<int64_t> segments() const override { return encoder_->config().type_vocab_size; }
 
  private:
   BertEncoder encoder_;

@@ -35,6 +35,21 @@ void check_lengths(const Session& s) {
          s.tokenizer->vocab_size(), s.model().vocab_size());
 }
 
+// Segments beyond the model's would be read behind the end of its table.
+void check_segments(const Session& s) {
+  const auto known = s.classifier ? s.classifier->segments() : std::nullopt;
+  if (!known) return;
+  const Template& frame = s.tokenizer->frame();
+  int64_t needed = 0;
+  for (const Template::Piece& piece : s.task->info().has_pair ? frame.pair : frame.single)
+    needed = std::max<int64_t>(needed, piece.segment + 1);
+  if (needed > *known)
+    fail(
+        "{}: the tokenizer tells {} segments of a text or pair apart, the model only {} "
+        "(type_vocab_size)",
+        s.options.model.path, needed, *known);
+}
+
 void log_loaded(const LoadReport& loaded) {
   std::vector<std::string> absent = loaded.initialised;
   std::erase_if(absent, [&](const std::string& name) {
@@ -106,6 +121,7 @@ Session open_with(const Json& config, bool own_head, const SharedMachine& machin
   else
     load_labelling(s, own_head, seed);
   check_lengths(s);
+  check_segments(s);
   std::vector<std::string> always = s.loaded.family->head;
   always.insert(always.end(), s.loaded.initialised.begin(), s.loaded.initialised.end());
   if (own_head)

@@ -104,6 +104,13 @@ TEST_CASE("what an encoder's config leaves out is as in Hugging Face", "[models]
   CHECK(roberta.model->longest() == 64);
 }
 
+TEST_CASE("an encoder's config says how many segments there are", "[models]") {
+  CHECK(Configured("bert-tiny", Json::object()).classifier().model->segments() == 2);
+  CHECK(Configured("roberta-tiny", Json::object()).classifier().model->segments() == 1);
+  CHECK(Configured("deberta-v3-tiny", Json::object()).classifier().model->segments() ==
+        std::nullopt);
+}
+
 TEST_CASE("an encoder's activation is the one that its config names", "[models]") {
   const torch::NoGradGuard no_grad;
   GoldenModel golden("bert-tiny");

@@ -15,18 +15,23 @@
 namespace mtlora {
 namespace {
 
-// "rope_parameters" (transformers 5), or "rope_theta" and "rope_scaling" (before).
+// An object of config.json; empty where it is absent or null.
+Json section(const ModelConfig& c, const char* key) {
+  const auto found = c.json().find(key);
+  if (found == c.json().end() || found->is_null()) return Json::object();
+  if (!found->is_object())
+    fail("{}: \"{}\" should be an object or null, got {}", c.origin(), key, found->dump());
+  return *found;
+}
+
+// "rope_theta" and "rope_scaling" (transformers up to 4), or "rope_parameters". As transformers 5
+// has it, rope_scaling counts where both say something, with its own rope_theta or that beside it.
 RotaryOptions rotary_options(const ModelConfig& c) {
+  const Json newer = section(c, "rope_parameters"), older = section(c, "rope_scaling");
+  const char* key = older.empty() ? "rope_parameters" : "rope_scaling";
+  const ModelConfig scaling(older.empty() ? newer : older, c.origin() + " \"" + key + "\"");
   RotaryOptions o;
-  o.base = c.number_or("rope_theta", o.base);
-  const Json none = Json::object();
-  const auto section = [&](const char* key) -> const Json& {
-    const auto found = c.json().find(key);
-    return found == c.json().end() || !found->is_object() ? none : *found;
-  };
-  const char* key = section("rope_parameters").empty() ? "rope_scaling" : "rope_parameters";
-  const ModelConfig scaling(section(key), c.origin() + " \"" + key + "\"");
-  o.base = scaling.number_or("rope_theta", o.base);
+  o.base = scaling.number_or("rope_theta", c.number_or("rope_theta", o.base));
   o.scaling = scaling.text_or("rope_type", scaling.text_or("type", "default"));
   if (o.scaling == "default") return o;
   if (o.scaling != "linear" && o.scaling != "llama3")

@@ -48,6 +48,14 @@ std::string error_of(const std::string& model, const Json& patch) {
   return Configured(model, patch).error();
 }
 
+Tensor hidden(const LoadedLanguageModel& loaded) {
+  const torch::NoGradGuard no_grad;
+  const EncodedSet set({{{5, 6, 7, 8, 9}, {0, 0, 0, 0, 0}, 0}});
+  const Batch batch = collate(set, {{0, 0}}, {});
+  AttendWithin attend(batch.packing);
+  return loaded.model->hidden(batch.ids, batch.positions, attend, {});
+}
+
 }  // namespace
 
 TEST_CASE("a config that the family does not implement is refused", "[models]") {
@@ -122,4 +130,20 @@ TEST_CASE("an encoder's activation is the one that its config names", "[models]"
   CHECK(torch::equal(logits("gelu_new"), logits("gelu_pytorch_tanh")));
   CHECK(!torch::equal(logits("gelu_new"), logits("gelu")));
   CHECK(!difference(logits("relu"), logits("gelu"), 1e-2).empty());
+}
+
+TEST_CASE("of two rotary scalings rope_scaling counts, as in transformers 5", "[models]") {
+  const Json linear = {{"type", "linear"}, {"factor", 4}};
+  const auto with = [](const Json& parameters, const Json& scaling, const Json& theta) {
+    const Json patch = {
+        {"rope_parameters", parameters}, {"rope_scaling", scaling}, {"rope_theta", theta}};
+    return hidden(Configured("llama-tiny", patch).language_model());
+  };
+  const Json plain = {{"rope_type", "default"}, {"rope_theta", 700}};
+  const Tensor want = with(nullptr, linear, 500);
+  CHECK(torch::equal(with(plain, linear, 500), want));
+  CHECK(!difference(with(plain, nullptr, 500), want, 1e-3).empty());
+  CHECK(torch::equal(with(plain, Json::object(), 500), with(nullptr, nullptr, 700)));
+  CHECK_THAT(error_of("llama-tiny", {{"rope_scaling", "linear"}}),
+             Contains("\"rope_scaling\" should be an object or null, got \"linear\""));
 }

@@ -117,9 +117,13 @@ std::vector<std::string> ModelConfig::labels() const {
   std::vector<std::string> labels(found->size());
   for (size_t i = 0; i < labels.size(); ++i) {
     const auto label = found->find(std::to_string(i));
-    if (label == found->end() || !label->is_string())
-      fail("{}: \"id2label\" should name the labels 0 to {}", origin_, labels.size() - 1);
-    labels[i] = label->get<std::string>();
+    if (label == found->end())
+      fail("{}: \"id2label\" should name the labels 0 to {}, but it has no \"{}\"", origin_,
+           labels.size() - 1, i);
+    if (!label->is_string() && !label->is_number_integer())
+      fail("{}: \"id2label\" should name the label {} by a text, got {}", origin_, i,
+           label->dump());
+    labels[i] = label->is_string() ? label->get<std::string>() : label->dump();
   }
   return labels;
 }

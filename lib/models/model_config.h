@@ -33,7 +33,8 @@ class ModelConfig {
   void require_off(const char* key) const;
 
   std::string model_type() const { return text("model_type"); }
-  /// Of a checkpoint with a classification head: its labels in order (id2label), or empty.
+  /// Of a checkpoint with a classification head: its labels in order (id2label), or empty. One that
+  /// is a whole number is its digits.
   std::vector<std::string> labels() const;
   const Json& json() const { return json_; }
   const std::string& origin() const { return origin_; }

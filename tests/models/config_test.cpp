@@ -132,6 +132,16 @@ TEST_CASE("an encoder's activation is the one that its config names", "[models]"
   CHECK(!difference(logits("relu"), logits("gelu"), 1e-2).empty());
 }
 
+TEST_CASE("labels are texts or whole numbers", "[models]") {
+  const auto labels = [](const Json& id2label) {
+    return ModelConfig({{"id2label", id2label}}, "here").labels();
+  };
+  CHECK(labels({{"0", "bad"}, {"1", 5}}) == std::vector<std::string>{"bad", "5"});
+  CHECK_THROWS_WITH(labels({{"0", "bad"}, {"2", "good"}}),
+                    "here: \"id2label\" should name the labels 0 to 1, but it has no \"1\"");
+  CHECK_THROWS_WITH(labels({{"0", nullptr}}), Contains("the label 0 by a text, got null"));
+}
+
 TEST_CASE("of two rotary scalings rope_scaling counts, as in transformers 5", "[models]") {
   const Json linear = {{"type", "linear"}, {"factor", 4}};
   const auto with = [](const Json& parameters, const Json& scaling, const Json& theta) {

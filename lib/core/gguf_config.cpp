@@ -55,6 +55,22 @@ const GgufTensor* find(const GgufFile& file, std::string_view name) {
   return found == tensors.end() ? nullptr : &*found;
 }
 
+// Whether a layer's parts have biases: of the parts of all layers, all or none, as a config.json
+// has one flag for them.
+bool have_biases(const GgufFile& file, const std::vector<std::string>& parts) {
+  std::vector<std::string> with, without;
+  for (const std::string& part : parts) {
+    const std::string ending = "." + part + ".bias";
+    const bool has = std::any_of(file.tensors().begin(), file.tensors().end(),
+                                 [&](const GgufTensor& t) { return t.name.ends_with(ending); });
+    (has ? with : without).push_back(part);
+  }
+  if (!with.empty() && !without.empty())
+    fail("{}: has biases on {}, but none on {}: only all of them, or none, are implemented",
+         file.path().string(), fmt::join(with, ", "), fmt::join(without, ", "));
+  return !with.empty();
+}
+
 void check_variant(const GgufFile& file, const Metadata& llama) {
   const std::string_view architecture = file.text("general.architecture");
   if (architecture != "llama")
@@ -113,12 +129,6 @@ Json token_id(const GgufFile& file, const char* role) {
   return file.has(key) ? Json(file.integer(key)) : Json();
 }
 
-bool has_bias(const GgufFile& file, std::string_view part) {
-  return std::any_of(file.tensors().begin(), file.tensors().end(), [&](const GgufTensor& tensor) {
-    return tensor.name.ends_with(".bias") && tensor.name.find(part) != std::string::npos;
-  });
-}
-
 }  // namespace
 
 Json gguf_model_config(const GgufFile& file) {
@@ -143,8 +153,8 @@ Json gguf_model_config(const GgufFile& file) {
           {"rms_norm_eps", llama.number("attention.layer_norm_rms_epsilon")},
           {"rope_theta", llama.number_or("rope.freq_base", 10000)},
           {"rope_scaling", rope_scaling(llama)},
-          {"attention_bias", has_bias(file, ".attn_")},
-          {"mlp_bias", has_bias(file, ".ffn_")},
+          {"attention_bias", have_biases(file, {"attn_q", "attn_k", "attn_v", "attn_output"})},
+          {"mlp_bias", have_biases(file, {"ffn_gate", "ffn_up", "ffn_down"})},
           {"tie_word_embeddings", find(file, "output.weight") == nullptr},
           {"bos_token_id", token_id(file, "bos")},
           {"eos_token_id", token_id(file, "eos")},

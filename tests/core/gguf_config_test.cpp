@@ -94,7 +94,10 @@ TEST_CASE("the tensors of a GGUF file say whether there are biases and an own ou
   CHECK(config_of(made)["tie_word_embeddings"] == false);
   CHECK(config_of(made)["vocab_size"] == 4);
   CHECK(config_of(made)["attention_bias"] == false);
-  made.add_tensor("blk.0.attn_q.bias", {8}, 0, row).add_tensor("blk.0.ffn_up.bias", {8}, 0, row);
+  for (const char* part : {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_gate"})
+    made.add_tensor(fmt::format("blk.0.{}.bias", part), {8}, 0, row);
+  CHECK_THROWS_WITH(config_of(made), Contains("biases on ffn_gate, ffn_up, but none on ffn_down"));
+  made.add_tensor("blk.0.ffn_down.bias", {8}, 0, row);
   CHECK(config_of(made)["attention_bias"] == true);
   CHECK(config_of(made)["mlp_bias"] == true);
 }
@@ -153,6 +156,9 @@ TEST_CASE("a model that a config of Llama cannot say is refused", "[core]") {
   CHECK_THAT(refused(llama().add("split.count", 2u)), Contains("one of 2 files"));
   CHECK_THAT(refused(llama().add_tensor("rope_freqs.weight", {4}, 0, std::string(16, '\0'))),
              Contains("\"rope_freqs.weight\""));
+  GgufBytes q_only = llama().add_tensor("blk.0.attn_q.bias", {8}, 0, std::string(32, '\0'));
+  CHECK_THAT(refused(q_only),
+             Contains("biases on attn_q, but none on attn_k, attn_v, attn_output"));
   CHECK_THAT(refused(llama().add_tensor("token_embd.weight", {4, 8}, 0, std::string(128, '\0'))),
              Contains("\"llama.vocab_size\" is 7, but \"token_embd.weight\" has 8 rows"));
 }

@@ -112,6 +112,10 @@ TEST_CASE("the bias of a query is reordered as its rows are", "[weights]") {
   made.add_tensor("blk.0.attn_q.bias", {8}, 0, std::string(bytes_of(numbers)))
       .add_tensor("blk.0.attn_q.weight", {1, 8}, 0, std::string(bytes_of(numbers)))
       .add_tensor("blk.0.attn_v.weight", {1, 8}, 0, std::string(bytes_of(numbers)));
+  for (const char* other : {"v", "output"})
+    made.add_tensor(fmt::format("blk.0.attn_{}.bias", other), {8}, 0,
+                    std::string(bytes_of(numbers)));
+  made.add_tensor("blk.0.attn_k.bias", {4}, 0, std::string(bytes_of(numbers.slice(0, 0, 4))));
   write_file(folder / "a.gguf", made.bytes());
   const auto file = open_weights(folder / "a.gguf");
   const torch::Tensor want = torch::tensor({0.f, 2.f, 1.f, 3.f, 4.f, 6.f, 5.f, 7.f});

@@ -41,6 +41,10 @@ Json config_of(const Session& s) {
     label2id[info.labels[i]] = i;
   }
   if (info.kind == TaskKind::regression) id2label = {{"0", "value"}}, label2id = {{"value", 0}};
+  // that of the base model's head may be another
+  if (config.contains("problem_type"))
+    config["problem_type"] =
+        info.kind == TaskKind::regression ? "regression" : "single_label_classification";
   config["id2label"] = id2label;
   config["label2id"] = label2id;
   return config;

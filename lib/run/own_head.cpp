@@ -48,6 +48,7 @@ std::vector<int64_t> places(const std::vector<std::string>& ours,
 Json own_task(const ModelConfig& config) {
   const Family& family = family_of(config);
   if (!family.classifier) return {{"name", "data_to_text"}};
+  require_one_label(config);
   std::vector<std::string> labels = config.labels();
   const auto outputs = config.integer_or("num_labels", labels.empty() ? 2 : at(labels.size()));
   if (outputs == 1 || config.text_or("problem_type", "") == "regression")
@@ -55,6 +56,14 @@ Json own_task(const ModelConfig& config) {
   for (int64_t i = at(labels.size()); i < outputs; ++i)
     labels.push_back(fmt::format("LABEL_{}", i));
   return {{"name", "text"}, {"labels", labels}};
+}
+
+void require_one_label(const ModelConfig& config) {
+  if (config.text_or("problem_type", "") == "multi_label_classification")
+    fail(
+        "{}: \"problem_type\" is \"multi_label_classification\": a head that gives a text several "
+        "labels is not implemented",
+        config.origin());
 }
 
 void check_own_head(const Session& s) {

@@ -7,8 +7,13 @@
 namespace mtlora {
 
 /// The task that a model's own config.json tells of, where none is asked for: single texts with the
-/// labels of its head (id2label), a number, or the writing of texts.
+/// labels of its head (id2label), a number, or the writing of texts. Throws Error as
+/// require_one_label() does.
 Json own_task(const ModelConfig& config);
+
+/// Throws Error where the head of the model's own gives several labels a text: its outputs are no
+/// classes that exclude each other.
+void require_one_label(const ModelConfig& config);
 
 /// Throws Error unless the head has as many outputs as the task needs.
 void check_own_head(const Session& session);

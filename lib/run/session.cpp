@@ -219,7 +219,7 @@ Session open_session(const Json& config, const SharedMachine& machine) {
   const bool has_own_head = std::none_of(drawn.begin(), drawn.end(), [&](const std::string& name) {
     return is_head(*s.loaded.family, name);
   });
-  if (s.task && has_own_head) order_own_head(s);
+  if (s.task && has_own_head) require_one_label(s.loaded.config), order_own_head(s);
   settle(s);
   return s;
 }
@@ -258,7 +258,7 @@ Session open_model_session(const fs::path& folder, const ConfigSource& request) 
   if (!config.contains("task")) config["task"] = own_task(ModelConfig(folder));
   Session s = open_with(config, true);
   log_loaded(s.loaded);
-  if (s.task) check_own_head(s), order_own_head(s);
+  if (s.task) require_one_label(s.loaded.config), check_own_head(s), order_own_head(s);
   settle(s);
   return s;
 }

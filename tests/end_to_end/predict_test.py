@@ -4,7 +4,8 @@ import json
 import random
 import shutil
 
-from support import TrainedCase, config, main, sentence, write_json
+from support import (TrainedCase, config, main, read_safetensors, sentence, write_json,
+                     write_safetensors)
 
 
 class Predict(TrainedCase):
@@ -138,6 +139,22 @@ class Predict(TrainedCase):
                                           stdin="a good film\n").out)
         self.assertIn(answer["label"], settings["id2label"].values())
         self.assertEqual(len(answer["probabilities"]), 3)
+
+    def test_a_head_of_several_labels_a_text_is_refused(self):
+        model = self.place / "several"
+        shutil.copytree(self.model, model)
+        settings = json.loads((model / "config.json").read_text())
+        write_json(model / "config.json", {**settings, "problem_type": "multi_label_classification"})
+        self.fails("predict", "--model", model, stdin="a good film\n", names=[model, "multi_label_classification"])
+        task = {"labels": ["bad", "good", "other"]}
+        file = write_json(self.place / "several.json", config(str(model), str(self.data), task=task))
+        self.fails("eval", "--model", model, "--config", file, names=["multi_label_classification"])
+        self.fails("train", "--config", file, "--out", self.place / "several_run", names=["multi_label_classification"])
+        # a new head is of one label a text, and says so where it is exported
+        run = self.train("new_head", config(str(model), str(self.data), train={"max_steps": 1}))
+        self.succeeds("export", "--checkpoint", run / "last", "--out", self.place / "exported")
+        exported = json.loads((self.place / "exported" / "config.json").read_text())
+        self.assertEqual(exported["problem_type"], "single_label_classification")
 
 
 if __name__ == "__main__":

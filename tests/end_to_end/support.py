@@ -144,6 +144,17 @@ def read_safetensors(file):
     return tensors, metadata
 
 
+def write_safetensors(file, tensors):
+    """What read_safetensors reads, without metadata."""
+    header, begin = {}, 0
+    for name, (dtype, shape, content) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, begin + len(content)]}
+        begin += len(content)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    file.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(t[2] for t in tensors.values()))
+
+
 def events(run, kind=None):
     """The events of a run's metrics.jsonl, of one kind if named."""
     lines = (run / "metrics.jsonl").read_text().splitlines()

@@ -43,9 +43,7 @@ std::vector<int64_t> places(const std::vector<std::string>& ours,
   return rows;
 }
 
-}  // namespace
-
-Json own_task(const ModelConfig& config) {
+Json task_of(const ModelConfig& config) {
   const Family& family = family_of(config);
   if (!family.classifier) return {{"name", "data_to_text"}};
   require_one_label(config);
@@ -56,6 +54,14 @@ Json own_task(const ModelConfig& config) {
   for (int64_t i = at(labels.size()); i < outputs; ++i)
     labels.push_back(fmt::format("LABEL_{}", i));
   return {{"name", "text"}, {"labels", labels}};
+}
+
+}  // namespace
+
+Json own_task(const ModelConfig& config, const Json& given) {
+  Json task = task_of(config);
+  task.update(given);
+  return task;
 }
 
 void require_one_label(const ModelConfig& config) {

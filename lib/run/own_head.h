@@ -6,10 +6,10 @@
 
 namespace mtlora {
 
-/// The task that a model's own config.json tells of, where none is asked for: single texts with the
-/// labels of its head (id2label), a number, or the writing of texts. Throws Error as
-/// require_one_label() does.
-Json own_task(const ModelConfig& config);
+/// The task that a model's own config.json tells of, where none is named: single texts with the
+/// labels of its head (id2label), a number, or the writing of texts. Options that are `given` are
+/// laid over it: text_pair makes the texts pairs. Throws Error as require_one_label() does.
+Json own_task(const ModelConfig& config, const Json& given);
 
 /// Throws Error where the head of the model's own gives several labels a text: its outputs are no
 /// classes that exclude each other.

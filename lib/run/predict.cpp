@@ -40,8 +40,16 @@ Example from_json(const std::string& line, const std::string& where, const TaskI
 }
 
 Example from_line(const std::string& line, const std::string& where, const TaskInfo& info) {
-  if (!info.has_pair) return {line, ""};
   const size_t tab = line.find('\t');
+  if (!info.has_pair) {
+    if (tab == std::string::npos) return {line, ""};
+    fail(
+        "{}: has a tab, which stands between the texts of a pair, but the task {} is of single "
+        "texts; {}a text that holds a tab can be given as a JSON object in a file that ends in "
+        ".jsonl",
+        where, info.name,
+        info.name == "text" ? "for pairs add --set task.text_pair=text_pair; " : "");
+  }
   if (tab == std::string::npos)
     fail("{}: the task takes pairs: two texts separated by a tab", where);
   return {line.substr(0, tab), line.substr(tab + 1)};

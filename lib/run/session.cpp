@@ -255,7 +255,9 @@ void require_same_base(const fs::path& checkpoint, const Session& session) {
 Session open_model_session(const fs::path& folder, const ConfigSource& request) {
   Json config = gather_config(request);
   config["model"]["path"] = folder.string();
-  if (!config.contains("task")) config["task"] = own_task(ModelConfig(folder));
+  const Json task = config.value("task", Json::object());
+  if (task.is_object() && !task.contains("name"))
+    config["task"] = own_task(ModelConfig(folder), task);
   Session s = open_with(config, true);
   log_loaded(s.loaded);
   if (s.task) require_one_label(s.loaded.config), check_own_head(s), order_own_head(s);

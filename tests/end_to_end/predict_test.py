@@ -140,6 +140,26 @@ class Predict(TrainedCase):
         self.assertIn(answer["label"], settings["id2label"].values())
         self.assertEqual(len(answer["probabilities"]), 3)
 
+        # what is said of its task, without a name, is said of that one
+        given = ("predict", "--model", model, "--set", "train.max_length=32")
+        pairs = (*given, "--set", "task.text_pair=text_pair")
+        self.fails(*given, stdin="a good film\na film\ta story\n", names=["stdin:2", "tab", pairs[-1], ".jsonl"])
+        one = json.loads(self.succeeds(*pairs, stdin="a film\ta story\n").out)
+        self.assertIn(one["label"], settings["id2label"].values())
+        file = self.place / "pairs.jsonl"
+        file.write_text(json.dumps({"text": "a film", "text_pair": "a story"}) + "\n")
+        self.assertEqual(json.loads(self.succeeds(*pairs, "--input", file).out), one)
+
+        # a model of one segment has no pairs
+        weights, _ = read_safetensors(model / "model.safetensors")
+        name = "bert.embeddings.token_type_embeddings.weight"
+        dtype, (_, width), content = weights[name]
+        weights[name] = dtype, [1, width], content[:4 * width]
+        write_safetensors(model / "model.safetensors", weights)
+        write_json(model / "config.json", {**settings, "type_vocab_size": 1})
+        self.fails(*pairs, stdin="a film\ta story\n", names=[model, "2 segments", "only 1", "type_vocab_size"])
+        self.succeeds(*given, stdin="a film\n")
+
     def test_a_head_of_several_labels_a_text_is_refused(self):
         model = self.place / "several"
         shutil.copytree(self.model, model)

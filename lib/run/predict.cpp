@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
 
 #include "lib/core/error.h"
 #include "lib/data/input_lines.h"
@@ -55,10 +58,18 @@ Example from_line(const std::string& line, const std::string& where, const TaskI
   return {line.substr(0, tab), line.substr(tab + 1)};
 }
 
-void print(const Tensor& logits, const TaskInfo& info) {
+// What an example is called by errors, by its index in its batch.
+using Where = std::function<std::string(int64_t)>;
+
+void print(const Tensor& logits, const TaskInfo& info, const Where& where) {
   const Tensor numbers = logits.to(torch::kDouble);
   const Tensor shares = numbers.softmax(-1);
   for (int64_t i = 0; i < numbers.size(0); ++i) {
+    if (!numbers[i].isfinite().all().item<bool>())
+      fail(
+          "{}: the model's outputs are not finite numbers; its weights or its config.json are "
+          "broken",
+          where(i));
     Json out;
     if (info.kind == TaskKind::regression) {
       out["value"] = logits[i][0].item<double>();
@@ -73,9 +84,10 @@ void print(const Tensor& logits, const TaskInfo& info) {
   std::fflush(stdout);
 }
 
-void label(const Session& s, Dataset& data) {
+void label(const Session& s, Dataset& data, const Where& where) {
   if (data.examples.empty()) return;
-  print(predict_logits(*s.classifier, s.encoded(data), *s.pool, s.evaluate()), s.task->info());
+  print(predict_logits(*s.classifier, s.encoded(data), *s.pool, s.evaluate()), s.task->info(),
+        where);
   data.examples.clear();
 }
 
@@ -84,17 +96,23 @@ void label_lines(const Session& s, InputSource& input) {
   data.split = input.name();
   const auto read = input.is_json_lines() ? from_json : from_line;
   InputLines lines(input.stream(), input.name());
+  std::vector<std::string> places;
+  const auto answer = [&] {
+    label(s, data, [&](int64_t i) { return places[static_cast<size_t>(i)]; });
+    places.clear();
+  };
   for (std::string line; lines.next(line);) {
-    data.examples.push_back(read(line, lines.where(), s.task->info()));
-    if (data.examples.size() == kLinesAtOnce) label(s, data);
+    places.push_back(lines.where());
+    data.examples.push_back(read(line, places.back(), s.task->info()));
+    if (data.examples.size() == kLinesAtOnce) answer();
   }
-  label(s, data);
+  answer();
 }
 
 // Its labels, if it has any, are not looked at.
 void label_split(const Session& s, const std::string& split) {
   Dataset data = s.task->load(split);
-  label(s, data);
+  label(s, data, [&](int64_t i) { return fmt::format("example {} of {}", i + 1, data.split); });
 }
 
 // A table's header and its other columns would be labelled as texts. Pairs may stand in a .tsv:

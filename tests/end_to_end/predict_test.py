@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+import struct
 
 from support import (TrainedCase, config, main, read_safetensors, sentence, write_json,
                      write_safetensors)
@@ -159,6 +160,19 @@ class Predict(TrainedCase):
         write_json(model / "config.json", {**settings, "type_vocab_size": 1})
         self.fails(*pairs, stdin="a film\ta story\n", names=[model, "2 segments", "only 1", "type_vocab_size"])
         self.succeeds(*given, stdin="a film\n")
+
+    def test_outputs_that_are_no_numbers_are_told_with_their_line(self):
+        model = self.place / "broken"
+        shutil.copytree(self.model, model)
+        weights, _ = read_safetensors(model / "model.safetensors")
+        dtype, shape, content = weights["classifier.bias"]
+        weights["classifier.bias"] = dtype, shape, struct.pack("<f", float("nan")) + content[4:]
+        write_safetensors(model / "model.safetensors", weights)
+        given = ("predict", "--model", model, "--set", "train.max_length=32")
+        result = self.fails(*given, stdin="a good film\n", names=["stdin:1", "not finite numbers"])
+        self.assertEqual(result.out, "")
+        self.fails(*given, "--split", "dev", "--set", f"task.data={self.data}",
+                   "--set", 'task.labels=["bad", "good", "other"]', names=["example 1 of dev", "not finite numbers"])
 
     def test_a_head_of_several_labels_a_text_is_refused(self):
         model = self.place / "several"

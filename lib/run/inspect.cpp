@@ -74,10 +74,19 @@ Json inspected(const fs::path& path) {
   return out;
 }
 
+// Outputs of the head that a folder's weights hold; 2 where they hold none.
+int64_t outputs_of(const fs::path& path, const Family& family) {
+  const auto file = open_weights(model_place(path));
+  for (const TensorInfo& t : file->tensors())
+    if (is_head(family, t.name) && t.shape.size() == 2 && !t.name.ends_with(".dense.weight"))
+      return t.shape.front();
+  return 2;
+}
+
 // The model of a folder, whatever its family makes of it.
 std::pair<LoadReport, std::shared_ptr<Model>> load_any(const fs::path& path) {
-  if (family_of(ModelConfig(path)).classifier) {
-    LoadedClassifier loaded = load_classifier(path, {2, std::nullopt, 0});
+  if (const Family& family = family_of(ModelConfig(path)); family.classifier) {
+    LoadedClassifier loaded = load_classifier(path, {outputs_of(path, family), std::nullopt, 0});
     return {loaded, loaded.model};
   }
   LoadedLanguageModel loaded = load_language_model(path, std::nullopt);

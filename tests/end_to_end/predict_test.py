@@ -190,6 +190,12 @@ class Predict(TrainedCase):
         exported = json.loads((self.place / "exported" / "config.json").read_text())
         self.assertEqual(exported["problem_type"], "single_label_classification")
 
+    def test_inspect_counts_a_models_own_head(self):
+        out = self.succeeds("inspect", self.model).out
+        self.assertNotIn("would be new", out)
+        rows = {line.split()[0]: line.split()[-1] for line in out.splitlines() if line}
+        self.assertEqual(rows["all"], out.splitlines()[-1].split()[0])
+
 
 if __name__ == "__main__":
     main()

@@ -56,23 +56,53 @@ struct Found {
   AdaptedLayer layer;
 };
 
-std::vector<Found> find_layers(torch::nn::Module& model, const AdapterOptions& options,
-                               uint64_t seed) {
-  const std::vector<Slot> slots = linear_slots(model);
+bool matches_any(const std::vector<std::string>& patterns, const std::string& name) {
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [&](const std::string& pattern) { return path_match(pattern, name); });
+}
+
+// Which slots the targets name. Not those whose own weight is trained anyway: a change beside it
+// would be a second way to the same weight, which PEFT's modules_to_save leaves no room for.
+std::vector<bool> adapted_slots(const std::vector<Slot>& slots, const AdapterOptions& options,
+                                const std::vector<std::string>& always) {
+  if (options.targets.empty()) fail("/adapter/targets: the method needs at least one target");
   std::vector<std::vector<std::string>> paths;  // GPT-2's "c_attn.query" is reached by "c_attn" too
-  for (const Slot& slot : slots)
+  std::vector<bool> is_free;
+  for (const Slot& slot : slots) {
     paths.push_back(slot.layer == slot.path ? std::vector{slot.path}
                                             : std::vector{slot.layer, slot.path});
-  if (options.targets.empty()) fail("/adapter/targets: the method needs at least one target");
-  const std::vector<bool> matched = matches(options.targets, paths, "/adapter/targets");
+    is_free.push_back(!matches_any(always, slot.layer + ".weight"));
+  }
+  std::vector<bool> named = matches(options.targets, paths, "/adapter/targets");
+  Problems problems;
+  for (const std::string& target : options.targets) {
+    bool any = false;
+    for (size_t i = 0; i < slots.size(); ++i)
+      for (const std::string& path : paths[i])
+        any = any || (is_free[i] && path_match(target, path));
+    if (!any)
+      problems.add(
+          fmt::format("/adapter/targets: \"{}\" names nothing but layers that are trained whole "
+                      "anyway (the head's, and new ones), which are not adapted; leave it out",
+                      target));
+  }
+  problems.raise();
+  for (size_t i = 0; i < slots.size(); ++i) named[i] = named[i] && is_free[i];
+  return named;
+}
+
+std::vector<Found> find_layers(torch::nn::Module& model, const AdapterOptions& options,
+                               uint64_t seed, const std::vector<std::string>& always) {
+  const std::vector<Slot> slots = linear_slots(model);
+  const std::vector<bool> is_adapted = adapted_slots(slots, options, always);
   std::vector<Found> found;
   for (size_t i = 0; i < slots.size();) {
     LinearImpl* linear = slots[i].linear;
-    // Of the whole layer's path: a part starts the same whichever parts are adapted beside it.
+    // Of its first part's path, adapted or not: a part starts the same whichever are adapted.
     const uint64_t key = combine(seed, name_key(slots[i].path));
     AdaptedLayer layer{"", linear->shape(), {}, linear->parts_are(), key};
     for (; i < slots.size() && slots[i].linear == linear; ++i) {
-      if (!matched[i]) continue;
+      if (!is_adapted[i]) continue;
       if (layer.path.empty()) layer.path = slots[i].path;
       layer.parts.push_back(linear->parts()[slots[i].part]);
     }
@@ -81,9 +111,7 @@ std::vector<Found> find_layers(torch::nn::Module& model, const AdapterOptions& o
   return found;
 }
 
-void fill_slots(torch::nn::Module& model, const AdapterOptions& options, AdapterSet& set,
-                uint64_t seed) {
-  const std::vector<Found> found = find_layers(model, options, seed);
+void fill_slots(AdapterSet& set, const std::vector<Found>& found) {
   std::vector<AdaptedLayer> layers;
   for (const Found& f : found) layers.push_back(f.layer);
   set.survey(layers);
@@ -112,10 +140,7 @@ void fill_blocks(torch::nn::Module& model, const std::string& method, AdapterSet
 // all.
 void refuse_half_fused(const std::vector<NamedTensor>& own,
                        const std::vector<std::string>& patterns) {
-  const auto named = [&](const NamedTensor& t) {
-    return std::any_of(patterns.begin(), patterns.end(),
-                       [&](const std::string& p) { return path_match(p, t.name); });
-  };
+  const auto named = [&](const NamedTensor& t) { return matches_any(patterns, t.name); };
   for (const NamedTensor& t : own)
     for (const NamedTensor& other : own)
       if (t.parameter.is_same(other.parameter) && named(t) && !named(other))
@@ -127,7 +152,9 @@ void refuse_half_fused(const std::vector<NamedTensor>& own,
 
 void AdapterOptions::fields(Fields& f) {
   f("targets", targets,
-    "Layers to adapt: the last component of their path, or a pattern of the whole path.");
+    "Layers to adapt: the last component of their path, or a pattern of the whole path. What is "
+    "trained whole, as the head always is, is not adapted. Methods that adapt no layers by name "
+    "(bitfit, full, houlsby, pfeiffer) do not look at it.");
   f("trainable", trainable, "Patterns of further tensors of the model to train.");
   f("start_from", start_from, "A checkpoint whose adapter starts this one; the head starts anew.");
   f("method", method, "What is trained.", adapter_kind());
@@ -141,14 +168,6 @@ int64_t Trained::count() const {
 
 namespace {
 
-// Puts the method's tensors into the model.
-void add_method(torch::nn::Module& model, const AdapterOptions& options, AdapterSet& set,
-                uint64_t seed) {
-  if (set.fills_slots()) fill_slots(model, options, set, seed);
-  if (set.fills_blocks()) fill_blocks(model, options.method.name, set, seed);
-  if (auto shared = set.shared()) model.register_module(options.method.name, std::move(shared));
-}
-
 // Lets the model's own tensors train that the method, the options or `always` name.
 void let_train(const std::vector<NamedTensor>& own, const AdapterOptions& options,
                const AdapterSet& set, const std::vector<std::string>& always) {
@@ -161,8 +180,7 @@ void let_train(const std::vector<NamedTensor>& own, const AdapterOptions& option
       if (matched[i]) Tensor(own[i].parameter).set_requires_grad(true);
   }
   for (const NamedTensor& t : own)
-    for (const std::string& pattern : always)
-      if (path_match(pattern, t.name)) Tensor(t.parameter).set_requires_grad(true);
+    if (matches_any(always, t.name)) Tensor(t.parameter).set_requires_grad(true);
   refuse_half_fused(own, options.trainable);
 }
 
@@ -177,8 +195,11 @@ Trained inject(torch::nn::Module& model, const AdapterOptions& options, uint64_t
 
   Trained trained;
   trained.set = adapter_method(options.method.name).start(options.method.options);
-  add_method(model, options, *trained.set, seed);
-  let_train(own, options, *trained.set, always);
+  AdapterSet& set = *trained.set;
+  if (set.fills_slots()) fill_slots(set, find_layers(model, options, seed, always));
+  if (set.fills_blocks()) fill_blocks(model, options.method.name, set, seed);
+  if (auto shared = set.shared()) model.register_module(options.method.name, std::move(shared));
+  let_train(own, options, set, always);
   name_dropout_sites(model);
 
   for (NamedTensor& t : named_tensors(model))

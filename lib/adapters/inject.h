@@ -33,8 +33,8 @@ struct Trained {
 };
 
 /// Freezes `model`, fills the slots that the targets name, and lets train: the adapters, what the
-/// method and options.trainable name, and the tensors matched by `always` (the head, and what was
-/// newly initialised). Throws Error where a pattern matches nothing, listing the candidates.
+/// method and options.trainable name, and whatever `always` matches (the head, and new tensors),
+/// which gets no adapter. Throws Error where a pattern matches nothing, listing the candidates.
 Trained inject(torch::nn::Module& model, const AdapterOptions& options, uint64_t seed,
                const std::vector<std::string>& always);
 

@@ -34,22 +34,27 @@ std::string error_of(const AdapterOptions& options) {
   return "no error";
 }
 
-/// RoBERTa-base without its vocabulary, which no adapter is on; its weights have no values.
+/// RoBERTa-base without its vocabulary, which no adapter is on.
+ModelConfig roberta_config() {
+  return ModelConfig(Json{{"model_type", "roberta"},
+                          {"vocab_size", 10},
+                          {"hidden_size", 768},
+                          {"num_hidden_layers", 12},
+                          {"num_attention_heads", 12},
+                          {"intermediate_size", 3072},
+                          {"max_position_embeddings", 514},
+                          {"type_vocab_size", 1},
+                          {"pad_token_id", 1},
+                          {"hidden_dropout_prob", 0.1},
+                          {"attention_probs_dropout_prob", 0.1},
+                          {"layer_norm_eps", 1e-5},
+                          {"hidden_act", "gelu"}},
+                     "RoBERTa-base");
+}
+
+/// Its weights have no values.
 std::shared_ptr<Classifier> roberta_base() {
-  const ModelConfig config(Json{{"model_type", "roberta"},
-                                {"vocab_size", 10},
-                                {"hidden_size", 768},
-                                {"num_hidden_layers", 12},
-                                {"num_attention_heads", 12},
-                                {"intermediate_size", 3072},
-                                {"max_position_embeddings", 514},
-                                {"type_vocab_size", 1},
-                                {"pad_token_id", 1},
-                                {"hidden_dropout_prob", 0.1},
-                                {"attention_probs_dropout_prob", 0.1},
-                                {"layer_norm_eps", 1e-5},
-                                {"hidden_act", "gelu"}},
-                           "RoBERTa-base");
+  const ModelConfig config = roberta_config();
   return family_of(config).classifier(config, {});
 }
 
@@ -122,6 +127,30 @@ TEST_CASE("a target that matches nothing is an error that lists the candidates",
   CHECK_THAT(message, !Contains("\"query\" matches nothing"));
   CHECK_THAT(message, Contains("bert.encoder.layer.*.attention.self.query"));
   CHECK_THAT(message, Contains("bert.encoder.layer.*.output.dense"));
+}
+
+TEST_CASE("what is trained whole gets no adapter beside it", "[adapters]") {
+  const std::vector<std::string> head = family_of(roberta_config()).head;
+  const auto adapted = [&](std::vector<std::string> targets) {
+    const auto model = roberta_base();
+    AdapterOptions options = adapter("lora");
+    options.targets = std::move(targets);
+    const Trained trained = inject(*model, options, 1, head);
+    std::vector<std::string> paths;
+    for (const Slot& slot : linear_slots(*model))
+      if (slot.part == 0 && slot.linear->adapter()) paths.push_back(slot.path);
+    CHECK(trained.pairs.size() == paths.size());
+    return paths;
+  };
+  const std::vector<std::string> paths = adapted({"dense"});
+  CHECK(paths.size() == 12 * 3);
+  for (const std::string& path : paths) CHECK(path.starts_with("roberta.encoder."));
+  CHECK_THROWS_WITH(adapted({"query", "out_proj"}),
+                    Contains("\"out_proj\" names nothing but layers that are trained whole") &&
+                        !Contains("\"query\""));
+  AdapterOptions options = adapter("mtlora");
+  options.targets = {"classifier"};
+  CHECK_THAT(error_of(options), Contains("/adapter/targets: \"classifier\"") && Contains("whole"));
 }
 
 TEST_CASE("no targets is an error where the method needs some", "[adapters]") {

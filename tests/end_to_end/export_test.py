@@ -5,7 +5,7 @@ import json
 import struct
 
 from gpt2 import WIDTH, gpt2_model, pairs, writing
-from support import SharedCase, bert_model, config, main, read_safetensors, sentiment, write_json
+from support import SharedCase, bert_model, config, main, read_safetensors, roberta_model, sentiment, write_json
 
 PREFIX = "base_model.model."
 
@@ -169,6 +169,21 @@ class Export(SharedCase):
                   "fan_in_fan_out": False, "rank_pattern": {}, "alpha_pattern": {}}
         self.assertEqual({key: settings[key] for key in wanted}, wanted)
         self.assertTrue((folder / "vocab.txt").is_file())
+
+    def test_a_target_in_the_head_is_left_to_the_head(self):
+        # RoBERTa's head has a "dense" too, which is trained whole
+        model = roberta_model(self.place / "roberta")
+        self.train("head", config(model, self.place / "data", train={"max_steps": 4},
+                                  adapter={"targets": ["query", "dense"]}))
+        folder = self.exported("head", "peft")
+        settings = json.loads((folder / "adapter_config.json").read_text())
+        self.assertEqual(settings["modules_to_save"], ["classifier"])
+        self.assertEqual([m for m in settings["target_modules"] if "roberta.encoder" not in m], [])
+        merged = matrices(self.exported("head", "merged") / "model.safetensors")
+        peft = matrices(folder / "adapter_model.safetensors")
+        self.assertEqual({name: value for name, value in peft.items() if "classifier" in name},
+                         {PREFIX + name: value for name, value in merged.items() if "classifier" in name})
+        self.check_changes(self.changes("head", "roberta"))
 
     def test_biases_are_pefts_biases(self):
         for run, kind in (("lora-biases", "lora_only"), ("all-biases", "all")):

@@ -67,9 +67,6 @@ class DeepLora final : public LowRankAdapter {
       if (is_compressed_) check_rank(layer, width, std::min(in, out));
       chains_.push_back({factor("W1", width, in), factor("W2", width, width),
                          factor("W3", out, width), outer("left", in), outer("right", out)});
-      if (is_compressed_) continue;
-      pair.a = chains_.back().w1;
-      pair.b = chains_.back().w3;
     }
   }
 

@@ -64,6 +64,8 @@ class RmLora final : public LowRankAdapter {
     }
   }
   const std::vector<MaskedPair>& masked_pairs() const { return masked_; }
+  /// None: an optimizer that moves A by B, and B by A, would move masked rows by their gradients.
+  std::vector<FactorPair> factor_pairs() const override { return {}; }
 
  private:
   Tensor folded(size_t pair) const override { return pairs_[pair].b; }

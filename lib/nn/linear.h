@@ -36,8 +36,8 @@ struct LinearMap {
   Tensor bias;
 };
 
-/// Two trained factors of one change, which is linear in their product: down [rank, in], up [out,
-/// rank].
+/// Two trained factors of one change, down [rank, in] and up [out, rank], which comes from their
+/// product alone; but for MTLoRA, whose T stands between them.
 struct FactorPair {
   Tensor down, up;
 };

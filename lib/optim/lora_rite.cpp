@@ -243,7 +243,8 @@ class LoraRite final : public Optimizer {
 OptimizerEntry lora_rite() {
   return {{"lora_rite",
            "Moves the two factors of a low-rank change so that their product moves the same way "
-           "however it is factored; other parameters by AdamW.",
+           "however it is factored; other parameters by AdamW. MTLoRA's product holds a T between "
+           "the two, which goes by AdamW: there this is so for T = I only.",
            default_visit<LoraRiteOptions>()},
           [](const Json& options, std::vector<Parameter> parameters) {
             return std::make_unique<LoraRite>(parse<LoraRiteOptions>(options, "/optimizer"),

@@ -13,7 +13,6 @@
 #include "lib/run/environment.h"
 #include "lib/run/own_head.h"
 #include "lib/train/checkpoint.h"
-#include "lib/train/parameters.h"
 
 namespace mtlora {
 namespace fs = std::filesystem;
@@ -222,16 +221,6 @@ Session open_session(const Json& config, const SharedMachine& machine) {
   if (s.task && has_own_head) require_one_label(s.loaded.config), order_own_head(s);
   settle(s);
   return s;
-}
-
-std::unique_ptr<Optimizer> open_optimizer(const Session& s) {
-  auto optimizer = make_optimizer(s.options.optimizer, parameters_of(s.trained));
-  if (s.trained.set->needs_gradients() && !optimizer->uses_gradients())
-    fail(
-        "/optimizer/name: {} does without gradients, and the method {} works on them; choose "
-        "adamw, or another method",
-        s.options.optimizer.name, s.options.adapter.method.name);
-  return optimizer;
 }
 
 Session open_checkpoint_session(const fs::path& folder, const ConfigSource& request) {

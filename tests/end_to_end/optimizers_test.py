@@ -9,6 +9,7 @@ import struct
 import subprocess
 
 import support
+from gpt2 import gpt2_model, pairs, writing
 from support import Case, bert_model, config, events, main, sentiment, write_json
 
 RATES = {"adamw": 1e-2, "lora_rite": 1e-2, "lozo": 1e-4, "lozo_m": 1e-4, "zo_sgd": 1e-4, "zo_sgd_momentum": 1e-5,
@@ -46,11 +47,27 @@ class Optimizers(Case):
         self.assertGreater(told["phases"]["update"], 0)
 
     def test_pairs_are_asked_for_before_anything_is_written(self):
-        for method in ({"name": "bitfit"}, {"name": "full"}):
+        for method in ({"name": "bitfit"}, {"name": "full"}, {"name": "rm_lora"}, {"name": "deep_lora"}):
             file = write_json(self.place / "c.json", config(self.model, self.data, adapter={"method": method},
                                                             optimizer={"name": "lora_rite", "lr": 1e-3}))
             self.fails("train", "--config", file, "--out", self.place / "run", names=["lora_rite", "adamw", "pair"])
             self.assertFalse((self.place / "run").exists())
+
+    def test_pairs_are_asked_for_in_every_layer(self):
+        # one core over the parts of c_attn leaves them no pairs, and c_fc has one
+        model, data = gpt2_model(self.place / "gpt2"), pairs(self.place / "words", ["sun", "moon"])
+        for core in ("layer", "part"):
+            with self.subTest(core=core):
+                method = {"name": "mtlora", "rank": 2, "core": core}
+                file = write_json(self.place / "c.json", writing(
+                    model, data, "data_to_text", adapter={"targets": ["c_attn", "c_fc"], "method": method},
+                    optimizer={"name": "lora_rite", "lr": 1e-3}, train={"max_steps": 2}))
+                arguments = ["train", "--config", file, "--out", self.place / core]
+                if core == "layer":
+                    self.fails(*arguments, names=["lora_rite", "h.0.attn.c_attn", "core", "part", "adamw"])
+                    self.assertFalse((self.place / core).exists())
+                else:
+                    self.succeeds(*arguments)
 
     def test_methods_that_need_gradients_are_refused_without(self):
         for method in ({"name": "adalora"}, {"name": "rm_lora"}):

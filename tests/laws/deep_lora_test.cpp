@@ -132,6 +132,10 @@ TEST_CASE("the compressed form starts within the first gradient's leading direct
   CHECK(outside(random, u.narrow(1, 0, 2)) > 0.5);
 }
 
+TEST_CASE("Deep LoRA has no pair for LoRA-RITE: W2 stands between", "[laws]") {
+  CHECK(GoldenModel("bert-tiny-wide", options_of({{"rank", 4}})).trained().pairs.empty());
+}
+
 TEST_CASE("Deep LoRA's compressed form says what rank it can have", "[laws]") {
   using Catch::Matchers::Contains;
   const auto with_rank = [](const Json& rank) {

@@ -174,3 +174,7 @@ TEST_CASE("RM-LoRA's masked rows stay or move, as its option says", "[laws]") {
     if (masked == "frozen") CHECK(torch::equal(changed, steps.moved(i)));
   }
 }
+
+TEST_CASE("RM-LoRA has no pair for LoRA-RITE, which would move masked rows", "[laws]") {
+  CHECK(Adapted(case_of("rm_lora", Json::object())).trained.pairs.empty());
+}

@@ -1,0 +1,39 @@
+// Which methods and optimizers go together.
+
+#include "lib/core/error.h"
+#include "lib/nn/names.h"
+#include "lib/run/session.h"
+#include "lib/train/parameters.h"
+
+namespace mtlora {
+namespace {
+
+// Where some layers have pairs and others none, as MTLoRA's with a core for several parts, these
+// would go by AdamW at a learning rate that is not for it.
+void require_pairs_everywhere(const Session& s) {
+  if (s.trained.pairs.empty()) return;
+  for (const Slot& slot : linear_slots(s.model()))
+    if (slot.linear->adapter() && slot.linear->adapter()->factor_pairs().empty())
+      fail(
+          "/optimizer/name: lora_rite moves the two factors of a change together, and those of {} "
+          "are no pair, as its parts share one core; set adapter.method.core to \"part\", or use "
+          "adamw",
+          slot.layer);
+}
+
+}  // namespace
+
+std::unique_ptr<Optimizer> open_optimizer(const Session& s) {
+  const std::string& name = s.options.optimizer.name;
+  if (name == "lora_rite") require_pairs_everywhere(s);
+  auto optimizer = make_optimizer(s.options.optimizer, parameters_of(s.trained));
+  if (optimizer->uses_gradients()) return optimizer;
+  if (s.trained.set->needs_gradients())
+    fail(
+        "/optimizer/name: {} does without gradients, and the method {} works on them; choose "
+        "adamw, or another method",
+        name, s.options.adapter.method.name);
+  return optimizer;
+}
+
+}  // namespace mtlora

@@ -31,14 +31,17 @@ struct LoraRiteOptions {
       not_negative());
     f("beta1", beta1, "Decay of the first moment.", at_least_zero_below(1));
     f("beta2", beta2, "Decay of the second moment.", at_least_zero_below(1));
-    f("epsilon", epsilon, "Added to the roots of the second moment.", positive());
+    f("epsilon", epsilon,
+      "Added to the roots of the pairs' second moments; AdamW of the other parameters adds its own "
+      "default.",
+      positive());
     f("update_skipping", update_skipping,
       "A factor whose unmagnified gradient has a larger root mean square does not count in this "
       "step; 0: none. In the authors' code, not in the paper.",
       not_negative());
     f("clip", clip,
       "Largest norm of all unmagnified gradients together; 0: none. In the authors' code, not in "
-      "the paper.",
+      "the paper. They train without the clipping of all gradients before it: train.clip 0.",
       not_negative());
     f("escaped_mass", escaped_mass,
       "Make up for what the second moment loses when its basis turns: in the paper, off in the "

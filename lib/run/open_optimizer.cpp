@@ -1,6 +1,7 @@
-// Which methods and optimizers go together.
+// Which methods and optimizers go together, and what of the one the other does not heed.
 
 #include "lib/core/error.h"
+#include "lib/core/log.h"
 #include "lib/nn/names.h"
 #include "lib/run/session.h"
 #include "lib/train/parameters.h"
@@ -21,6 +22,14 @@ void require_pairs_everywhere(const Session& s) {
           slot.layer);
 }
 
+void warn_of_dropout(const Session& s) {
+  if (const double p = s.options.adapter.method.options.value("dropout", 0.0); p > 0)
+    log::warn(
+        fmt::format("adapter.method.dropout {} does nothing: {} looks at losses alone, and these "
+                    "are computed without dropout",
+                    p, s.options.optimizer.name));
+}
+
 }  // namespace
 
 std::unique_ptr<Optimizer> open_optimizer(const Session& s) {
@@ -33,6 +42,7 @@ std::unique_ptr<Optimizer> open_optimizer(const Session& s) {
         "/optimizer/name: {} does without gradients, and the method {} works on them; choose "
         "adamw, or another method",
         name, s.options.adapter.method.name);
+  warn_of_dropout(s);
   return optimizer;
 }
 

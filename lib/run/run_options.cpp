@@ -38,7 +38,10 @@ void TrainOptions::fields(Fields& f) {
     "The metric that decides what is best, or loss; null: the task's main metric.");
   f("evaluation_batch_size", evaluation_batch_size, "Examples of a batch in evaluation.",
     at_least(1));
-  f("clip", clip, "Largest global norm of the gradients; 0: no clipping.", not_negative());
+  f("clip", clip,
+    "Largest global norm of the gradients; 0: no clipping. Optimizers without gradients do not "
+    "look at it. LoRA-RITE's authors train with 0: lora_rite has a clip of its own.",
+    not_negative());
   f("skip_bad_steps", skip_bad_steps,
     "Steps in a row whose loss or gradients are not finite that are left out (and counted) before "
     "the run stops; 0: it stops at the first. Of optimizers with gradients, and methods that do "

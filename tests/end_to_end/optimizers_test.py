@@ -69,6 +69,17 @@ class Optimizers(Case):
                 else:
                     self.succeeds(*arguments)
 
+    def test_dropout_without_gradients_is_told_to_do_nothing(self):
+        for name, dropout in (("zo_sgd", 0.1), ("forward_grad", 0.1), ("zo_sgd", 0.0), ("adamw", 0.1)):
+            with self.subTest(optimizer=name, dropout=dropout):
+                method = {"name": "lora", "dropout": dropout}
+                file = write_json(self.place / "c.json", config(
+                    self.model, self.data, adapter={"method": method}, optimizer={"name": name, "lr": 1e-5},
+                    train={"max_steps": 1}))
+                told = self.succeeds("train", "--config", file, "--out", self.place / f"{name}-{dropout}").err
+                self.assertEqual("adapter.method.dropout 0.1 does nothing" in told,
+                                 name != "adamw" and dropout > 0)
+
     def test_methods_that_need_gradients_are_refused_without(self):
         for method in ({"name": "adalora"}, {"name": "rm_lora"}):
             with self.subTest(method=method["name"]):

@@ -30,8 +30,8 @@ struct XgbloraOptions {
       "default is our choice). 1, with all layers sampled: LoRA.",
       at_least(1));
     f("booster_steps", booster_steps,
-      "Steps of one booster; null: the run's steps divided among the boosters. The run must not "
-      "need more boosters than it has.",
+      "Steps of one booster; null: the run's steps are divided among the boosters as evenly as it "
+      "goes. The run must need as many boosters as there are.",
       at_least(1));
     f("sampled_layers", sampled_layers,
       "How many of the model's layers a booster trains; null: half of those that have targets, "
@@ -55,17 +55,17 @@ class Xgblora final : public LowRankAdapter {
   Xgblora(const XgbloraOptions& o, const AdaptedLayer& layer)
       : LowRankAdapter({o.scale, o.dropout}, layer),
         rank_(o.rank),
-        finished_(o.boosters - 1),
+        booster_(o.boosters - 1),
         key_(layer.key) {
     for (Pair& pair : pairs_) {
       pair.a = add(pair, "A", fresh(pair, layer.shape.in, 0));
       pair.b = add(pair, "B", torch::zeros({pair.part.size(), rank_}));
-      if (finished_ == 0) continue;
+      if (booster_ == 0) continue;
       const auto frozen = [&](const char* name, int64_t rows, int64_t columns) {
         return pair.home->register_parameter(name, torch::zeros({rows, columns}), false);
       };
-      sums_.push_back({frozen("A_sum", finished_ * rank_, layer.shape.in),
-                       frozen("B_sum", pair.part.size(), finished_ * rank_)});
+      sums_.push_back({frozen("A_sum", booster_ * rank_, layer.shape.in),
+                       frozen("B_sum", pair.part.size(), booster_ * rank_)});
     }
   }
 
@@ -77,7 +77,7 @@ class Xgblora final : public LowRankAdapter {
   }
   /// The booster at work and whether it trains this layer.
   void turn_to(int64_t booster, bool is_sampled) {
-    finished_ = booster;
+    booster_ = booster;
     is_sampled_ = is_sampled;
   }
   /// Fresh factors for the booster at work.
@@ -85,7 +85,7 @@ class Xgblora final : public LowRankAdapter {
     for (Pair& pair : pairs_) {
       pair.b.zero_();
       if (is_sampled_)
-        pair.a.copy_(fresh(pair, pair.a.size(1), static_cast<uint64_t>(finished_)));
+        pair.a.copy_(fresh(pair, pair.a.size(1), static_cast<uint64_t>(booster_)));
       else
         pair.a.zero_();
     }
@@ -93,8 +93,8 @@ class Xgblora final : public LowRankAdapter {
   /// Lays the factors of the booster at work beside those of the finished ones.
   void finish() {
     for (size_t i = 0; i < pairs_.size(); ++i) {
-      sums_[i].a.narrow(0, finished_ * rank_, rank_).copy_(pairs_[i].a);
-      sums_[i].b.narrow(1, finished_ * rank_, rank_).copy_(pairs_[i].b);
+      sums_[i].a.narrow(0, booster_ * rank_, rank_).copy_(pairs_[i].a);
+      sums_[i].b.narrow(1, booster_ * rank_, rank_).copy_(pairs_[i].b);
     }
   }
   /// Takes back what an optimizer does without a gradient.
@@ -130,15 +130,16 @@ class Xgblora final : public LowRankAdapter {
   Tensor trained(const Tensor& factor) const { return is_sampled_ ? factor : factor.detach(); }
   Tensor down(size_t i) const override {
     const Tensor a = trained(pairs_[i].a);
-    return finished_ == 0 ? a : torch::cat({sums_[i].a.narrow(0, 0, finished_ * rank_), a});
+    return booster_ == 0 ? a : torch::cat({sums_[i].a.narrow(0, 0, booster_ * rank_), a});
   }
   Tensor folded(size_t i) const override {
     const Tensor b = trained(pairs_[i].b);
-    return finished_ == 0 ? b : torch::cat({sums_[i].b.narrow(1, 0, finished_ * rank_), b}, 1);
+    return booster_ == 0 ? b : torch::cat({sums_[i].b.narrow(1, 0, booster_ * rank_), b}, 1);
   }
 
   int64_t rank_;
-  int64_t finished_;  // boosters; outside of training all that there can be, their slots being 0
+  int64_t booster_;  // at work, behind those in the sums; outside of training the last one, empty
+                     // slots being 0
   uint64_t key_;
   bool is_sampled_ = true;
   std::vector<Sum> sums_;  // of each pair
@@ -160,7 +161,15 @@ class XgbloraSet final : public Layerwise<XgbloraOptions, Xgblora> {
   }
 
   void check(const TrainingPlan& plan) const override {
-    steps_of(plan);
+    require_room(plan);
+    if (options.boosters > boosters_of(plan))
+      fail(
+          "/adapter/method/boosters: {} steps of {} a booster are {} boosters, fewer than the {} "
+          "asked for; leave booster_steps out to have the steps divided among them",
+          plan.total_steps, *options.booster_steps, boosters_of(plan), options.boosters);
+    if (options.boosters > plan.total_steps)
+      fail("/adapter/method/boosters: {} boosters, but the run has only {} steps", options.boosters,
+           plan.total_steps);
     for (const auto& layer : layers)
       if (!layer->is_new())
         fail(
@@ -169,8 +178,8 @@ class XgbloraSet final : public Layerwise<XgbloraOptions, Xgblora> {
   }
   void begin(const TrainingPlan& plan) override {
     plan_ = plan;
-    steps_ = steps_of(plan);
-    turn_to(std::min(plan.step / steps_, options.boosters - 1));
+    require_room(plan);
+    turn_to(std::min(booster_of(plan.step), options.boosters - 1));
     if (plan.step > 0) return;
     const torch::NoGradGuard no_grad;
     for (const auto& layer : layers) layer->start();
@@ -188,9 +197,9 @@ class XgbloraSet final : public Layerwise<XgbloraOptions, Xgblora> {
   std::vector<Tensor> after_update(int64_t step, const StepGradients&) override {
     for (const auto& layer : layers) layer->stay_still();
     const int64_t done = step + 1;
-    if (done % steps_ != 0 || done >= plan_.total_steps) return {};
+    if (booster_of(done) == booster_of(step) || done >= plan_.total_steps) return {};
     for (const auto& layer : layers) layer->finish();
-    turn_to(done / steps_);
+    turn_to(booster_of(done));
     std::vector<Tensor> anew;
     for (const auto& layer : layers) {
       layer->start();
@@ -200,17 +209,22 @@ class XgbloraSet final : public Layerwise<XgbloraOptions, Xgblora> {
   }
 
  private:
-  // Of one booster.
-  int64_t steps_of(const TrainingPlan& plan) const {
-    const int64_t steps =
-        options.booster_steps.value_or((plan.total_steps - 1) / options.boosters + 1);
-    const int64_t needed = (plan.total_steps - 1) / steps + 1;
-    if (needed > options.boosters)
+  // How many a run makes.
+  int64_t boosters_of(const TrainingPlan& plan) const {
+    if (!options.booster_steps) return options.boosters;
+    return (plan.total_steps - 1) / *options.booster_steps + 1;
+  }
+  void require_room(const TrainingPlan& plan) const {
+    if (boosters_of(plan) > options.boosters)
       fail(
           "/adapter/method/booster_steps: {} steps of {} a booster are {} boosters, more than the "
           "{} of /adapter/method/boosters",
-          plan.total_steps, steps, needed, options.boosters);
-    return steps;
+          plan.total_steps, *options.booster_steps, boosters_of(plan), options.boosters);
+  }
+  // The one at work in a step.
+  int64_t booster_of(int64_t step) const {
+    return options.booster_steps ? step / *options.booster_steps
+                                 : step * options.boosters / plan_.total_steps;
   }
   // The layers of a booster are a function of the run's seed and its number.
   void turn_to(int64_t booster) {
@@ -226,7 +240,7 @@ class XgbloraSet final : public Layerwise<XgbloraOptions, Xgblora> {
 
   std::vector<int64_t> depths_;  // of each adapted layer
   std::vector<int64_t> groups_;  // the different ones, which are sampled
-  int64_t sampled_ = 0, steps_ = 1;
+  int64_t sampled_ = 0;
   TrainingPlan plan_;
 };
 

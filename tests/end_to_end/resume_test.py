@@ -92,7 +92,7 @@ class Resume(Case):
 
     def test_what_begins_anew_on_the_way_survives_a_kill(self):
         """Taken up again at the end of a booster or a restart, and between two: tensors, moments and choices return."""
-        for method in ({"name": "xgblora", "boosters": 8, "booster_steps": 12, "sampled_layers": 1, "dropout": 0.1},
+        for method in ({"name": "xgblora", "boosters": 7, "booster_steps": 12, "sampled_layers": 1, "dropout": 0.1},
                        {"name": "mora", "restart_steps": 12, "cycle": "1-2-3-4", "restart_warmup": 2},
                        {"name": "deep_lora", "compressed": True, "rank": 4}):
             for save_every in (12, 7):

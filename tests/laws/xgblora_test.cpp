@@ -101,6 +101,37 @@ TEST_CASE("a booster moves its layers and no other, whatever decays", "[laws]") 
   CHECK(choices.size() > 1);  // another seed, other layers
 }
 
+TEST_CASE("there are as many boosters as asked for, of equal lengths or nearly so", "[laws]") {
+  const auto boosters = GENERATE(1, 3, 4, 6, 7, 10);
+  CAPTURE(boosters);
+  // The steps that end a booster, and whether the next one trains the first layer.
+  const auto ends = [&](int64_t from) {
+    Run run("xgblora", {{"boosters", boosters}, {"sampled_layers", 1}}, {10, from, 3});
+    std::vector<Tensor> none;
+    const StepGradients gradients(none, none);
+    const torch::NoGradGuard no_grad;
+    std::vector<std::pair<int64_t, bool>> found;
+    for (int64_t step = from; step < 10; ++step)
+      if (!run.model.trained().set->after_update(step, gradients).empty())
+        found.emplace_back(step, Run::any(run.factors(0)));
+    return found;
+  };
+  const auto whole = ends(0);
+  REQUIRE(static_cast<int>(whole.size()) + 1 == boosters);
+  std::vector<int64_t> lengths;
+  int64_t begin = 0;
+  for (const auto& [step, is_first] : whole)
+    lengths.push_back(step + 1 - std::exchange(begin, step + 1));
+  lengths.push_back(10 - begin);
+  const auto [least, most] = std::minmax_element(lengths.begin(), lengths.end());
+  CHECK(*most - *least <= 1);
+  for (int64_t from = 1; from < 10; ++from) {  // a run that is resumed there
+    auto rest = whole;
+    std::erase_if(rest, [&](const auto& end) { return end.first < from; });
+    CHECK(ends(from) == rest);
+  }
+}
+
 TEST_CASE("ending a booster does not change the model", "[laws]") {
   Run run("xgblora", {{"boosters", 3}, {"rank", 2}, {"scale", 1.5}}, {9, 0, 7});
   const Tensor start = run.logits();
@@ -148,6 +179,18 @@ TEST_CASE("XGBLoRA refuses what it has no place for", "[laws]") {
   using Catch::Matchers::Contains;
   CHECK_THROWS_WITH(Run("xgblora", {{"boosters", 3}, {"booster_steps", 3}}, {10, 0, 1}),
                     Contains("/adapter/method/booster_steps") && Contains("4 boosters"));
+  const auto check = [](const Json& options, int64_t steps) {
+    GoldenModel("bert-tiny-wide", options_of("xgblora", options))
+        .trained()
+        .set->check({steps, 0, 1});
+  };
+  CHECK_THROWS_WITH(
+      check({{"boosters", 8}, {"booster_steps", 3}}, 10),
+      Contains("/adapter/method/boosters") && Contains("4 boosters, fewer than the 8"));
+  CHECK_THROWS_WITH(
+      check({{"boosters", 11}}, 10),
+      Contains("/adapter/method/boosters: 11 boosters, but the run has only 10 steps"));
+  CHECK_NOTHROW(check({{"boosters", 10}}, 10));
   CHECK_THROWS_WITH(Run("xgblora", {{"sampled_layers", 3}}, {10, 0, 1}),
                     Contains("/adapter/method/sampled_layers: 3 is more than the 2 layers"));
   Run run("xgblora", {{"boosters", 3}, {"booster_steps", 4}}, {10, 0, 1});

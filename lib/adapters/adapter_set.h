@@ -87,7 +87,7 @@ class AdapterSet {
   virtual void check(const TrainingPlan&) const {}
   /// Whether initialise() is to be called.
   virtual bool wants_weight_gradients() const { return false; }
-  /// Before a new run, not a resumed one: the gradients of the loss of its first batch by the
+  /// Before a new run, not a resumed one: the gradients of the loss of its first step by the
   /// weights [out, in] of the adapted layers, in the order in which their adapters were made.
   virtual void initialise(const std::vector<Tensor>&) {}
   /// Training begins; the tensors have their values, those of a checkpoint where it is resumed.

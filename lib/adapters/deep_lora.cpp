@@ -1,7 +1,7 @@
 // Deep LoRA: ΔW = W3 W2 W1 with three trained factors of one width; all start as (partial)
 // orthogonal matrices times ε = 10⁻³, so ΔW starts with spectral norm ε³ and not at 0. No alpha.
 // Compressed: ΔW = right (W3 W2 W1) leftᵀ with inner factors [r, r] that start as ε I, and outer
-// ones from the gradient of the first batch (deep_lora_start.h), whose learning rate is γ times the
+// ones from the gradient of the first step (deep_lora_start.h), whose learning rate is γ times the
 // others'. Yaras et al. 2024, arXiv:2406.04112, sections 3 and 4; as the authors' code
 // cjyaras/deep-lora-transformers, whose kernels are [in, out]: its W1 is our W3ᵀ.
 
@@ -28,7 +28,7 @@ struct DeepLoraOptions {
       at_least(1));
     f("compressed", compressed,
       "Inner factors of this rank between two outer ones, which start from the gradient of the "
-      "first batch (random orthonormal ones where nothing is trained, as in bench). The rank must "
+      "first step (random orthonormal ones where nothing is trained, as in bench). The rank must "
       "be even. The learning rate is not transferable between the forms: about 100 times larger.");
     f("epsilon", epsilon, "Size of every factor at the start.", positive());
     f("gamma", gamma,
@@ -133,7 +133,7 @@ AdapterMethod deep_lora() {
   return layerwise<DeepLoraOptions, DeepLora, DeepLoraSet>(
       {.name = "deep_lora",
        .summary = "A product of three factors that start small and orthogonal; compressed: between "
-                  "two more that start from the first batch's gradient.",
+                  "two more that start from the first step's gradient.",
        .equation = "ΔW = W3·W2·W1, or right·W3·W2·W1·leftᵀ",
        .source = "Yaras et al. 2024, arXiv:2406.04112",
        .is_low_rank = true});

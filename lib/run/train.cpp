@@ -69,7 +69,8 @@ void start_from(Session& s) {
 // What the method starts from beside its draws; not where another run's adapter starts it.
 void initialise(Session& s, Sampler& sampler, const Objective& objective) {
   if (s.options.adapter.start_from) return;
-  initialise_from(micro_batches(sampler, 0, 1).front(), s.model(), objective, *s.trained.set);
+  initialise_from(micro_batches(sampler, 0, s.options.train.accumulate), s.model(), objective,
+                  *s.trained.set);
 }
 
 std::vector<std::pair<std::string, EncodedSet>> dev_sets(Job& job, Json& hashes) {

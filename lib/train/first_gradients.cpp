@@ -33,7 +33,7 @@ class Thawed {
 }  // namespace
 
 std::vector<torch::Tensor> weight_gradients(torch::nn::Module& model, const Objective& objective,
-                                            const std::vector<Item>& items) {
+                                            const std::vector<std::vector<Item>>& micro_batches) {
   std::vector<LinearImpl*> layers;
   std::vector<torch::Tensor> weights;
   for (const Slot& slot : linear_slots(model)) {
@@ -44,16 +44,26 @@ std::vector<torch::Tensor> weight_gradients(torch::nn::Module& model, const Obje
   const Thawed thawed(layers);
   const torch::AutoGradMode with_gradients(true);
   int64_t terms = 0;
-  for (const Item& item : items) terms += objective.terms(item.index);
-  const Batch batch = objective.batch(items);
-  const torch::Tensor loss =
-      objective.loss(batch, {false, 0, batch.rows}) / static_cast<double>(terms);
-  return torch::autograd::grad({loss}, weights);
+  for (const std::vector<Item>& items : micro_batches)
+    for (const Item& item : items) terms += objective.terms(item.index);
+  std::vector<torch::Tensor> sums;
+  for (const std::vector<Item>& items : micro_batches) {
+    const Batch batch = objective.batch(items);
+    const torch::Tensor loss =
+        objective.loss(batch, {false, 0, batch.rows}) / static_cast<double>(terms);
+    const auto gradients = torch::autograd::grad({loss}, weights);
+    if (sums.empty())
+      sums = gradients;
+    else
+      for (size_t i = 0; i < sums.size(); ++i) sums[i] = sums[i] + gradients[i];
+  }
+  return sums;
 }
 
-void initialise_from(const std::vector<Item>& first_batch, torch::nn::Module& model,
+void initialise_from(const std::vector<std::vector<Item>>& micro_batches, torch::nn::Module& model,
                      const Objective& objective, AdapterSet& set) {
-  if (set.wants_weight_gradients()) set.initialise(weight_gradients(model, objective, first_batch));
+  if (set.wants_weight_gradients())
+    set.initialise(weight_gradients(model, objective, micro_batches));
 }
 
 }  // namespace mtlora

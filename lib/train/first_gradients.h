@@ -1,5 +1,5 @@
 // What methods need whose start depends on the task: the gradients of the adapted layers' own
-// weights on the first batch. See AdapterSet::initialise().
+// weights in the first step. See AdapterSet::initialise().
 #pragma once
 
 #include <torch/nn/module.h>
@@ -13,14 +13,14 @@
 
 namespace mtlora {
 
-/// The gradients of the mean loss of `items`, in evaluation (no dropout), by the weights [out, in]
-/// of the layers below `model` that have an adapter, in the model's order, in the weights' type.
-/// Frozen weights are frozen and settled again afterwards.
+/// The gradients of the mean loss of all micro-batches' items together, in evaluation (no dropout),
+/// by the weights [out, in] of the layers below `model` that have an adapter, in the model's order,
+/// in the weights' type. Frozen weights are frozen and settled again afterwards.
 std::vector<torch::Tensor> weight_gradients(torch::nn::Module& model, const Objective& objective,
-                                            const std::vector<Item>& items);
+                                            const std::vector<std::vector<Item>>& micro_batches);
 
-/// Lets the method start from the first batch, where it wants to.
-void initialise_from(const std::vector<Item>& first_batch, torch::nn::Module& model,
+/// Lets the method start from the first step's micro-batches, where it wants to.
+void initialise_from(const std::vector<std::vector<Item>>& micro_batches, torch::nn::Module& model,
                      const Objective& objective, AdapterSet& set);
 
 }  // namespace mtlora

@@ -54,7 +54,15 @@ class StartFrom(Case):
 
 class Accumulation(Case):
     def test_micro_batches_add_up_to_a_batch(self):
-        model, data = bert_model(self.place / "model"), sentiment(self.place / "data")
+        # Deep LoRA's compressed form starts from the first step's gradient
+        for method, lr in (({"name": "lora", "rank": 4, "alpha": 8}, 1e-3),
+                           ({"name": "deep_lora", "compressed": True, "rank": 4}, 3e-2)):
+            with self.subTest(method=method["name"]):
+                self.check(method, lr)
+
+    def check(self, method, lr):
+        place = self.place / method["name"]
+        model, data = bert_model(place / "model"), sentiment(place / "data")
         sizes = {"one": (8, 1), "two": (4, 2), "eight": (1, 8)}
         losses = {}
         for name, (batch_size, accumulate) in sizes.items():

@@ -43,6 +43,17 @@ class StartFrom(Case):
         wanted = next(e for e in events(run, "eval") if e["step"] == best)
         self.assertEqual(json.loads(out)["loss"], wanted["loss"])
 
+    def test_a_run_is_resumed_without_what_it_started_from(self):
+        second = config(self.model, self.second_data, train={"epochs": 1}, adapter={"start_from": "first/best"})
+        run = self.train("second", second, cwd=self.place)
+        told = json.loads((run / "result.json").read_text())
+        (run / "result.json").unlink()  # as if it had been killed at its end
+        (self.first / "best").rename(self.place / "gone")
+        self.train("second", second, "--resume", cwd=self.place)
+        self.assertEqual(json.loads((run / "result.json").read_text())["metrics"], told["metrics"])
+        file = self.place / "second.json"
+        self.fails("train", "--config", file, "--out", self.place / "third", cwd=self.place, names=["first/best"])
+
     def test_another_form_of_adapter_is_refused_and_nothing_is_left_behind(self):
         file = self.place / "other.json"
         for method, name in (({"name": "lora", "rank": 8}, "shape"), ({"name": "mtlora", "rank": 4}, "query.C")):
@@ -69,7 +80,8 @@ class Accumulation(Case):
             train = {"batch_size": batch_size, "accumulate": accumulate, "max_steps": 30, "log_every_steps": 1,
                      "evaluate_every_steps": 10}
             # few steps at a low rate: later steps multiply the rounding of earlier ones
-            run = self.train(name, config(model, data, model={"dropout": 0.1}, optimizer={"lr": 1e-3}, train=train))
+            run = self.train(f"{method['name']}-{name}", config(
+                model, data, model={"dropout": 0.1}, adapter={"method": method}, optimizer={"lr": lr}, train=train))
             losses[name] = [e["loss"] for e in events(run) if "loss" in e]
         self.assertEqual(len(losses["one"]), 33)
         for name in ("two", "eight"):

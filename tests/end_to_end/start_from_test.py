@@ -43,6 +43,21 @@ class StartFrom(Case):
         wanted = next(e for e in events(run, "eval") if e["step"] == best)
         self.assertEqual(json.loads(out)["loss"], wanted["loss"])
 
+    def test_other_methods_adapters_go_on_too(self):
+        for name, method in {"mtlora": {"name": "mtlora", "rank": 4, "structure": "ctcm"},
+                             "adalora": {"name": "adalora", "rank": 3, "target_rank": 3},
+                             "dora": {"name": "dora", "rank": 4}}.items():
+            with self.subTest(method=name):
+                first = self.train(f"{name}-first", config(self.model, self.first_data, adapter={"method": method},
+                                                           train={"max_steps": 8}))
+                still = config(self.model, self.second_data, optimizer={"lr": 0.0}, train={"max_steps": 1},
+                               adapter={"method": method, "start_from": str(first / "last")})
+                before, after = self.adapter(first, "last"), self.adapter(self.train(name, still), "last")
+                self.assertEqual(set(before), set(after))
+                for tensor in after:
+                    if not tensor.startswith("classifier."):
+                        self.assertEqual(after[tensor], before[tensor], tensor)
+
     def test_a_run_is_resumed_without_what_it_started_from(self):
         second = config(self.model, self.second_data, train={"epochs": 1}, adapter={"start_from": "first/best"})
         run = self.train("second", second, cwd=self.place)

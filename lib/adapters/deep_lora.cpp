@@ -19,7 +19,8 @@ namespace {
 struct DeepLoraOptions {
   std::optional<int64_t> rank = 8;
   bool compressed = false;
-  double epsilon = 1e-3, gamma = 1e-2;
+  double epsilon = 1e-3;
+  std::optional<double> gamma;
 
   void fields(Fields& f) {
     f("rank", rank,
@@ -32,7 +33,8 @@ struct DeepLoraOptions {
       "be even. The learning rate is not transferable between the forms: about 100 times larger.");
     f("epsilon", epsilon, "Size of every factor at the start.", positive());
     f("gamma", gamma,
-      "Learning rate of the outer factors by that of the others (compressed); 0: frozen.",
+      "Learning rate of the outer factors by that of the others, where there are such "
+      "(compressed); 0: frozen. null: 0.01.",
       not_negative());
   }
   Nature nature() const {
@@ -44,7 +46,7 @@ struct DeepLoraOptions {
     return w * (in + out) + (compressed ? 3 : 1) * w * w;
   }
   double lr_scale(const std::string& name) const {
-    return name == "left" || name == "right" ? gamma : 1;
+    return name == "left" || name == "right" ? gamma.value_or(1e-2) : 1;
   }
 };
 
@@ -119,6 +121,10 @@ class DeepLoraSet final : public Layerwise<DeepLoraOptions, DeepLora> {
   explicit DeepLoraSet(DeepLoraOptions parsed) : Layerwise(std::move(parsed)) {
     if (options.compressed && !options.rank)
       fail("/adapter/method/rank: the compressed form needs one");
+    if (options.gamma && !options.compressed)
+      fail(
+          "/adapter/method/gamma: is for the outer factors of the compressed form "
+          "(/adapter/method/compressed), and without it there are none; leave gamma out");
   }
   bool wants_weight_gradients() const override { return options.compressed; }
   void initialise(const std::vector<Tensor>& gradients) override {

@@ -21,7 +21,7 @@ struct DoraOptions {
 
   void fields(Fields& f) {
     f("rank", rank, "Rank of the change.", at_least(1));
-    f("alpha", alpha, "The change is scaled by alpha / rank.");
+    f("alpha", alpha, "The change is scaled by alpha / rank.", positive());
     f("dropout", dropout,
       "Dropout probability on the input of all that is added to the layer's own output; costs a "
       "second product with the weight.",

@@ -21,7 +21,7 @@ struct LoraOptions {
 
   void fields(Fields& f) {
     f("rank", rank, "Rank of the change.", at_least(1));
-    f("alpha", alpha, "The change is scaled by alpha / rank.");
+    f("alpha", alpha, "The change is scaled by alpha / rank.", positive());
     f("dropout", dropout, "Dropout probability on the adapter's input.", at_least_zero_below(1));
     f("rslora", rslora, "Scale by alpha / sqrt(rank) instead.");
     f("init", init,

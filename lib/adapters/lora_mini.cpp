@@ -28,7 +28,8 @@ struct LoraMiniOptions {
       at_least(1));
     f("alpha", alpha,
       "The change is scaled by alpha / rank, as LoRA's. No source states the scale; it is our "
-      "choice.");
+      "choice.",
+      positive());
     f("dropout", dropout, "Dropout probability on the adapter's input.", at_least_zero_below(1));
   }
   int64_t parameters(int64_t, int64_t) const { return rank * (a + b); }

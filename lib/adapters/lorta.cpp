@@ -27,7 +27,7 @@ struct LortaOptions {
 
   void fields(Fields& f) {
     f("rank", rank, "Rank of the tensor, one for the whole model.", at_least(1));
-    f("alpha", alpha, "The changes are scaled by alpha / rank.");
+    f("alpha", alpha, "The changes are scaled by alpha / rank.", positive());
     f("dropout", dropout, "Dropout probability on the adapter's input.", at_least_zero_below(1));
     f("rslora", rslora, "Scale by alpha / sqrt(rank) instead.");
     f("init_scale", init_scale,

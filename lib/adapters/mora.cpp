@@ -24,8 +24,8 @@ struct MoraOptions {
   double dropout = 0.0;
   std::optional<std::string> type;
   std::optional<int64_t> restart_steps;
-  std::string cycle = "1-2";
-  int64_t restart_warmup = 50;
+  std::optional<std::string> cycle;
+  std::optional<int64_t> restart_warmup;
 
   void fields(Fields& f) {
     f("rank", rank,
@@ -38,10 +38,13 @@ struct MoraOptions {
       one_of({"1", "6"}));
     f("restart_steps", restart_steps,
       "ReMoRA: every so many steps M joins the weights and begins anew. null: never.", at_least(1));
-    f("cycle", cycle, "The types that restarts go through, from 1 on.", one_of({"1-2", "1-2-3-4"}));
+    f("cycle", cycle, "The types that restarts go through, from 1 on; null: 1-2.",
+      one_of({"1-2", "1-2-3-4"}));
     f("restart_warmup", restart_warmup,
-      "Steps over which the learning rate rises from 0 after a restart.", at_least(0));
+      "Steps over which the learning rate rises from 0 after a restart; null: 50.", at_least(0));
   }
+  int64_t types() const { return cycle.value_or("1-2") == "1-2" ? 2 : 4; }
+  int64_t warmup() const { return restart_warmup.value_or(50); }
   bool rotates() const { return !restart_steps && type.value_or("6") == "6"; }
   int64_t width(int64_t in, int64_t out) const { return mora_width(in, out, rank, rotates()); }
   int64_t parameters(int64_t in, int64_t out) const { return width(in, out) * width(in, out); }
@@ -139,11 +142,25 @@ class MoraSet final : public Layerwise<MoraOptions, Mora> {
       fail(
           "/adapter/method/type: with restart_steps the types are those of /adapter/method/cycle; "
           "leave type out");
-    if (options.restart_steps && *options.restart_steps < options.restart_warmup)
+    for (const auto& [is_given, name] : {std::pair{options.cycle.has_value(), "cycle"},
+                                         {options.restart_warmup.has_value(), "restart_warmup"}})
+      if (is_given && !options.restart_steps)
+        fail(
+            "/adapter/method/{}: is for restarts, and without restart_steps there are none; leave "
+            "it out",
+            name);
+    if (options.restart_steps && *options.restart_steps < options.warmup())
       fail(
           "/adapter/method/restart_warmup: {} steps, but a restart comes every {} (restart_steps): "
           "the learning rate would never reach its full height",
-          options.restart_warmup, *options.restart_steps);
+          options.warmup(), *options.restart_steps);
+  }
+  void check(const TrainingPlan& plan) const override {
+    if (options.restart_steps && *options.restart_steps >= plan.total_steps)
+      fail(
+          "/adapter/method/restart_steps: a restart every {} steps, but the run has only {}: there "
+          "would be none to train after",
+          *options.restart_steps, plan.total_steps);
   }
 
   bool repeats() const override { return !options.restart_steps; }  // the type changes
@@ -161,12 +178,12 @@ class MoraSet final : public Layerwise<MoraOptions, Mora> {
   double lr_factor(int64_t step) const override {
     if (!options.restart_steps || step < *options.restart_steps) return 1;
     const int64_t since = step % *options.restart_steps;
-    if (since >= options.restart_warmup) return 1;
-    return static_cast<double>(since) / static_cast<double>(options.restart_warmup);
+    if (since >= options.warmup()) return 1;
+    return static_cast<double>(since) / static_cast<double>(options.warmup());
   }
 
  private:
-  int64_t type_of(int64_t round) const { return 1 + round % (options.cycle == "1-2" ? 2 : 4); }
+  int64_t type_of(int64_t round) const { return 1 + round % options.types(); }
   void restart(int64_t type) {
     const torch::NoGradGuard no_grad;
     for (const auto& layer : layers) layer->restart(type);

@@ -37,7 +37,7 @@ struct MtloraOptions {
     f("structure", structure, "Form of T: shim is C, icfm is C Cᵀ, ctcm is C D, dtsm is C + D.",
       one_of({"shim", "icfm", "ctcm", "dtsm"}));
     f("rank", rank, "Rank of the change.", at_least(1));
-    f("alpha", alpha, "The change is scaled by alpha / rank.");
+    f("alpha", alpha, "The change is scaled by alpha / rank.", positive());
     f("dropout", dropout, "Dropout probability on the adapter's input.", at_least_zero_below(1));
     f("init", init,
       "repo: A, C and D uniform within 1/sqrt(columns), as the authors' code. identity: T starts "

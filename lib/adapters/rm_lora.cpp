@@ -34,7 +34,7 @@ struct RmLoraOptions {
       "decay, as the authors' code. frozen: they stay as they are (what the paper means is not "
       "known to us).",
       one_of({"moments", "frozen"}));
-    f("alpha", alpha, "The change is scaled by alpha / rank.");
+    f("alpha", alpha, "The change is scaled by alpha / rank.", positive());
     f("dropout", dropout, "Dropout probability on the adapter's input.", at_least_zero_below(1));
     f("orthogonality", orthogonality,
       "What the mean of ‖A Aᵀ - I‖ and ‖Bᵀ B - I‖ over all changes is multiplied by in the loss; "

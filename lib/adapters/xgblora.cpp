@@ -38,7 +38,8 @@ struct XgbloraOptions {
       "rounded up (our choice; the paper finds 11 of LLaMA-3-8B's 32 best).",
       at_least(1));
     f("rank", rank, "Rank of one product.", at_least(1));
-    f("scale", scale, "What each product is multiplied by (not stated in the paper; our choice).");
+    f("scale", scale, "What each product is multiplied by (not stated in the paper; our choice).",
+      positive());
     f("norm_penalty", norm_penalty,
       "Added to the loss: this times the sum of squares of the factors in training (the paper has "
       "such a term; its weight is not known to us).",
@@ -177,8 +178,8 @@ class XgbloraSet final : public Layerwise<XgbloraOptions, Xgblora> {
             "that run into a model (mtlora export) and start from it");
   }
   void begin(const TrainingPlan& plan) override {
-    plan_ = plan;
     require_room(plan);
+    plan_ = plan;
     turn_to(std::min(booster_of(plan.step), options.boosters - 1));
     if (plan.step > 0) return;
     const torch::NoGradGuard no_grad;

@@ -137,6 +137,15 @@ TEST_CASE("Deep LoRA has no pair for LoRA-RITE: W2 stands between", "[laws]") {
   CHECK(GoldenModel("bert-tiny-wide", options_of({{"rank", 4}})).trained().pairs.empty());
 }
 
+TEST_CASE("a rate of Deep LoRA's outer factors is refused where there are none", "[laws]") {
+  using Catch::Matchers::Contains;
+  CHECK_THROWS_WITH(adapter_method("deep_lora").start({{"gamma", 0.5}}),
+                    Contains("/adapter/method/gamma") && Contains("compressed"));
+  CHECK(
+      adapter_method("deep_lora").start({{"gamma", 0.5}, {"compressed", true}})->lr_scale("left") ==
+      0.5);
+}
+
 TEST_CASE("Deep LoRA's compressed form says what rank it can have", "[laws]") {
   using Catch::Matchers::Contains;
   const auto with_rank = [](const Json& rank) {

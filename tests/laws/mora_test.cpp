@@ -171,3 +171,17 @@ TEST_CASE("after a restart of MoRA the learning rate warms up", "[laws]") {
   CHECK_THROWS_WITH(adapter_method("mora").start({{"restart_steps", 200}, {"type", "6"}}),
                     Catch::Matchers::Contains("/adapter/method/type"));
 }
+
+TEST_CASE("MoRA refuses restarts that never come, and what is for restarts without any", "[laws]") {
+  using Catch::Matchers::Contains;
+  const auto set = adapter_method("mora").start({{"restart_steps", 100}});
+  CHECK_NOTHROW(set->check({.total_steps = 101, .step = 0, .seed = 1}));
+  CHECK_THROWS_WITH(
+      set->check({.total_steps = 100, .step = 0, .seed = 1}),
+      Contains("/adapter/method/restart_steps: a restart every 100 steps, but the run"));
+  CHECK_NOTHROW(adapter_method("mora").start(Json::object())->check({.total_steps = 1}));
+  CHECK_THROWS_WITH(adapter_method("mora").start({{"cycle", "1-2-3-4"}}),
+                    Contains("/adapter/method/cycle") && Contains("restart_steps"));
+  CHECK_THROWS_WITH(adapter_method("mora").start({{"restart_warmup", 0}}),
+                    Contains("/adapter/method/restart_warmup") && Contains("restart_steps"));
+}

@@ -175,6 +175,17 @@ TEST_CASE("RM-LoRA's masked rows stay or move, as its option says", "[laws]") {
   }
 }
 
+TEST_CASE("a scale of zero, with which nothing would be learned, is refused", "[laws]") {
+  const auto method =
+      GENERATE(as<std::string>(), "lora", "mtlora", "dora", "lora_mini", "lorta", "rm_lora");
+  CAPTURE(method);
+  CHECK_THROWS_WITH(adapter_method(method).start({{"alpha", 0.0}}),
+                    Contains("/adapter/method/alpha: 0") && Contains("above 0"));
+  CHECK_THROWS_WITH(adapter_method("xgblora").start({{"scale", 0.0}}),
+                    Contains("/adapter/method/scale: 0"));
+  CHECK_NOTHROW(adapter_method("adalora").start({{"alpha", 0.0}}));  // there: about 1
+}
+
 TEST_CASE("RM-LoRA has no pair for LoRA-RITE, which would move masked rows", "[laws]") {
   CHECK(Adapted(case_of("rm_lora", Json::object())).trained.pairs.empty());
 }

@@ -15,7 +15,7 @@ struct ForwardOptions {
   void fields(Fields& f) {
     f("lr", lr,
       "Learning rate at the schedule's height; of the same size as zo_sgd's (the default is our "
-      "choice).",
+      "choice). The published runs keep it constant: schedule.name constant, schedule.warmup 0.",
       not_negative());
     f("directions", directions, "Random directions a step; the estimate is their mean.",
       at_least(1));

@@ -9,7 +9,9 @@
 namespace mtlora {
 
 void ScheduleOptions::fields(Fields& f) {
-  f("name", name, "How the learning rate goes after the warm-up.",
+  f("name", name,
+    "How the learning rate goes after the warm-up, which constant has too, as Hugging Face's "
+    "constant_with_warmup.",
     one_of({"linear", "cosine", "constant"}));
   f("warmup", warmup, "Share of all steps in which the learning rate rises from 0.", between(0, 1));
   f("warmup_steps", warmup_steps, "The warm-up in steps; where given, `warmup` does not count.",

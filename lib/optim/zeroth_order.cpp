@@ -10,7 +10,8 @@ namespace mtlora {
 void ZerothOrderOptions::fields(Fields& f) {
   f("lr", lr,
     "Learning rate at the schedule's height. MeZO's for OPT-13B: 1e-6 or 1e-7 for full "
-    "fine-tuning, 1e-4 or 5e-5 for LoRA.",
+    "fine-tuning, 1e-4 or 5e-5 for LoRA. The published runs keep it constant: schedule.name "
+    "constant, schedule.warmup 0.",
     not_negative());
   f("epsilon", epsilon,
     "How far the parameters are moved to see the loss's slope. MeZO's: 1e-3 for full fine-tuning, "

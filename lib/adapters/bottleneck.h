@@ -46,8 +46,8 @@ class BottleneckBlock : public Block {
   Layer down_, up_;
 };
 
-/// Puts a Block wherever Block::stands_at(sublayer) says.
-template <class Block>
+/// Puts a block wherever Bottleneck::stands_at(sublayer) says.
+template <class Bottleneck>
 class BottleneckSet final : public AdapterSet {
  public:
   explicit BottleneckSet(BottleneckOptions options) : options_(std::move(options)) {}
@@ -56,8 +56,9 @@ class BottleneckSet final : public AdapterSet {
   }
   bool fills_slots() const override { return false; }
   bool fills_blocks() const override { return true; }
-  std::shared_ptr<mtlora::Block> make_block(const BlockPlace& place) override {
-    return Block::stands_at(place.sublayer) ? std::make_shared<Block>(options_, place) : nullptr;
+  std::shared_ptr<Block> make_block(const BlockPlace& place) override {
+    return Bottleneck::stands_at(place.sublayer) ? std::make_shared<Bottleneck>(options_, place)
+                                                 : nullptr;
   }
 
  private:
@@ -65,10 +66,10 @@ class BottleneckSet final : public AdapterSet {
 };
 
 /// A method of such blocks; none of them is a linear map.
-template <class Block>
+template <class Bottleneck>
 AdapterMethod bottleneck_method(MethodText text) {
   text.merges = false;
-  return layerwise<BottleneckOptions, Block, BottleneckSet<Block>>(std::move(text));
+  return layerwise<BottleneckOptions, Bottleneck, BottleneckSet<Bottleneck>>(std::move(text));
 }
 
 }  // namespace mtlora

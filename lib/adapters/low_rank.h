@@ -24,7 +24,7 @@ class LowRankAdapter : public Adapter {
 
  protected:
   struct Settings {
-    double scale;           ///< s: alpha / rank, or alpha / sqrt(rank)
+    double scale;           ///< s: what the change is multiplied by
     double dropout;         ///< on the adapter's input
     bool has_bias = false;  ///< train a change of the adapted parts' bias as well
   };
@@ -58,9 +58,9 @@ class LowRankAdapter : public Adapter {
   DropoutSite dropout_;
 };
 
-/// Starting values [rows, columns] of one named tensor of one layer; drawn from the layer's key and
-/// the name, so that they do not depend on the order of building. Kaiming-uniform with a = √5:
-/// U(±1/√columns).
+/// Starting values [rows, columns], a function of the key, which a method makes of the layer's and
+/// the part's name (and the tensor's, where several are drawn): no order of building counts.
+/// Kaiming-uniform with a = √5: U(±1/√columns).
 Tensor kaiming_uniform(int64_t rows, int64_t columns, uint64_t key);
 Tensor gaussian(int64_t rows, int64_t columns, double deviation, uint64_t key);
 

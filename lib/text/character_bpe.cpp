@@ -7,6 +7,11 @@
 #include "lib/text/unicode.h"
 
 namespace mtlora {
+namespace {
+
+constexpr std::string_view kFault = "\xEF\xBF\xBD";  // U+FFFD, for a byte that is no text
+
+}  // namespace
 
 std::string byte_token(unsigned char byte) {
   return fmt::format("<0x{:02X}>", byte);
@@ -27,6 +32,35 @@ std::string with_spaces(std::string_view text) {
     at += is_space ? kSpaceSymbol.size() : 1;
   }
   return out;
+}
+
+void PieceText::add(std::string_view spelled, bool is_byte) {
+  if (is_byte) {
+    bytes_ += static_cast<char>(byte_of_token(spelled));
+    return;
+  }
+  end_run();
+  text_ += with_spaces(spelled);
+}
+
+std::string PieceText::take(bool drops_first_space) {
+  end_run();
+  if (drops_first_space && text_.starts_with(' ')) text_.erase(0, 1);
+  return std::move(text_);
+}
+
+void PieceText::end_run() {
+  std::string_view rest = bytes_;
+  if (faults_ == Faults::kRun && invalid_utf8(rest)) {
+    for (size_t i = 0; i < rest.size(); ++i) text_ += kFault;
+    rest = {};
+  }
+  for (auto bad = invalid_utf8(rest); bad; bad = invalid_utf8(rest)) {
+    text_.append(rest.substr(0, *bad)).append(kFault);
+    rest.remove_prefix(*bad + 1);
+  }
+  text_.append(rest);
+  bytes_.clear();
 }
 
 CharacterBpeTokenizer::CharacterBpeTokenizer(Vocabulary vocabulary, const Merges& merges,
@@ -85,13 +119,12 @@ void CharacterBpeTokenizer::append_word(std::string_view text, std::vector<int32
 }
 
 std::string CharacterBpeTokenizer::decode(std::span<const int32_t> ids) const {
-  std::string text;
+  PieceText text(PieceText::Faults::kRun);
   for (const int32_t id : ids) {
     const std::string& spelled = token(id);
-    const int byte = options_.byte_fallback ? byte_of_token(spelled) : -1;
-    text += byte >= 0 ? std::string(1, static_cast<char>(byte)) : with_spaces(spelled);
+    text.add(spelled, options_.byte_fallback && byte_of_token(spelled) >= 0);
   }
-  return options_.begins_with_space && text.starts_with(' ') ? text.substr(1) : text;
+  return text.take(options_.begins_with_space);
 }
 
 }  // namespace mtlora

@@ -59,4 +59,25 @@ int byte_of_token(std::string_view token);
 /// `text` with every space symbol as a space.
 std::string with_spaces(std::string_view text);
 
+/// The text of tokens as they are spelled. The bytes of neighbouring byte tokens, a run, are text
+/// where they are UTF-8.
+class PieceText {
+ public:
+  /// What becomes U+FFFD where they are not: each byte of the run, as `tokenizers` has it
+  /// (ByteFallback), or each wrong byte, as SentencePiece does.
+  enum class Faults { kRun, kByte };
+  explicit PieceText(Faults faults) : faults_(faults) {}
+
+  /// A token; `is_byte`: one of byte_token().
+  void add(std::string_view spelled, bool is_byte);
+  /// All of it; `drops_first_space`: without a space that it begins with.
+  std::string take(bool drops_first_space);
+
+ private:
+  void end_run();
+
+  Faults faults_;
+  std::string text_, bytes_;
+};
+
 }  // namespace mtlora

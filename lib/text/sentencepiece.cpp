@@ -31,15 +31,9 @@ class SentencePieceTokenizer final : public Tokenizer {
   }
 
   std::string decode(std::span<const int32_t> ids) const override {
-    std::string text;
-    for (const int32_t id : ids) {
-      const std::string& spelled = token(id);
-      if (vocabulary_.has(id) && processor_->IsByte(id))
-        text += static_cast<char>(byte_of_token(spelled));
-      else
-        text += with_spaces(spelled);
-    }
-    return begins_with_space_ && text.starts_with(' ') ? text.substr(1) : text;
+    PieceText text(PieceText::Faults::kByte);
+    for (const int32_t id : ids) text.add(token(id), vocabulary_.has(id) && processor_->IsByte(id));
+    return text.take(begins_with_space_);
   }
 
  protected:

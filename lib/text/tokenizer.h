@@ -58,10 +58,10 @@ class Tokenizer {
   /// ask `invalid_utf8` (unicode.h) first, where file and line are known.
   void tokenize(std::string_view text, std::vector<int32_t>& ids) const;
 
-  /// The text of `ids`, special tokens included. Byte-level, SentencePiece's byte pieces: the very
-  /// bytes, which may be part of a character. WordPiece: the pieces glued, with a space between
-  /// words. SentencePiece: without the space before the first word. Throws Error for an id that no
-  /// token has.
+  /// The text of `ids`, special tokens included. Byte-level: the very bytes, which may be part of a
+  /// character. WordPiece: the pieces glued, with a space between words. SentencePiece: without the
+  /// space before the first word, and with U+FFFD for byte pieces that are no text. Throws Error
+  /// for an id that no token has.
   virtual std::string decode(std::span<const int32_t> ids) const = 0;
 
   /// The largest id + 1, added tokens included: the rows that an embedding must have.

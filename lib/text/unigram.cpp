@@ -117,13 +117,12 @@ void UnigramTokenizer::append_unknown(std::string_view stretch, std::vector<int3
 }
 
 std::string UnigramTokenizer::decode(std::span<const int32_t> ids) const {
-  std::string text;
+  PieceText text(PieceText::Faults::kRun);
   for (const int32_t id : ids) {
     const std::string& spelled = token(id);
-    const int byte = byte_ids_ ? byte_of_token(spelled) : -1;
-    text += byte >= 0 ? std::string(1, static_cast<char>(byte)) : with_spaces(spelled);
+    text.add(spelled, byte_ids_ && byte_of_token(spelled) >= 0);
   }
-  return pre_tokenizer_.begins_with_space() && text.starts_with(' ') ? text.substr(1) : text;
+  return text.take(pre_tokenizer_.begins_with_space());
 }
 
 }  // namespace mtlora

@@ -103,6 +103,7 @@ TokenizerParts parts_of(const SentencePieceModel& file, const Vocabulary& vocabu
     return vocabulary.find(token);
   });
   parts.frame = bert_template(parts.special.cls, parts.special.sep);
+  parts.cuts_front = config.cuts_front.value_or(false);
   return parts;
 }
 

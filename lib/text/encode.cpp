@@ -37,10 +37,12 @@ std::pair<size_t, size_t> longest_first(size_t first, size_t second, size_t room
   return swapped ? std::pair{longer, shorter} : std::pair{shorter, longer};
 }
 
-// Cuts the tail off and says how many tokens that were.
-size_t cut(Ids& ids, size_t length) {
+// Cuts the tail off, or the front, and says how many tokens that were.
+size_t cut(const Tokenizer& tokenizer, Ids& ids, size_t length) {
   const size_t dropped = ids.size() - std::min(length, ids.size());
-  ids.resize(ids.size() - dropped);
+  const auto count = static_cast<std::ptrdiff_t>(dropped);
+  const auto from = tokenizer.cuts_front() ? ids.begin() : ids.end() - count;
+  ids.erase(from, from + count);
   return dropped;
 }
 
@@ -66,7 +68,7 @@ Encoding encode(const Tokenizer& tokenizer, std::string_view text, size_t max_le
   const size_t length = room(pieces, max_length);
   Ids ids;
   tokenizer.tokenize(text, ids);
-  const size_t dropped = cut(ids, length);
+  const size_t dropped = cut(tokenizer, ids, length);
   Encoding result = assemble(pieces, ids, {});
   result.dropped_tokens = dropped;
   return result;
@@ -80,7 +82,7 @@ Encoding encode_pair(const Tokenizer& tokenizer, std::string_view first, std::st
   tokenizer.tokenize(first, a);
   tokenizer.tokenize(second, b);
   const auto [keep_a, keep_b] = longest_first(a.size(), b.size(), length);
-  const size_t dropped = cut(a, keep_a) + cut(b, keep_b);
+  const size_t dropped = cut(tokenizer, a, keep_a) + cut(tokenizer, b, keep_b);
   Encoding result = assemble(pieces, a, b);
   result.dropped_tokens = dropped;
   return result;

@@ -65,6 +65,7 @@ TokenizerParts parts_of(const RoleNames& family, const TokenizerConfig& config,
     return own(token);
   });
   parts.frame = frame_of(family, config, parts.special);
+  parts.cuts_front = config.cuts_front.value_or(false);
   parts.files = std::move(files);
   parts.files.insert(parts.files.end(), config.files.begin(), config.files.end());
   return parts;

@@ -92,6 +92,7 @@ TokenizerParts parts_of(const Processor& processor, const Vocabulary& vocabulary
     const auto is_this = [&](const AddedToken& added) { return added.id == id; };
     if (processor.IsControl(id) && std::none_of(parts.added.begin(), parts.added.end(), is_this))
       parts.added.push_back({.id = id, .content = vocabulary.token(id), .special = true});
+  parts.cuts_front = config.cuts_front.value_or(false);
   }
   if (!config.add_bos_token) config.add_bos_token = parts.special.bos >= 0;
   parts.frame = template_of(config, parts.special).value();

@@ -45,6 +45,7 @@ struct TokenizerParts {
   std::vector<AddedToken> added;
   SpecialIds special;
   Template frame;
+  bool cuts_front = false;  ///< truncation takes a text's first tokens, not its last
   std::vector<std::filesystem::path> files;
   /// Where it is a part of a file that holds more: names and contents of files that hold only it.
   std::vector<std::pair<std::string, std::string>> extracted;
@@ -76,6 +77,8 @@ class Tokenizer {
   /// Whether `id` is one of the special added tokens.
   bool is_special(int32_t id) const;
   const Template& frame() const { return parts_.frame; }
+  /// Whether truncation takes a text's first tokens instead of its last ("truncation_side").
+  bool cuts_front() const { return parts_.cuts_front; }
   /// The files it was loaded from: a folder that holds copies of them loads as the same tokenizer.
   const std::vector<std::filesystem::path>& files() const { return parts_.files; }
   /// Writes files to `folder` that load as the same tokenizer: copies of files(), or, of a GGUF
@@ -110,8 +113,9 @@ struct Encoding {
   size_t dropped_tokens = 0;           ///< tokens of the texts that truncation took away
 };
 
-/// `text` with its special tokens, in at most `max_length` tokens: the text's last tokens go first.
-/// Throws Error where not even the special tokens fit.
+/// `text` with its special tokens, in at most `max_length` tokens: the text's last tokens go, or
+/// its first ones where the tokenizer cuts the front. Throws Error where not even the special
+/// tokens fit.
 Encoding encode(const Tokenizer& tokenizer, std::string_view text, size_t max_length);
 
 /// The same for a pair, truncated as Hugging Face's "longest_first" does.

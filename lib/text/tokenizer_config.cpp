@@ -20,6 +20,10 @@ void read_options(const ForeignJson& json, TokenizerConfig& config) {
   option("add_bos_token", config.add_bos_token);
   option("add_eos_token", config.add_eos_token);
   option("split_by_punct", config.split_by_punct);
+  const auto side = value_or<std::string>(json, "truncation_side", "");
+  if (!side.empty() && side != "left" && side != "right")
+    fail("\"truncation_side\": \"{}\" is neither \"left\" nor \"right\"", side);
+  if (!side.empty()) config.cuts_front = side == "left";
   config.tokenizer_class = value_or<std::string>(json, "tokenizer_class", "");
   if (!value_or(json, "do_basic_tokenize", true))
     fail("\"do_basic_tokenize\": false is not implemented");

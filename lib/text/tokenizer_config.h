@@ -18,6 +18,7 @@ struct TokenizerConfig {
   std::optional<bool> do_lower_case, strip_accents, tokenize_chinese_chars, add_prefix_space;
   std::optional<bool> add_bos_token, add_eos_token, split_by_punct;
   std::string tokenizer_class;              ///< "" where it is not said
+  std::optional<bool> cuts_front;           ///< "truncation_side": "left"
   std::map<std::string, AddedToken> named;  ///< by role: "cls_token", …; without ids
   std::vector<AddedToken> further;          ///< "additional_special_tokens"; without ids
   bool says_further = false;                ///< whether a list of those is there, even an empty one

@@ -101,6 +101,10 @@ TokenizerParts read_parts(const ForeignJson& json, const Vocabulary& vocabulary,
   if (post != "BertProcessing" && post != "RobertaProcessing" && &family != &deberta_roles())
     parts.frame = template_of(config, parts.special).value_or(parts.frame);
   parts.files = source.files;
+  const ForeignJson& truncation = section(json, "truncation");
+  const bool says_left =
+      truncation.is_object() && value_or<std::string>(truncation, "direction", "Right") == "Left";
+  parts.cuts_front = config.cuts_front.value_or(says_left);
   parts.extracted = source.extracted;
   return parts;
 }

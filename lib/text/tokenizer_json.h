@@ -7,7 +7,8 @@
 namespace mtlora {
 
 /// Reads the file. As in transformers, an explicit option of `config` goes before the file's own;
-/// "truncation" and "padding" do not count, the caller's maximum length does. Throws Error naming
+/// "padding" does not count, nor do "truncation" and its length, where the caller's maximum does:
+/// of it only the side that it cuts. Throws Error naming
 /// the file and what in it is not implemented.
 std::unique_ptr<Tokenizer> read_tokenizer_json(const std::filesystem::path& file,
                                                const TokenizerConfig& config);

@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "lib/core/error.h"
-#include "tests/text/tokenizers.h"
+#include "tests/text/small_json.h"
 
 namespace mtlora {
 namespace {
@@ -86,6 +86,20 @@ TEST_CASE("a text loses its last tokens, its special tokens stay", "[text]") {
   CHECK_THROWS_WITH(encode(*bert, "!", 1), Catch::Contains("special tokens alone are 2") &&
                                                Catch::Contains("train.max_length"));
   CHECK_THROWS_WITH(encode_pair(*bert, "!", "!", 2), Catch::Contains("special tokens alone are 3"));
+}
+
+TEST_CASE("\"truncation_side\": \"left\" takes a text's first tokens", "[text]") {
+  const auto bert = test::with_config(test::small("bert"), R"({"truncation_side": "left"})");
+  const Ids all = test::ids_of(*bert, "! ? . , ; :");
+  const Ids cls = {bert->special().cls}, sep = {bert->special().sep};
+  const Encoding cut = encode(*bert, "! ? . , ; :", 5);
+  CHECK(cut.ids == cls + Ids(all.begin() + 3, all.end()) + sep);
+  CHECK(cut.dropped_tokens == 3);
+  CHECK(encode_pair(*bert, "! ? . , ; :", "! ?", 8).ids ==
+        cls + Ids(all.begin() + 3, all.end()) + sep + Ids(all.begin(), all.begin() + 2) + sep);
+  Json json = test::small_json("bert");
+  json["truncation"]["direction"] = "Left";
+  CHECK(encode(*test::load_json(json), "! ? . , ; :", 5).ids == cut.ids);
 }
 
 TEST_CASE("byte-level decoding gives the very bytes back", "[text]") {

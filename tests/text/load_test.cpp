@@ -245,6 +245,8 @@ TEST_CASE("folders without a tokenizer are explained", "[text]") {
   CHECK_THROWS_WITH(load_tokenizer(folder.path()), Contains("T5Tokenizer"));
   write_file_in_place(folder / "tokenizer_config.json", R"({"do_lower_case": "yes"})");
   CHECK_THROWS_WITH(load_tokenizer(folder.path()), Contains("tokenizer_config.json: "));
+  write_file_in_place(folder / "tokenizer_config.json", R"({"truncation_side": "top"})");
+  CHECK_THROWS_WITH(load_tokenizer(folder.path()), Contains("\"truncation_side\": \"top\""));
 }
 
 }  // namespace mtlora

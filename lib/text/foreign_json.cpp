@@ -15,6 +15,8 @@ ForeignJson read_foreign_json(const std::filesystem::path& file) {
     const auto end = text.begin() + static_cast<std::ptrdiff_t>(std::min(e.byte, text.size()));
     fail("{}:{}: not valid JSON: {}", file.string(), 1 + std::count(text.begin(), end, '\n'),
          e.what());
+  } catch (const ForeignJson::exception& e) {  // a number like 1e999
+    fail("{}: not valid JSON: {}", file.string(), e.what());
   }
 }
 

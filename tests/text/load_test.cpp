@@ -247,6 +247,9 @@ TEST_CASE("folders without a tokenizer are explained", "[text]") {
   CHECK_THROWS_WITH(load_tokenizer(folder.path()), Contains("tokenizer_config.json: "));
   write_file_in_place(folder / "tokenizer_config.json", R"({"truncation_side": "top"})");
   CHECK_THROWS_WITH(load_tokenizer(folder.path()), Contains("\"truncation_side\": \"top\""));
+  write_file_in_place(folder / "tokenizer_config.json", R"({"model_max_length": 1e999})");
+  CHECK_THROWS_WITH(load_tokenizer(folder.path()),
+                    Contains("tokenizer_config.json: not valid JSON") && Contains("1e999"));
 }
 
 }  // namespace mtlora

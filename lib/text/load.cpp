@@ -58,7 +58,7 @@ TokenizerParts parts_of(const RoleNames& family, const TokenizerConfig& config,
                         const Vocabulary& vocabulary, std::vector<fs::path> files) {
   const FindToken own = [&](const std::string& token) { return vocabulary.find(token); };
   TokenizerParts parts;
-  parts.added = role_tokens(family, config, own);
+  parts.added = role_tokens(family, config, vocabulary);
   parts.special = special_ids(family, config, [&](const std::string& token) {
     for (const AddedToken& added : parts.added)
       if (added.content == token) return added.id;

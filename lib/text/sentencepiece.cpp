@@ -80,8 +80,7 @@ TokenizerParts parts_of(const Processor& processor, const Vocabulary& vocabulary
                         TokenizerConfig config) {
   const RoleNames roles = roles_of(processor, vocabulary);
   TokenizerParts parts;
-  parts.added =
-      role_tokens(roles, config, [&](const std::string& token) { return vocabulary.find(token); });
+  parts.added = role_tokens(roles, config, vocabulary);
   const auto find = [&](const std::string& token) {
     for (const AddedToken& added : parts.added)
       if (added.content == token) return added.id;
@@ -92,8 +91,8 @@ TokenizerParts parts_of(const Processor& processor, const Vocabulary& vocabulary
     const auto is_this = [&](const AddedToken& added) { return added.id == id; };
     if (processor.IsControl(id) && std::none_of(parts.added.begin(), parts.added.end(), is_this))
       parts.added.push_back({.id = id, .content = vocabulary.token(id), .special = true});
-  parts.cuts_front = config.cuts_front.value_or(false);
   }
+  parts.cuts_front = config.cuts_front.value_or(false);
   if (!config.add_bos_token) config.add_bos_token = parts.special.bos >= 0;
   parts.frame = template_of(config, parts.special).value();
   return parts;

@@ -1,7 +1,6 @@
 #include "lib/text/tokenizer_config.h"
 
 #include <algorithm>
-#include <set>
 
 #include "lib/core/error.h"
 #include "lib/text/added_token_json.h"
@@ -20,11 +19,11 @@ void read_options(const ForeignJson& json, TokenizerConfig& config) {
   option("add_bos_token", config.add_bos_token);
   option("add_eos_token", config.add_eos_token);
   option("split_by_punct", config.split_by_punct);
+  config.tokenizer_class = value_or<std::string>(json, "tokenizer_class", "");
   const auto side = value_or<std::string>(json, "truncation_side", "");
   if (!side.empty() && side != "left" && side != "right")
     fail("\"truncation_side\": \"{}\" is neither \"left\" nor \"right\"", side);
   if (!side.empty()) config.cuts_front = side == "left";
-  config.tokenizer_class = value_or<std::string>(json, "tokenizer_class", "");
   if (!value_or(json, "do_basic_tokenize", true))
     fail("\"do_basic_tokenize\": false is not implemented");
   const auto decoder = value_or(json, "added_tokens_decoder", ForeignJson::object());
@@ -57,12 +56,32 @@ std::pair<std::string, bool> token_of(const std::string& role, const RoleNames& 
   return {own == family.end() ? "" : own->second, false};
 }
 
+// The role that may lack its token: texts are packed here, none is padded.
+constexpr const char* kUnneeded = "pad_token";
+
 int32_t id_of(const std::string& role, const RoleNames& family, const TokenizerConfig& config,
               const FindToken& find) {
   const auto [token, is_named] = token_of(role, family, config);
   const int32_t id = token.empty() ? -1 : find(token);
-  if (id < 0 && is_named) fail("the {} \"{}\" is not in the vocabulary", role, token);
+  if (id < 0 && is_named && role != kUnneeded)
+    fail("the {} \"{}\" is not in the vocabulary", role, token);
   return id;
+}
+
+AddedToken* find_token(std::vector<AddedToken>& tokens, const std::string& content) {
+  const auto at = std::find_if(tokens.begin(), tokens.end(),
+                               [&](const AddedToken& token) { return token.content == content; });
+  return at == tokens.end() ? nullptr : &*at;
+}
+
+// The id that a token has or, as in `tokenizers`, gets: the next behind all others.
+int32_t place_of(const std::string& content, const AddedToken* there, const Vocabulary& vocabulary,
+                 const std::vector<AddedToken>& tokens) {
+  const int32_t own = there ? there->id : vocabulary.find(content);
+  if (own >= 0) return own;
+  int32_t next = vocabulary.size();
+  for (const AddedToken& token : tokens) next = std::max(next, token.id + 1);
+  return next;
 }
 
 }  // namespace
@@ -146,28 +165,46 @@ SpecialIds special_ids(const RoleNames& family, const TokenizerConfig& config,
           .eos = id("eos_token")};
 }
 
-std::vector<AddedToken> role_tokens(const RoleNames& family, const TokenizerConfig& config,
-                                    const FindToken& find) {
-  std::vector<AddedToken> tokens = config.added;
-  std::set<std::string> known;
-  for (const AddedToken& token : tokens) {
-    const int32_t own = find(token.content);
-    if (own >= 0 && own != token.id)
-      fail("\"added_tokens_decoder\" gives \"{}\" the id {}, the vocabulary {}", token.content,
-           token.id, own);
-    known.insert(token.content);
+void add_config_tokens(const TokenizerConfig& config, const Vocabulary& vocabulary,
+                       std::vector<AddedToken>& tokens) {
+  std::vector<AddedToken> said = config.added;
+  std::sort(said.begin(), said.end(),
+            [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });
+  for (AddedToken& token : said) {
+    if (token.content.empty()) continue;
+    AddedToken* there = find_token(tokens, token.content);
+    const int32_t place = place_of(token.content, there, vocabulary, tokens);
+    if (token.id != place)
+      fail("\"added_tokens_decoder\" gives \"{}\" the id {}, but its place is {}", token.content,
+           token.id, place);
+    token.special = token.special || (there && there->special);
+    if (there)
+      *there = std::move(token);
+    else
+      tokens.push_back(std::move(token));
   }
-  const auto add = [&](AddedToken token, const std::string& role, bool is_named) {
-    if (token.content.empty() || !known.insert(token.content).second) return;
-    token.id = find(token.content);
-    if (token.id < 0 && is_named)
-      fail("the {} \"{}\" is not in the vocabulary", role, token.content);
-    if (token.id >= 0) tokens.push_back(std::move(token));
+  const auto add = [&](AddedToken token, const std::string& role) {
+    AddedToken* there = find_token(tokens, token.content);
+    if (there) there->special = true;
+    if (there || token.content.empty()) return;
+    token.id = vocabulary.find(token.content);
+    if (token.id < 0 && role == kUnneeded) return;
+    if (token.id < 0) fail("the {} \"{}\" is not in the vocabulary", role, token.content);
+    tokens.push_back(std::move(token));
   };
-  for (const auto& [role, token] : config.named) add(token, role, true);
-  for (const AddedToken& token : config.further) add(token, "additional special token", true);
-  for (const auto& [role, content] : family)
-    if (!config.named.contains(role)) add({.content = content, .special = true}, role, false);
+  for (const auto& [role, token] : config.named) add(token, role);
+  for (const AddedToken& token : config.further) add(token, "additional special token");
+}
+
+std::vector<AddedToken> role_tokens(const RoleNames& family, const TokenizerConfig& config,
+                                    const Vocabulary& vocabulary) {
+  std::vector<AddedToken> tokens;
+  add_config_tokens(config, vocabulary, tokens);
+  for (const auto& [role, content] : family) {
+    const int32_t id = vocabulary.find(content);
+    if (id >= 0 && !config.named.contains(role) && !find_token(tokens, content))
+      tokens.push_back({.id = id, .content = content, .special = true});
+  }
   return tokens;
 }
 

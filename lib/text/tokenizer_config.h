@@ -11,14 +11,15 @@
 
 #include "lib/text/foreign_json.h"
 #include "lib/text/tokenizer.h"
+#include "lib/text/vocabulary.h"
 
 namespace mtlora {
 
 struct TokenizerConfig {
   std::optional<bool> do_lower_case, strip_accents, tokenize_chinese_chars, add_prefix_space;
   std::optional<bool> add_bos_token, add_eos_token, split_by_punct;
-  std::string tokenizer_class;              ///< "" where it is not said
   std::optional<bool> cuts_front;           ///< "truncation_side": "left"
+  std::string tokenizer_class;              ///< "" where it is not said
   std::map<std::string, AddedToken> named;  ///< by role: "cls_token", …; without ids
   std::vector<AddedToken> further;          ///< "additional_special_tokens"; without ids
   bool says_further = false;                ///< whether a list of those is there, even an empty one
@@ -43,13 +44,20 @@ const RoleNames& deberta_roles();
 /// From a token's text to its id, -1 where there is none.
 using FindToken = std::function<int32_t(const std::string&)>;
 
-/// The ids of the roles: what the config names must be there, the family's own names may be absent.
+/// The ids of the roles: what the config names must be there ("pad_token" may be absent, as nothing
+/// is padded here), the family's own names may be absent.
 SpecialIds special_ids(const RoleNames& family, const TokenizerConfig& config,
                        const FindToken& find);
 
+/// Adds what `config` says to the added tokens that are there: "added_tokens_decoder" gives a token
+/// its flags; named and additional special tokens that are there are left as they are. Throws Error
+/// for an id that is not the token's place, and for a token, other than "pad_token", without an id.
+void add_config_tokens(const TokenizerConfig& config, const Vocabulary& vocabulary,
+                       std::vector<AddedToken>& tokens);
+
 /// The added tokens of a folder without tokenizer.json: those of the config, then the roles'.
 std::vector<AddedToken> role_tokens(const RoleNames& family, const TokenizerConfig& config,
-                                    const FindToken& find);
+                                    const Vocabulary& vocabulary);
 
 /// [CLS] a [SEP], [CLS] a [SEP] b [SEP].
 Template bert_template(int32_t cls, int32_t sep);

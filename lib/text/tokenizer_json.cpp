@@ -90,6 +90,7 @@ TokenizerParts read_parts(const ForeignJson& json, const Vocabulary& vocabulary,
     parts.added.push_back(added_token(token));
     if (parts.added.back().id < 0) fail("an added token has no \"id\": {}", token.dump());
   }
+  add_config_tokens(config, vocabulary, parts.added);
   parts.special = special_ids(family, config, [&](const std::string& token) {
     for (const AddedToken& added : parts.added)
       if (added.content == token) return added.id;
@@ -100,11 +101,11 @@ TokenizerParts read_parts(const ForeignJson& json, const Vocabulary& vocabulary,
   // BERT's, RoBERTa's and DeBERTa's own classes do not know these words.
   if (post != "BertProcessing" && post != "RobertaProcessing" && &family != &deberta_roles())
     parts.frame = template_of(config, parts.special).value_or(parts.frame);
-  parts.files = source.files;
   const ForeignJson& truncation = section(json, "truncation");
   const bool says_left =
       truncation.is_object() && value_or<std::string>(truncation, "direction", "Right") == "Left";
   parts.cuts_front = config.cuts_front.value_or(says_left);
+  parts.files = source.files;
   parts.extracted = source.extracted;
   return parts;
 }

@@ -1,9 +1,7 @@
 #include <catch2/catch.hpp>
-#include <sstream>
 
 #include "lib/core/error.h"
-#include "lib/core/json.h"
-#include "tests/text/tokenizers.h"
+#include "tests/text/small_json.h"
 
 namespace mtlora {
 namespace {
@@ -14,72 +12,12 @@ namespace fs = std::filesystem;
 const char* const kTexts[] = {"", "Hello, World!  [MASK] it's", "<s> a<mask> b</s>",
                               "Caf\xc3\xa9 \xe4\xb8\xad x\ty", "<|endoftext|>"};
 
-// A tokenizer.json of a small vocabulary, as Hugging Face would save it.
-Json small_json(const std::string& name) {
-  const auto plain = load_tokenizer(test::small(name));
-  Json json = {{"version", "1.0"},
-               {"truncation", {{"max_length", 2}, {"strategy", "LongestFirst"}, {"stride", 0}}},
-               {"padding", {{"strategy", {{"Fixed", 128}}}}}};
-  for (int32_t id = 0; id < plain->vocab_size(); ++id) {
-    json["model"]["vocab"][plain->token(id)] = id;
-    if (plain->is_special(id))
-      json["added_tokens"].push_back({{"id", id},
-                                      {"content", plain->token(id)},
-                                      {"single_word", false},
-                                      {"lstrip", false},
-                                      {"rstrip", false},
-                                      {"normalized", false},
-                                      {"special", true}});
-  }
-  const Json cls = {plain->special().cls >= 0 ? plain->token(plain->special().cls) : "",
-                    plain->special().cls};
-  const Json sep = {plain->special().sep >= 0 ? plain->token(plain->special().sep) : "",
-                    plain->special().sep};
-  if (name == "bert") {
-    json["normalizer"] = {{"type", "BertNormalizer"},
-                          {"clean_text", true},
-                          {"handle_chinese_chars", true},
-                          {"strip_accents", nullptr},
-                          {"lowercase", true}};
-    json["pre_tokenizer"] = {{"type", "BertPreTokenizer"}};
-    json["post_processor"] = {{"type", "BertProcessing"}, {"cls", cls}, {"sep", sep}};
-    json["decoder"] = {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}};
-    json["model"].update({{"type", "WordPiece"},
-                          {"unk_token", "[UNK]"},
-                          {"continuing_subword_prefix", "##"},
-                          {"max_input_chars_per_word", 100}});
-    return json;
-  }
-  json["normalizer"] = nullptr;
-  json["pre_tokenizer"] = {
-      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}};
-  json["post_processor"] = name == "gpt2"
-                               ? json["pre_tokenizer"]
-                               : Json{{"type", "RobertaProcessing"}, {"cls", cls}, {"sep", sep}};
-  json["decoder"] = {{"type", "ByteLevel"}};
-  json["model"].update({{"type", "BPE"},
-                        {"dropout", nullptr},
-                        {"unk_token", nullptr},
-                        {"fuse_unk", false},
-                        {"continuing_subword_prefix", ""},
-                        {"end_of_word_suffix", ""}});
-  std::istringstream merges(read_file(test::small(name) / "merges.txt"));
-  for (std::string line; std::getline(merges, line);)
-    if (!line.starts_with("#version")) json["model"]["merges"].push_back(line);
-  return json;
-}
-
-std::unique_ptr<Tokenizer> load_json(const Json& json) {
-  const test::TempDir folder;
-  write_file_in_place(folder / "tokenizer.json", json.dump());
-  return load_tokenizer(folder.path());
-}
-
 }  // namespace
 
 TEST_CASE("tokenizer.json and plain vocabulary files load as the same tokenizer", "[text]") {
   for (const char* name : {"bert", "roberta", "gpt2"}) {
-    const auto plain = load_tokenizer(test::small(name)), json = load_json(small_json(name));
+    const auto plain = load_tokenizer(test::small(name)),
+               json = test::load_json(test::small_json(name));
     INFO(name);
     CHECK(json->vocab_size() == plain->vocab_size());
     CHECK(json->special().cls == plain->special().cls);
@@ -106,7 +44,7 @@ TEST_CASE("GPT-2's tokenizer.json gives the ids of its vocab.json and merges.txt
 }
 
 TEST_CASE("a template of tokenizer.json is followed", "[text]") {
-  Json json = small_json("bert");
+  Json json = test::small_json("bert");
   const Json a = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}},
              b = {{"Sequence", {{"id", "B"}, {"type_id", 1}}}};
   const Json sep = {{"SpecialToken", {{"id", "x"}, {"type_id", 1}}}};
@@ -114,45 +52,11 @@ TEST_CASE("a template of tokenizer.json is followed", "[text]") {
                             {"single", {a, sep}},
                             {"pair", {b, sep, a}},
                             {"special_tokens", {{"x", {{"id", "x"}, {"ids", {3, 4}}}}}}};
-  const auto tokenizer = load_json(json);
+  const auto tokenizer = test::load_json(json);
   const int32_t x = test::ids_of(*tokenizer, "!")[0], y = test::ids_of(*tokenizer, "?")[0];
   CHECK(encode(*tokenizer, "!", 9).ids == Ids{x, 3, 4});
   CHECK(encode_pair(*tokenizer, "!", "?", 9).ids == Ids{y, 3, 4, x});
   CHECK(encode_pair(*tokenizer, "!", "?", 9).segments == Ids{1, 1, 1, 0});
-}
-
-TEST_CASE("added tokens strip the space beside them and match normalized text where they say so",
-          "[text]") {
-  Json json = small_json("roberta");
-  for (Json& token : json["added_tokens"]) {
-    if (token["content"] == "<mask>") token["lstrip"] = true;
-    if (token["content"] == "<pad>") token["rstrip"] = true;
-  }
-  const auto roberta = load_json(json);
-  const auto ids = [&](const char* text) { return test::ids_of(*roberta, text); };
-  const int32_t mask = roberta->special().mask, pad = roberta->special().pad;
-  Ids wanted = ids("a");
-  wanted.push_back(mask);
-  for (const int32_t id : ids(" b")) wanted.push_back(id);
-  CHECK(ids("a \xc2\xa0\n<mask> b") == wanted);
-  wanted = ids("a ");
-  wanted.push_back(pad);
-  wanted.push_back(pad);
-  for (const int32_t id : ids("b")) wanted.push_back(id);
-  CHECK(ids("a <pad> <pad>\t\n b") == wanted);
-
-  Json bert_json = small_json("bert");
-  const int32_t next = static_cast<int32_t>(bert_json["model"]["vocab"].size());
-  bert_json["added_tokens"].push_back(
-      {{"id", next}, {"content", "Caf\xc3\xa9"}, {"normalized", true}});
-  bert_json["added_tokens"].push_back(
-      {{"id", next + 1}, {"content", "[X]Y"}, {"normalized", false}});
-  const auto bert = load_json(bert_json);
-  CHECK(bert->vocab_size() == next + 2);
-  CHECK(test::ids_of(*bert, "CAFE!")[0] == next);
-  CHECK(test::ids_of(*bert, "[X]Y[X]Y") == Ids{next + 1, next + 1});
-  CHECK(test::ids_of(*bert, "[x]y").size() > 2);
-  CHECK(bert->decode(Ids{next + 1, next}) == "[X]Y Caf\xc3\xa9");
 }
 
 TEST_CASE("tokenizer_config.json has its say", "[text]") {
@@ -189,10 +93,10 @@ TEST_CASE("a folder that holds copies of a tokenizer's files loads as the same o
 
 TEST_CASE("what a tokenizer.json has that is not implemented is named", "[text]") {
   const auto message = [](const char* name, const auto& change) {
-    Json json = small_json(name);
+    Json json = test::small_json(name);
     change(json);
     try {
-      load_json(json);
+      test::load_json(json);
     } catch (const Error& e) {
       return std::string(e.what());
     }

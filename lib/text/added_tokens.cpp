@@ -60,7 +60,7 @@ void AddedTokens::split(std::string_view text, const std::function<void(std::str
     if (begin > done) between(text.substr(done, begin - done));
     found(entry->token.id);
     done = entry->token.rstrip ? leading_space(text, end) : end;
-    at = std::max(end, done);
+    at = end;  // the stripped space may hold further tokens
   }
   if (done < text.size()) between(text.substr(done));
 }

@@ -46,6 +46,18 @@ TEST_CASE("added tokens strip the space beside them and match normalized text wh
   CHECK(bert->decode(Ids{next + 1, next}) == "[X]Y Caf\xc3\xa9");
 }
 
+TEST_CASE("the space beside an added token may hold further ones", "[text]") {
+  Json json = test::small_json("gpt2");
+  const int32_t next = static_cast<int32_t>(json["model"]["vocab"].size());
+  json["added_tokens"].push_back({{"id", next}, {"content", "<r>"}, {"rstrip", true}});
+  json["added_tokens"].push_back({{"id", next + 1}, {"content", "\n\n"}});
+  const auto gpt2 = test::load_json(json);
+  Ids wanted = {next, next + 1};
+  for (const int32_t id : test::ids_of(*gpt2, " e")) wanted.push_back(id);
+  CHECK(test::ids_of(*gpt2, "<r> \n\n e") == wanted);
+  CHECK(test::ids_of(*gpt2, "<r> \n e") == Ids{next, test::ids_of(*gpt2, "e")[0]});
+}
+
 // Expectations are what transformers registers beside a tokenizer.json.
 TEST_CASE("tokens that stand beside a tokenizer.json are registered", "[text]") {
   const auto with = [](const char* config, const char* map = "{}") {

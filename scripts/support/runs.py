@@ -71,6 +71,11 @@ def departures(resolved, wanted, at=""):
     return [f"{at}: {json.dumps(resolved)} there, {json.dumps(wanted)} now"]
 
 
+def program_path(text):
+    """What --program names, whatever PATH holds."""
+    return Path(text).absolute()
+
+
 class Runner:
     """Runs the program, one command at a time; a signal to stop is handed on once, so that the program saves."""
 

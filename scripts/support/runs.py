@@ -77,7 +77,8 @@ def program_path(text):
 
 
 class Runner:
-    """Runs the program, one command at a time; a signal to stop is handed on once, so that the program saves."""
+    """Runs the program, one command at a time; the first signal to stop is handed on, so that the program saves, and
+    later ones are not, at which it would exit without."""
 
     def __init__(self):
         self.child, self.stopped = None, 0
@@ -85,6 +86,8 @@ class Runner:
             signal.signal(number, self.stop)
 
     def stop(self, number, _):
+        if self.stopped:
+            return
         self.stopped = 128 + number
         if self.child is None:
             sys.exit(self.stopped)

@@ -200,6 +200,29 @@ class Script(Case):
         self.assertFalse((self.run_folder() / "result.json").exists())
         self.assertIn("--resume", self.call("--dry-run", methods="lora", seeds="0", epochs=100000).stdout)
 
+    def test_the_program_is_the_file_of_that_name_whatever_path_holds(self):
+        done = subprocess.run([sys.executable, SCRIPT, "--dry-run", "--program", "./mtlora"], cwd=self.place,
+                              capture_output=True, text=True, check=True)
+        self.assertEqual(shlex.split(done.stdout.splitlines()[0])[0], str(self.place / "mtlora"))
+
+    def test_the_program_is_asked_to_stop_once(self):
+        child = ("import signal, time; asked = []\n"
+                 "signal.signal(signal.SIGINT, lambda *_: (asked.append(1), print('asked', flush=True)))\n"
+                 "print('ready', flush=True)\n"
+                 "while not asked: time.sleep(0.01)\n"
+                 "time.sleep(1)")
+        script = ("import pathlib, sys\nfrom support.runs import Runner\n"
+                  f"sys.exit(Runner().run([sys.executable, '-c', {child!r}], pathlib.Path(sys.argv[1])))")
+        log = self.place / "child.log"
+        with subprocess.Popen([sys.executable, "-c", script, log], cwd=SOURCE / "scripts") as process:
+            for said in ("ready\n", "ready\nasked\n"):
+                until = time.monotonic() + 60
+                while not (log.exists() and log.read_text() == said) and time.monotonic() < until:
+                    time.sleep(0.01)
+                process.send_signal(signal.SIGINT)
+        self.assertEqual(process.returncode, 130)
+        self.assertEqual(log.read_text(), "ready\nasked\n")
+
 
 if __name__ == "__main__":
     main()

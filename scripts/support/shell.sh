@@ -36,10 +36,15 @@ step() {
   fi
 }
 
+# has_pip PYTHON
+has_pip() { "$1" -m pip --version >/dev/null 2>&1; }
+
 # python_path: a Python of version 3.10 or newer (what LibTorch 2.13's packages need), or failure.
 python_path() {
   local candidate
   for candidate in "$root/.venv/bin/python" python3.11 python3; do
+    # one without pip was left when it was being made
+    [[ $candidate != "$root/.venv/bin/python" ]] || has_pip "$candidate" || continue
     if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
       command -v "$candidate"
       return

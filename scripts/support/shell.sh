@@ -20,9 +20,9 @@ step() {
   local what=$1 log=$logs/$2 begin=$SECONDS ticker named=yes status=0
   shift 2
   mkdir -p "$logs"
-  { sleep 2 && printf '%s … ' "$what" >&3; } 3>&1 </dev/null >/dev/null 2>&1 &
+  { sleep 2 && printf '%s … ' "$what" >&3; } 3>&1 </dev/null >/dev/null 2>&1 9>&- &
   ticker=$!
-  "$@" >"$log" 2>&1 </dev/null || status=$?
+  "$@" >"$log" 2>&1 </dev/null 9>&- || status=$? # 9 is the lock of scripts/setup
   ! kill "$ticker" 2>/dev/null || named=
   [[ -n $named ]] || ((status == 0)) || printf '%s … ' "$what"
   wait "$ticker" 2>/dev/null || true

@@ -35,8 +35,9 @@ class HuggingFaceBeam final : public Search {
         prompt_tokens_(start.prompt_ids.size()),
         beams_{{0, History(options_.no_repeat_ngram, start.prompt_ids)}} {
     if (candidates_wanted() > static_cast<size_t>(vocab_))
-      fail("{} beams choose among {} candidates; the vocabulary has only {} tokens", options_.beams,
-           candidates_wanted(), vocab_);
+      fail(
+          "/generate/beams: {} beams choose among {} candidates; the vocabulary has only {} tokens",
+          options_.beams, candidates_wanted(), vocab_);
   }
 
   std::vector<int32_t> result() const override {

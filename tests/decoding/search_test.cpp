@@ -151,8 +151,10 @@ TEST_CASE("options that do not fit the vocabulary are refused", "[decoding]") {
     options.beams = beams;
     start_search(options, {end}, 29, 0, {});
   };
-  CHECK_THROWS_WITH(starting("reference", 30, {0}), Contains("30 beams") && Contains("29"));
-  CHECK_THROWS_WITH(starting("beam", 15, {0}), Contains("30 candidates") && Contains("29"));
+  CHECK_THROWS_WITH(starting("reference", 30, {0}),
+                    Contains("/generate/beams: 30 beams") && Contains("29"));
+  CHECK_THROWS_WITH(starting("beam", 15, {0}),
+                    Contains("/generate/beams: 15 beams") && Contains("30 candidates"));
   CHECK_THROWS_WITH(starting("beam", 10, {0, 1}), Contains("30 candidates"));
   CHECK_THROWS_WITH(starting("beam", int64_t{1} << 62, {0}), Contains("vocabulary has only 29"));
   CHECK_NOTHROW(starting("reference", 29, {0}));

@@ -1,7 +1,8 @@
 // Bytes to token ids and back, equal to Hugging Face `tokenizers` (checked against 0.23.3) for the
 // BERT, RoBERTa, GPT-2, Llama and DeBERTa-v2 families, and to SentencePiece (checked against
-// 0.2.3). Behind special tokens the LlamaTokenizer of transformers 5 itself may differ from
-// `tokenizers` on the same tokenizer.json by a U+2581 ("legacy"): `tokenizers` is followed.
+// 0.2.3). The LlamaTokenizer of transformers 5 itself may differ from `tokenizers` on the same
+// tokenizer.json by a U+2581 ("legacy"), behind special tokens and before a text that begins with
+// spaces: `tokenizers` is followed.
 #pragma once
 
 #include <cstdint>

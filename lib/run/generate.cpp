@@ -8,6 +8,7 @@
 #include "lib/core/error.h"
 #include "lib/data/input_lines.h"
 #include "lib/run/input_source.h"
+#include "lib/run/language_folder.h"
 #include "lib/run/open_source.h"
 #include "lib/run/writing.h"
 
@@ -75,6 +76,7 @@ void generate(const GenerateRequest& request) {
   std::ios::sync_with_stdio(false);  // so that what has come of stdin can be seen
   Session s = open_source(request.source);
   if (!s.text_task) fail("generate: the task {} asks for labels; use predict", s.task->info().name);
+  if (!s.options.generate.separator) warn_of_chat_template(s);
   if (!request.split.empty()) {
     answer_split(s, request.split);
     return;

@@ -69,6 +69,10 @@ void TrainOptions::fields(Fields& f) {
 
 void GenerateOptions::fields(Fields& f) {
   decoding.fields(f);
+  f("separator", separator,
+    "A text begins behind its context and the end-of-text token, as training has it, and ends at "
+    "the first blank line. false: a prompt is continued as it is; so it is, unless told otherwise, "
+    "with --model and no task.");
   f("batch_size", batch_size, "Prompts decoded together by one thread.", within(1, 1'000'000));
   f("final_split", final_split,
     "The split whose texts are written and scored when training is done; null: none.");

@@ -33,6 +33,7 @@ struct TrainOptions {
 /// How texts are written, by data-to-text tasks only.
 struct GenerateOptions {
   DecodingOptions decoding;
+  bool separator = true;
   int64_t batch_size = 8;
   std::optional<std::string> final_split = "test";
   void fields(Fields& f);

@@ -245,8 +245,13 @@ Session open_model_session(const fs::path& folder, const ConfigSource& request) 
   Json config = gather_config(request);
   config["model"]["path"] = folder.string();
   const Json task = config.value("task", Json::object());
-  if (task.is_object() && !task.contains("name"))
-    config["task"] = own_task(ModelConfig(folder), task);
+  if (task.is_object() && !task.contains("name")) {
+    // Nobody says that it has learned texts behind a separator.
+    Json alone = {{"generate", {{"separator", false}}}};
+    merge_config(alone, config);
+    alone["task"] = own_task(ModelConfig(folder), task);
+    config = std::move(alone);
+  }
   Session s = open_with(config, true);
   log_loaded(s.loaded);
   if (s.task) require_one_label(s.loaded.config), check_own_head(s), order_own_head(s);

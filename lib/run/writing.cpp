@@ -1,6 +1,7 @@
 #include "lib/run/writing.h"
 
 #include <algorithm>
+#include <set>
 
 #include "lib/core/error.h"
 #include "lib/core/log.h"
@@ -19,9 +20,37 @@ std::string stripped(const std::string& text) {
                                     : text.substr(begin, text.find_last_not_of(space) + 1 - begin);
 }
 
-std::string text_of(const Tokenizer& tokenizer, const std::vector<int32_t>& ids) {
+TextFrame frame_of(const Session& session) {
+  const Tokenizer& tokenizer = *session.tokenizer;
+  return session.options.generate.separator ? text_frame(tokenizer) : plain_frame(tokenizer);
+}
+
+// What the text of a prompt becomes longer by. Not the text of what is written alone: that loses a
+// space at its beginning where a tokenizer sets one before a text.
+std::string continuation(const Tokenizer& tokenizer, const std::vector<int32_t>& prompt,
+                         const std::vector<int32_t>& written) {
+  std::vector<int32_t> ids = prompt;
+  const std::string before = tokenizer.decode(ids);
+  ids.insert(ids.end(), written.begin(), written.end());
+  const std::string whole = tokenizer.decode(ids);
+  return whole.starts_with(before) ? whole.substr(before.size()) : tokenizer.decode(written);
+}
+
+std::string text_of(const Session& session, const std::vector<int32_t>& prompt,
+                    const std::vector<int32_t>& ids) {
+  const Tokenizer& tokenizer = *session.tokenizer;
+  if (!session.options.generate.separator)
+    return replace_invalid_utf8(continuation(tokenizer, prompt, ids));
   const std::string text = replace_invalid_utf8(tokenizer.decode(ids));
   return stripped(text.substr(0, text.find(kTwoBreaks)));
+}
+
+std::vector<int32_t> prompt_of(const Session& session, const std::string& context,
+                               int64_t longest) {
+  std::vector<int32_t> ids = prompt_ids(*session.tokenizer, frame_of(session), context, longest);
+  const int32_t begin = session.tokenizer->special().bos;
+  if (ids.empty() && begin >= 0) ids.push_back(begin);  // an empty prompt, as transformers has it
+  return ids;
 }
 
 }  // namespace
@@ -29,10 +58,12 @@ std::string text_of(const Tokenizer& tokenizer, const std::vector<int32_t>& ids)
 GeneratePlan generate_plan(const Session& session) {
   const GenerateOptions& options = session.options.generate;
   GeneratePlan plan{options.decoding, {}, options.batch_size, [] { return stop_signal() != 0; }};
-  plan.end.ids.push_back(text_frame(*session.tokenizer).end);
+  std::set<int32_t> ends;
+  if (const int32_t end = frame_of(session).end; end >= 0) ends.insert(end);
   std::vector<int32_t> breaks;
   session.tokenizer->tokenize(kTwoBreaks, breaks);
-  if (breaks.size() == 1) plan.end.ids.push_back(breaks[0]);
+  if (options.separator && breaks.size() == 1) ends.insert(breaks[0]);
+  plan.end.ids.assign(ends.begin(), ends.end());
   return plan;
 }
 
@@ -48,13 +79,12 @@ std::vector<std::string> write_texts(const Session& session,
                                      const std::vector<std::string>& contexts,
                                      const Written& written) {
   const GeneratePlan plan = generate_plan(session);
-  const TextFrame frame = text_frame(*session.tokenizer);
   const int64_t room = context_room(session);
   std::vector<std::vector<int32_t>> prompts;
   size_t cut = 0;
   for (const std::string& context : contexts) {
-    const auto whole = prompt_ids(*session.tokenizer, frame, context, session.model().longest());
-    prompts.push_back(prompt_ids(*session.tokenizer, frame, context, room));
+    const auto whole = prompt_of(session, context, session.model().longest());
+    prompts.push_back(prompt_of(session, context, room));
     cut += prompts.back().size() < whole.size();
   }
   if (cut > 0)
@@ -63,11 +93,11 @@ std::vector<std::string> write_texts(const Session& session,
                     "(train.max_length less generate.max_new_tokens)",
                     cut, contexts.size(), room));
   std::vector<std::string> texts(contexts.size());
-  generate(*session.language_model, prompts, plan, *session.pool,
-           [&](size_t i, const std::vector<int32_t>& ids) {
-             texts[i] = text_of(*session.tokenizer, ids);
-             if (written) written(i, texts[i]);
-           });
+  const auto answered = [&](size_t i, const std::vector<int32_t>& ids) {
+    texts[i] = text_of(session, prompts[i], ids);
+    if (written) written(i, texts[i]);
+  };
+  generate(*session.language_model, prompts, plan, *session.pool, answered);
   return texts;
 }
 

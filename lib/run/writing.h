@@ -10,8 +10,8 @@
 
 namespace mtlora {
 
-/// What the session's options and tokenizer ask of generate(): text ends at the end token, and at
-/// two line breaks where the tokenizer has a token for them (GPT-2's 628).
+/// What the session's options and tokenizer ask of generate(): text ends at the end token, and,
+/// behind a separator, at two line breaks where the tokenizer has a token for them (GPT-2's 628).
 GeneratePlan generate_plan(const Session& session);
 
 /// Tokens that a context may have beside what is written. Throws Error where there is no room.
@@ -20,9 +20,10 @@ int64_t context_room(const Session& session);
 /// Called when a context is answered, one at a time, in any order.
 using Written = std::function<void(size_t context, const std::string& text)>;
 
-/// The text written for each context, in order: cut at the end of text and at two line breaks, and
-/// stripped (gpt2_decode.py of microsoft/LoRA); bytes that are no UTF-8 become U+FFFD. Warns of
-/// contexts that were cut to fit. Throws Stopped where a signal asks to stop.
+/// The text written for each context, in order; bytes that are no UTF-8
+/// become U+FFFD. With generate.separator it is cut at two line breaks and stripped (gpt2_decode.py
+/// of microsoft/LoRA); else it is what the context goes on with. Warns of contexts that were cut to
+/// fit. Throws Stopped where a signal asks to stop.
 std::vector<std::string> write_texts(const Session& session,
                                      const std::vector<std::string>& contexts,
                                      const Written& written = {});

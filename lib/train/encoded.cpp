@@ -133,10 +133,15 @@ void EncodedSet::count_targets() {
 }
 
 TextFrame text_frame(const Tokenizer& tokenizer) {
-  const SpecialIds special = tokenizer.special();
-  if (special.eos < 0)
+  TextFrame frame = plain_frame(tokenizer);
+  if (frame.end < 0)
     fail("the tokenizer has no token for the end of a text; data-to-text training needs one");
-  TextFrame frame{{}, special.eos, special.eos};
+  frame.separator = frame.end;
+  return frame;
+}
+
+TextFrame plain_frame(const Tokenizer& tokenizer) {
+  TextFrame frame{{}, -1, tokenizer.special().eos};
   // what the family puts before a text, Llama's <s>, without what it may put behind it
   for (const Template::Piece& piece : tokenizer.frame().single) {
     if (piece.id == Template::kFirst) break;
@@ -149,12 +154,13 @@ std::vector<int32_t> prompt_ids(const Tokenizer& tokenizer, const TextFrame& fra
                                 const std::string& context, int64_t longest) {
   std::vector<int32_t> text;
   tokenizer.tokenize(context, text);
-  const auto room = std::max<int64_t>(0, longest - static_cast<int64_t>(frame.begin.size()) - 1);
+  const auto around = static_cast<int64_t>(frame.begin.size()) + (frame.separator >= 0 ? 1 : 0);
+  const int64_t room = std::max<int64_t>(0, longest - around);
   if (static_cast<int64_t>(text.size()) > room)
     text.erase(text.begin(), text.end() - static_cast<std::ptrdiff_t>(room));
   std::vector<int32_t> ids = frame.begin;
   ids.insert(ids.end(), text.begin(), text.end());
-  ids.push_back(frame.separator);
+  if (frame.separator >= 0) ids.push_back(frame.separator);
   return ids;
 }
 

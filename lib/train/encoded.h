@@ -26,11 +26,13 @@ struct EncodedExample {
 /// What stands between a context and its completion, and at the end.
 struct TextFrame {
   std::vector<int32_t> begin;  ///< before the context
-  int32_t separator, end;
+  int32_t separator, end;      ///< -1: none
 };
 /// GPT-2's way (microsoft/LoRA, examples/NLG): end of text separates and ends; a tokenizer without
 /// such a token is refused. Throws Error.
 TextFrame text_frame(const Tokenizer& tokenizer);
+/// Of a prompt that is continued as it is: no separator, and an end where the tokenizer has one.
+TextFrame plain_frame(const Tokenizer& tokenizer);
 /// The ids that are given before a completion begins: begin, context, separator; the context's
 /// first tokens go where it is longer than `longest`.
 std::vector<int32_t> prompt_ids(const Tokenizer& tokenizer, const TextFrame& frame,

@@ -1,6 +1,7 @@
 """mtlora generate: a text for each context, in order, from whatever gives the contexts; and what it refuses."""
 
 import json
+import shutil
 
 from gpt2 import SAMPLES, gpt2_model, writing
 from support import SharedCase, bert_model, config, main, sentiment, write_json
@@ -88,6 +89,52 @@ class Generate(SharedCase):
             file = write_json(self.place / "wrong.json", settings)
             self.fails("train", "--config", file, "--out", self.place / "wrong", names=[named])
             self.assertFalse((self.place / "wrong").exists())
+
+
+class ModelAlone(SharedCase):
+    """--model without a task: the prompt is continued as it is."""
+
+    def prepare(self):
+        gpt2_model(self.place / "letters", writes=b"abcd")
+        gpt2_model(self.place / "breaks", writes=b"\n")
+
+    def written(self, model, *arguments, stdin="ab\n", **options):
+        """The text for one prompt, by greedy decoding, and what stderr says."""
+        result = self.succeeds("generate", "--model", model, "--set", "generate.decoder=greedy", "--set",
+                               "generate.no_repeat_ngram=2", "--set", "generate.max_new_tokens=24", "--set",
+                               "train.max_length=128", *arguments, stdin=stdin, **options)
+        return json.loads(result.out)["text"], result.err
+
+    def changed(self, name, **files):
+        """A copy of the model that writes letters, with further files."""
+        folder = self.place / name
+        shutil.copytree(self.place / "letters", folder)
+        for file, content in files.items():
+            write_json(folder / f"{file}.json", content)
+        return folder
+
+    def test_the_prompt_is_continued(self):
+        text, _ = self.written(self.place / "letters")
+        self.assertGreater(len(text), 9)
+        self.assertTrue(self.written(self.place / "letters", stdin=f"ab{text[:6]}\n")[0].startswith(text[6:]))
+        self.assertEqual(self.written(self.place / "breaks", "--set", "generate.no_repeat_ngram=0")[0], "\n" * 24)
+        self.assertNotEqual(self.written(self.place / "letters", stdin="\n")[0], "")
+
+    def test_the_separator_of_training_is_there_where_it_is_asked_for(self):
+        plain, asked = (self.written(self.place / "letters", "--set", f"generate.separator={value}")[0]
+                        for value in ("false", "true"))
+        self.assertEqual(self.written(self.place / "letters")[0], plain)
+        file = write_json(self.place / "task.json", {"task": {"name": "e2e"}})
+        self.assertEqual(self.written(self.place / "letters", "--config", file)[0], asked)
+        self.assertNotEqual(asked, plain)
+        self.assertEqual(self.written(self.place / "breaks", "--config", file)[0], "")
+
+    def test_a_chat_template_is_said_not_to_be_applied(self):
+        chat = self.changed("chat", tokenizer_config={"chat_template": "{{ messages }}"})
+        self.assertIn(f"{chat}: has a chat template, which is not applied", self.written(chat)[1])
+        for model, arguments in ((self.place / "letters", []), (chat, ["--set", "generate.separator=true"])):
+            self.assertNotIn("chat template", self.written(model, *arguments)[1])
+
 
 
 if __name__ == "__main__":

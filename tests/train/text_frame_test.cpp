@@ -16,4 +16,6 @@ TEST_CASE("a prompt begins with what the tokenizer puts before a text, not behin
   tokenizer->tokenize("text", wanted);
   wanted.push_back(frame.separator);
   CHECK(prompt_ids(*tokenizer, frame, "text", 64) == wanted);
+  wanted.pop_back();
+  CHECK(prompt_ids(*tokenizer, plain_frame(*tokenizer), "text", 64) == wanted);
 }

@@ -25,11 +25,16 @@ TextFrame frame_of(const Session& session) {
   return session.options.generate.separator ? text_frame(tokenizer) : plain_frame(tokenizer);
 }
 
+std::vector<int32_t> without_special(const Tokenizer& tokenizer, std::vector<int32_t> ids) {
+  std::erase_if(ids, [&](int32_t id) { return tokenizer.is_special(id); });
+  return ids;
+}
+
 // What the text of a prompt becomes longer by. Not the text of what is written alone: that loses a
 // space at its beginning where a tokenizer sets one before a text.
 std::string continuation(const Tokenizer& tokenizer, const std::vector<int32_t>& prompt,
                          const std::vector<int32_t>& written) {
-  std::vector<int32_t> ids = prompt;
+  std::vector<int32_t> ids = without_special(tokenizer, prompt);
   const std::string before = tokenizer.decode(ids);
   ids.insert(ids.end(), written.begin(), written.end());
   const std::string whole = tokenizer.decode(ids);
@@ -39,9 +44,10 @@ std::string continuation(const Tokenizer& tokenizer, const std::vector<int32_t>&
 std::string text_of(const Session& session, const std::vector<int32_t>& prompt,
                     const std::vector<int32_t>& ids) {
   const Tokenizer& tokenizer = *session.tokenizer;
+  const std::vector<int32_t> written = without_special(tokenizer, ids);
   if (!session.options.generate.separator)
-    return replace_invalid_utf8(continuation(tokenizer, prompt, ids));
-  const std::string text = replace_invalid_utf8(tokenizer.decode(ids));
+    return replace_invalid_utf8(continuation(tokenizer, prompt, written));
+  const std::string text = replace_invalid_utf8(tokenizer.decode(written));
   return stripped(text.substr(0, text.find(kTwoBreaks)));
 }
 

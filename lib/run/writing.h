@@ -20,7 +20,7 @@ int64_t context_room(const Session& session);
 /// Called when a context is answered, one at a time, in any order.
 using Written = std::function<void(size_t context, const std::string& text)>;
 
-/// The text written for each context, in order; bytes that are no UTF-8
+/// The text written for each context, in order, without special tokens; bytes that are no UTF-8
 /// become U+FFFD. With generate.separator it is cut at two line breaks and stripped (gpt2_decode.py
 /// of microsoft/LoRA); else it is what the context goes on with. Warns of contexts that were cut to
 /// fit. Throws Stopped where a signal asks to stop.

@@ -135,6 +135,11 @@ class ModelAlone(SharedCase):
         for model, arguments in ((self.place / "letters", []), (chat, ["--set", "generate.separator=true"])):
             self.assertNotIn("chat template", self.written(model, *arguments)[1])
 
+    def test_special_tokens_are_left_out_of_the_text(self):
+        text, _ = self.written(self.place / "letters")
+        special = self.changed("special", special_tokens_map={"additional_special_tokens": [text[1]]})
+        self.assertEqual(self.written(special)[0], text.replace(text[1], ""))
+
 
 
 if __name__ == "__main__":

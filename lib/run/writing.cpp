@@ -7,6 +7,7 @@
 #include "lib/core/log.h"
 #include "lib/core/signals.h"
 #include "lib/core/utf8.h"
+#include "lib/run/language_folder.h"
 
 namespace mtlora {
 namespace {
@@ -64,7 +65,7 @@ std::vector<int32_t> prompt_of(const Session& session, const std::string& contex
 GeneratePlan generate_plan(const Session& session) {
   const GenerateOptions& options = session.options.generate;
   GeneratePlan plan{options.decoding, {}, options.batch_size, [] { return stop_signal() != 0; }};
-  std::set<int32_t> ends;
+  std::set<int32_t> ends = model_ends(session);
   if (const int32_t end = frame_of(session).end; end >= 0) ends.insert(end);
   std::vector<int32_t> breaks;
   session.tokenizer->tokenize(kTwoBreaks, breaks);

@@ -10,8 +10,9 @@
 
 namespace mtlora {
 
-/// What the session's options and tokenizer ask of generate(): text ends at the end token, and,
-/// behind a separator, at two line breaks where the tokenizer has a token for them (GPT-2's 628).
+/// What the session's options, tokenizer and model ask of generate(): text ends at an end token of
+/// either, and, behind a separator, at two line breaks where the tokenizer has a token for them
+/// (GPT-2's 628).
 GeneratePlan generate_plan(const Session& session);
 
 /// Tokens that a context may have beside what is written. Throws Error where there is no room.

@@ -135,6 +135,19 @@ class ModelAlone(SharedCase):
         for model, arguments in ((self.place / "letters", []), (chat, ["--set", "generate.separator=true"])):
             self.assertNotIn("chat template", self.written(model, *arguments)[1])
 
+    def test_the_end_tokens_of_the_models_files_count(self):
+        text, _ = self.written(self.place / "letters")
+        one, two = sorted(set(text), key=text.index)[1:3]
+        config = json.loads((self.place / "letters" / "config.json").read_text())
+        by_config = self.changed("by_config", config={**config, "eos_token_id": ord(two)}, generation_config={})
+        self.assertEqual(self.written(by_config)[0], text[:text.index(two)])
+        by_list = self.changed("by_list", config={**config, "eos_token_id": ord(two)},
+                               generation_config={"eos_token_id": [ord(one), 5000]})
+        self.assertEqual(self.written(by_list)[0], text[:text.index(one)])
+        wrong = self.changed("wrong", generation_config={"eos_token_id": "</s>"})
+        self.fails("generate", "--model", wrong, "--set", "train.max_length=128", stdin="ab\n",
+                   names=[wrong / "generation_config.json", "eos_token_id", "</s>"])
+
     def test_special_tokens_are_left_out_of_the_text(self):
         text, _ = self.written(self.place / "letters")
         special = self.changed("special", special_tokens_map={"additional_special_tokens": [text[1]]})

@@ -102,6 +102,14 @@ class Batched {
     return model_.logits(model_.hidden(there(ids), there(positions), *attend, Pass{}));
   }
 
+  static void step(Search& search, const std::vector<const float*>& logits, size_t prompt) {
+    try {
+      search.step(logits);
+    } catch (const Error& e) {
+      throw PromptError(prompt, e.what());
+    }
+  }
+
   // Lets each search choose from its rows' logits, and lines up the rows of the next step.
   void choose(const Tensor& logits,
               const std::function<void(size_t, const std::vector<int32_t>&)>& answered) {
@@ -115,7 +123,7 @@ class Batched {
       for (; end < rows_.size() && rows_[end].prompt == prompt; ++end)
         mine.push_back(at + static_cast<int64_t>(end) * scores.size(1));
       Search& search = *searches_[static_cast<size_t>(prompt)];
-      search.step(mine);
+      step(search, mine, chosen_[static_cast<size_t>(prompt)]);
       for (size_t i = 0; i < search.next_tokens().size(); ++i)
         next.push_back(
             {prompt, search.next_tokens()[i], static_cast<int32_t>(begin) + search.parents()[i]});
@@ -139,12 +147,13 @@ void check(const LanguageModel& model, const Prompts& prompts, const GeneratePla
   // The last of the new tokens is written and not read.
   const int64_t room = model.longest() - (plan.decoding.max_new_tokens - 1);
   for (size_t i = 0; i < prompts.size(); ++i) {
-    if (prompts[i].empty()) fail("prompt {} (counted from 0) has no tokens", i);
+    if (prompts[i].empty()) throw PromptError(i, "it has no tokens");
     if (static_cast<int64_t>(prompts[i].size()) > room)
-      fail(
-          "prompt {} (counted from 0) has {} tokens, at most {} are allowed: the model reads {} in "
-          "all, among them all but the last of generate.max_new_tokens = {}",
-          i, prompts[i].size(), room, model.longest(), plan.decoding.max_new_tokens);
+      throw PromptError(
+          i,
+          fmt::format("it has {} tokens, at most {} are allowed: the model reads {} in all, among "
+                      "them all but the last of generate.max_new_tokens = {}",
+                      prompts[i].size(), room, model.longest(), plan.decoding.max_new_tokens));
   }
 }
 

@@ -7,6 +7,7 @@
 #include "lib/core/log.h"
 #include "lib/core/signals.h"
 #include "lib/core/utf8.h"
+#include "lib/data/shown_text.h"
 #include "lib/run/language_folder.h"
 
 namespace mtlora {
@@ -104,7 +105,11 @@ std::vector<std::string> write_texts(const Session& session,
     texts[i] = text_of(session, prompts[i], ids);
     if (written) written(i, texts[i]);
   };
-  generate(*session.language_model, prompts, plan, *session.pool, answered);
+  try {
+    generate(*session.language_model, prompts, plan, *session.pool, answered);
+  } catch (const PromptError& e) {
+    fail("the context \"{}\": {}", shown_text(contexts[e.prompt]), e.why);
+  }
   return texts;
 }
 

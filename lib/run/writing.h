@@ -24,7 +24,8 @@ using Written = std::function<void(size_t context, const std::string& text)>;
 /// The text written for each context, in order, without special tokens; bytes that are no UTF-8
 /// become U+FFFD. With generate.separator it is cut at two line breaks and stripped (gpt2_decode.py
 /// of microsoft/LoRA); else it is what the context goes on with. Warns of contexts that were cut to
-/// fit. Throws Stopped where a signal asks to stop.
+/// fit. Throws Error naming the context that cannot be answered, and Stopped where a signal asks to
+/// stop.
 std::vector<std::string> write_texts(const Session& session,
                                      const std::vector<std::string>& contexts,
                                      const Written& written = {});

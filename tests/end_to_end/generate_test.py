@@ -77,6 +77,13 @@ class Generate(SharedCase):
         self.refused(*self.checkpoint, "--set", "generate.max_new_tokens=299", stdin="x\n",
                      names=["/generate/max_new_tokens", "299", "300"])
 
+    def test_a_context_that_cannot_be_continued_is_named(self):
+        file = self.place / "ends.jsonl"  # the prompt holds every end, so that none may come again
+        file.write_text(json.dumps({"prompt": "name :\n\n A"}) + "\n")
+        self.refused(*self.checkpoint, "--set", "generate.decoder=greedy", "--set", "generate.no_repeat_ngram=1", "--set",
+                     "generate.max_new_tokens=300", "--set", "train.max_length=320", "--input", file,
+                     names=['the context "name :\\n\\n A": after ', "no_repeat_ngram = 1"])
+
     def test_models_and_tasks_of_other_kinds_are_refused(self):
         labels = ["--checkpoint", self.place / "labels" / "best"]
         self.refused(*labels, stdin="x\n", names=["generate", "predict"])

@@ -260,9 +260,10 @@ TEST_CASE("a prompt must have tokens and leave room for the new ones", "[generat
   const Ids longest = some_ids(41);
   CHECK(run(model, {{1}, longest}, plan).at(1) == decoded_plainly(model, longest, plan));
   CHECK_THROWS_WITH(run(model, {{1}, some_ids(42)}, plan),
-                    Catch::Contains("prompt 1 (counted from 0) has 42 tokens") &&
+                    Catch::Contains("prompt 1 (counted from 0): it has 42 tokens") &&
                         Catch::Contains("64") && Catch::Contains("generate.max_new_tokens"));
   CHECK_THROWS_AS(run(model, {{1}, some_ids(42)}, plan), Error);
-  CHECK_THROWS_WITH(run(model, {{1}, {2}, {}}, plan), "prompt 2 (counted from 0) has no tokens");
+  CHECK_THROWS_WITH(run(model, {{1}, {2}, {}}, plan),
+                    "prompt 2 (counted from 0): it has no tokens");
   CHECK_THROWS_AS(run(model, {{}}, plan), Error);
 }

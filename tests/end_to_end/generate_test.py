@@ -160,6 +160,10 @@ class ModelAlone(SharedCase):
         special = self.changed("special", special_tokens_map={"additional_special_tokens": [text[1]]})
         self.assertEqual(self.written(special)[0], text.replace(text[1], ""))
 
+    def test_the_model_is_named_once(self):
+        letters = self.place / "letters"
+        for assignment in (f"model.path={letters}", 'model={"path": "x"}'):
+            self.fails("generate", "--model", letters, "--set", assignment, code=2, names=["--model", "model.path"])
 
 
 if __name__ == "__main__":

@@ -84,6 +84,9 @@ class Generate(SharedCase):
                      "generate.max_new_tokens=300", "--set", "train.max_length=320", "--input", file,
                      names=['the context "name :\\n\\n A": after ', "no_repeat_ngram = 1"])
 
+    def test_an_option_that_is_not_utf8_is_a_wrong_command_line(self):
+        self.refused(*self.checkpoint, "--set", "generate.decoder=\udcff", stdin="x\n", code=2, names=["--set generate", "UTF-8"])
+
     def test_models_and_tasks_of_other_kinds_are_refused(self):
         labels = ["--checkpoint", self.place / "labels" / "best"]
         self.refused(*labels, stdin="x\n", names=["generate", "predict"])

@@ -41,7 +41,7 @@ if(MTLORA_HAS_CUDA)
   set_source_files_properties(${with_cuda_headers} PROPERTIES COMPILE_OPTIONS "-isystem;${NVCC_INCLUDE_DIR}")
   list(APPEND core_sources ${with_cuda_headers})
 else()
-  list(APPEND core_sources lib/backend/cuda/absent.cpp)
+  list(APPEND core_sources lib/backend/cuda/absent.cpp lib/backend/cuda/absent_kernels.cpp)
 endif()
 
 add_library(mtlora_core STATIC ${core_sources})

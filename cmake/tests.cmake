@@ -44,6 +44,9 @@ if(NOT MTLORA_BASE_ONLY)
       DEPENDS README.md tests/support/readme_example.py VERBATIM)
     target_sources(mtlora_tests PRIVATE ${readme_example})
   endif()
+  if(TARGET mtlora_tests AND NOT MTLORA_HAS_CUDA AND NOT MTLORA_SANITIZE) # sanitizers do not follow fibers
+    include(cmake/emulated_tests.cmake)
+  endif()
 endif()
 
 # The table of who may include whom, and that the check of it finds what it is made to find.

@@ -142,9 +142,8 @@ Tensor by_head(const Tensor& x, const Setting& s) {
 
 Tensor products(const Tensor& content, const Tensor& positions, const Setting& s) {
   if (!positions.defined()) return {};
-  const Tensor a = by_head(content, s), b = by_head(positions, s).transpose(1, 2);
   // scores are not rounded to the activations' type
-  return a.scalar_type() == at::kFloat ? at::bmm(a, b) : at::bmm(a, b, at::kFloat);
+  return wide_product(by_head(content, s), by_head(positions, s).transpose(1, 2));
 }
 
 Tensor prepared(const Tensor& positions, const Tensor& like) {

@@ -12,11 +12,24 @@ inline cuda::Element element_of(const Tensor& x) {
   return x.scalar_type() == at::kFloat ? cuda::Element::f32 : cuda::Element::bf16;
 }
 
+/// Whether kernels can read and write it.
+inline bool is_reached(const Tensor& x) {
+  return x.is_cuda() || cuda::kernels_on_host();
+}
+
 /// Rows of a matrix whose columns are contiguous; none of an undefined tensor.
 inline cuda::Matrix matrix(const Tensor& x) {
   if (!x.defined()) return {};
-  TORCH_INTERNAL_ASSERT(x.dim() == 2 && x.is_cuda() && (x.stride(1) == 1 || x.size(1) <= 1));
+  TORCH_INTERNAL_ASSERT(x.dim() == 2 && is_reached(x) && (x.stride(1) == 1 || x.size(1) <= 1));
   return {x.data_ptr(), x.stride(0)};
+}
+
+/// a b, not rounded to their type: fp32.
+inline Tensor wide_product(const Tensor& a, const Tensor& b) {
+  if (a.scalar_type() == at::kFloat) return at::matmul(a, b);
+  // LibTorch has the product with another type of result on a device alone.
+  if (!a.is_cuda()) return at::matmul(a.to(at::kFloat), b.to(at::kFloat));
+  return a.dim() == 2 ? at::mm(a, b, at::kFloat) : at::bmm(a, b, at::kFloat);
 }
 
 /// The dropout with its rows where x is.
@@ -28,7 +41,7 @@ inline Dropout beside(Dropout dropout, const Tensor& x) {
 /// The kernels' form of a dropout of `count` rows; `dropout` must outlive the call.
 inline cuda::Mask device_mask(const Dropout& dropout, int64_t count) {
   if (!active(dropout)) return {};
-  TORCH_INTERNAL_ASSERT(dropout.p < 1 && dropout.rows.is_cuda() &&
+  TORCH_INTERNAL_ASSERT(dropout.p < 1 && is_reached(dropout.rows) &&
                             dropout.rows.scalar_type() == at::kLong &&
                             dropout.rows.is_contiguous() && dropout.rows.numel() == count,
                         "dropout wants p < 1 and one contiguous int64 identity a row");

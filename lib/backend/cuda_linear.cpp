@@ -22,8 +22,7 @@ Tensor input_of(const Tensor& x, const Dropout& dropout) {
 
 /// aᵀ b in fp32: a gradient of a trained tensor is not rounded to the activations' type.
 Tensor product_of_rows(const Tensor& a, const Tensor& b) {
-  if (a.scalar_type() == at::kFloat) return at::mm(a.t(), b);
-  return at::mm(a.t(), b, at::kFloat);
+  return wide_product(a.t(), b);
 }
 
 /// Inputs: x, weight, bias, a, b of every part. Saved: x, x̃ aᵀ.
@@ -49,12 +48,12 @@ struct LowRankBackward {
   }
 
  private:
-  // Every column of x̃ aᵀ belongs to one part.
+  // Parts may share ranks.
   Tensor low_gradient(const Tensor& dy) const {
-    std::vector<Tensor> columns;
+    const Tensor dlow = at::zeros({dy.size(0), low_rank.a.size(0)}, dy.options());
     for (const LowRank::Part& part : low_rank.parts)
-      columns.push_back(at::mm(of_out(dy, part), part.b));
-    return columns.size() == 1 ? columns[0] : at::cat(columns, 1);
+      of_rank(dlow, part).addmm_(of_out(dy, part), part.b);
+    return dlow;
   }
 
   Tensor input_gradient(const Tensor& dy, const Tensor& dlow) const {

@@ -11,7 +11,8 @@ namespace mtlora::backend {
 
 /// Whether the device's kernels take this tensor: on a CUDA device, float32 or bfloat16.
 inline bool on_cuda(const Tensor& x) {
-  return x.is_cuda() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) &&
+  return (x.is_cuda() || cuda::kernels_on_host()) &&
+         (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) &&
          cuda::kernels_in_use();
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 #include <functional>
@@ -107,7 +108,7 @@ inline void compare_results(const std::vector<Tensor>& got, const std::vector<Te
 inline std::vector<Tensor> on_device(const std::vector<Tensor>& inputs) {
   std::vector<Tensor> there;
   for (const Tensor& x : inputs)
-    there.push_back(x.defined() ? x.detach().to(at::kCUDA).set_requires_grad(x.requires_grad())
+    there.push_back(x.defined() ? x.detach().to(the_device()).set_requires_grad(x.requires_grad())
                                 : x);
   return there;
 }

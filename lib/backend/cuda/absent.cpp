@@ -1,5 +1,5 @@
 // A build without CUDA: no tensor is ever on a device, so that nothing here but the first three is
-// ever called.
+// ever called. The kernels' stand-ins are in absent_kernels.cpp.
 #include <cstdlib>
 
 #include "lib/backend/cuda/profile.h"
@@ -34,9 +34,6 @@ void release_unused_memory() {
 void wait() {
   std::abort();
 }
-Stream current_stream() {
-  std::abort();
-}
 
 std::vector<KernelTime> profile(const std::function<void()>&) {
   std::abort();
@@ -57,37 +54,6 @@ void Graph::capture(const GraphMemory&, const std::function<void()>&) {
   std::abort();
 }
 void Graph::replay() {
-  std::abort();
-}
-
-void dropout(const DropoutCall&, Stream) {
-  std::abort();
-}
-void mask_factors(const Mask&, int64_t, int64_t, int64_t, bool, float*, Stream) {
-  std::abort();
-}
-void norm_forward(const NormCall&, Stream) {
-  std::abort();
-}
-void norm_backward(const NormBackwardCall&, Stream) {
-  std::abort();
-}
-void swiglu_forward(Element, Matrix, Matrix, int64_t, int64_t, Stream) {
-  std::abort();
-}
-void swiglu_backward(Element, Matrix, Matrix, Matrix, int64_t, int64_t, Stream) {
-  std::abort();
-}
-void rotate(const RotateCall&, Stream) {
-  std::abort();
-}
-void decode_attention(const DecodeCall&, Stream) {
-  std::abort();
-}
-void attention_forward(const AttentionCall&, Stream) {
-  std::abort();
-}
-void attention_backward(const AttentionBackwardCall&, Stream) {
   std::abort();
 }
 

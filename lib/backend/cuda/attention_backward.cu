@@ -38,9 +38,8 @@ __global__ void __launch_bounds__(kAttentionThreads) query_kernel(AttentionBackw
   const int64_t q0 = static_cast<int64_t>(blockIdx.x) * kTile;
   if (q0 >= span.queries) return;
 
-  extern __shared__ float memory[];
-  float *queries = memory, *douts = queries + kTileFloats<D>, *keys = douts + kTileFloats<D>,
-        *values = keys + kTileFloats<D>;
+  float *queries = shared_floats(), *douts = queries + kTileFloats<D>,
+        *keys = douts + kTileFloats<D>, *values = keys + kTileFloats<D>;
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   const int first = warp * kRows;
   float* slopes = values + kTileFloats<D> + first * kTile;
@@ -119,9 +118,8 @@ __global__ void __launch_bounds__(kAttentionThreads) key_kernel(AttentionBackwar
   const int64_t k0 = static_cast<int64_t>(blockIdx.x) * kTile;
   if (k0 >= span.keys) return;
 
-  extern __shared__ float memory[];
-  float *keys = memory, *values = keys + kTileFloats<D>, *queries = values + kTileFloats<D>,
-        *douts = queries + kTileFloats<D>;
+  float *keys = shared_floats(), *values = keys + kTileFloats<D>,
+        *queries = values + kTileFloats<D>, *douts = queries + kTileFloats<D>;
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   const int first = warp * kRows;
   float* slopes = douts + kTileFloats<D> + first * kTile;
@@ -188,22 +186,17 @@ __global__ void __launch_bounds__(kAttentionThreads) key_kernel(AttentionBackwar
 }
 
 template <class T, int D, bool kRelative>
-void launch(const AttentionBackwardCall& b, Stream stream) {
+void run(const AttentionBackwardCall& b, Stream stream) {
   const AttentionCall& c = b.forward;
-  const auto of_queries = query_kernel<T, D, kRelative>;
   const size_t bytes = (4 * kTileFloats<D> + kTile * kTile) * sizeof(float);
-  allow_shared(of_queries, bytes);
   const auto sequences = static_cast<unsigned>(c.sequences + 1);
-  of_queries<<<dim3(blocks_for(c.pooled ? 1 : c.longest, kTile), static_cast<unsigned>(c.heads),
-                    sequences),
-               kAttentionThreads, bytes, of(stream)>>>(b);
-  check_launch("attention_backward, queries");
-  const auto of_keys = key_kernel<T, D, kRelative>;
-  const size_t more = bytes + kTile * kTile * sizeof(float);
-  allow_shared(of_keys, more);
-  of_keys<<<dim3(blocks_for(c.longest, kTile), static_cast<unsigned>(c.kv_heads), sequences),
-            kAttentionThreads, more, of(stream)>>>(b);
-  check_launch("attention_backward, keys");
+  const dim3 of_queries(blocks_for(c.pooled ? 1 : c.longest, kTile), static_cast<unsigned>(c.heads),
+                        sequences);
+  launch("attention_backward, queries", query_kernel<T, D, kRelative>, of_queries,
+         kAttentionThreads, bytes, stream, b);
+  const dim3 of_keys(blocks_for(c.longest, kTile), static_cast<unsigned>(c.kv_heads), sequences);
+  launch("attention_backward, keys", key_kernel<T, D, kRelative>, of_keys, kAttentionThreads,
+         bytes + kTile * kTile * sizeof(float), stream, b);
 }
 
 }  // namespace
@@ -215,9 +208,9 @@ void attention_backward(const AttentionBackwardCall& call, Stream stream) {
     with_width(call.forward.head, [&](auto width) {
       constexpr int D = decltype(width)::value;
       if (call.forward.relative.row_of)
-        launch<T, D, true>(call, stream);
+        run<T, D, true>(call, stream);
       else
-        launch<T, D, false>(call, stream);
+        run<T, D, false>(call, stream);
     });
   });
 }

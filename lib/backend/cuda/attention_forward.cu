@@ -23,8 +23,8 @@ __global__ void __launch_bounds__(kAttentionThreads) forward_kernel(AttentionCal
   const int64_t q0 = static_cast<int64_t>(blockIdx.x) * kTile;
   if (q0 >= span.queries) return;
 
-  extern __shared__ float memory[];
-  float *queries = memory, *keys = queries + kTileFloats<D>, *values = keys + kTileFloats<D>;
+  float *queries = shared_floats(), *keys = queries + kTileFloats<D>,
+        *values = keys + kTileFloats<D>;
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   const int first = warp * kRows;
   float* weights = values + kTileFloats<D> + first * kTile;
@@ -94,14 +94,12 @@ __global__ void __launch_bounds__(kAttentionThreads) forward_kernel(AttentionCal
 }
 
 template <class T, int D, bool kRelative>
-void launch(const AttentionCall& c, Stream stream) {
-  const auto kernel = forward_kernel<T, D, kRelative>;
+void run(const AttentionCall& c, Stream stream) {
   const size_t bytes = (3 * kTileFloats<D> + kTile * kTile) * sizeof(float);
-  allow_shared(kernel, bytes);
   const dim3 grid(blocks_for(c.pooled ? 1 : c.longest, kTile), static_cast<unsigned>(c.heads),
                   static_cast<unsigned>(c.sequences + 1));
-  kernel<<<grid, kAttentionThreads, bytes, of(stream)>>>(c);
-  check_launch("attention_forward");
+  launch("attention_forward", forward_kernel<T, D, kRelative>, grid, kAttentionThreads, bytes,
+         stream, c);
 }
 
 }  // namespace
@@ -113,9 +111,9 @@ void attention_forward(const AttentionCall& call, Stream stream) {
     with_width(call.head, [&](auto width) {
       constexpr int D = decltype(width)::value;
       if (call.relative.row_of)
-        launch<T, D, true>(call, stream);
+        run<T, D, true>(call, stream);
       else
-        launch<T, D, false>(call, stream);
+        run<T, D, false>(call, stream);
     });
   });
 }

@@ -165,14 +165,6 @@ __device__ inline void add_by_column(float* table, int column, float value, int 
   __syncwarp();
 }
 
-/// Raises a kernel's limit of shared memory where it needs more than the default 48 KiB.
-template <class Kernel>
-void allow_shared(Kernel kernel, size_t bytes) {
-  if (bytes > 48 * 1024)
-    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                         static_cast<int>(bytes));
-}
-
 /// Calls f with the width that tiles of this head have: 32, 64 or 128.
 template <int D>
 struct Width {

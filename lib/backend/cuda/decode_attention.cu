@@ -19,14 +19,14 @@ __device__ const T* keys_at(const DecodeCall& c, int64_t row, int64_t begin, int
 
 template <class T>
 __global__ void __launch_bounds__(kThreads) decode_kernel(DecodeCall c) {
-  extern __shared__ float memory[];  // the query [head], partial sums [kThreads], scores [keys]
   __shared__ float room[33];
   const int64_t row = blockIdx.x, head = blockIdx.y;
   const int64_t kv_head = head / (c.heads / c.kv_heads), kv_width = c.kv_heads * c.head;
   const int32_t prompt_index = c.prompt_of_row[row];
   const int64_t begin = c.prompt_offsets[prompt_index];
   const int64_t prompt = c.prompt_offsets[prompt_index + 1] - begin, keys = prompt + c.steps;
-  float *query = memory, *partial = query + c.head, *scores = partial + kThreads;
+  // the query [head], partial sums [kThreads], scores [keys]
+  float *query = shared_floats(), *partial = query + c.head, *scores = partial + kThreads;
   const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
 
   for (int64_t i = thread; i < c.head; i += kThreads)
@@ -76,14 +76,10 @@ void decode_attention(const DecodeCall& call, Stream stream) {
   const size_t bytes =
       static_cast<size_t>(call.head + kThreads + call.longest + call.steps) * sizeof(float);
   with_element(call.element, [&](auto element) {
-    const auto kernel = decode_kernel<decltype(element)>;
-    if (bytes > 48 * 1024)
-      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                           static_cast<int>(bytes));
     const dim3 grid(static_cast<unsigned>(call.rows), static_cast<unsigned>(call.heads));
-    kernel<<<grid, kThreads, bytes, of(stream)>>>(call);
+    launch("decode_attention", decode_kernel<decltype(element)>, grid, kThreads, bytes, stream,
+           call);
   });
-  check_launch("decode_attention");
 }
 
 }  // namespace mtlora::backend::cuda

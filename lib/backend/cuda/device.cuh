@@ -2,12 +2,9 @@
 #pragma once
 
 #include <cuda_bf16.h>
-#include <cuda_runtime.h>
-
-#include <cstdio>
-#include <cstdlib>
 
 #include "lib/backend/cuda/kernels.h"
+#include "lib/backend/cuda/launch.cuh"
 #include "lib/backend/dropout.h"
 
 namespace mtlora::backend::cuda {
@@ -82,18 +79,6 @@ void with_element(Element element, F&& f) {
     f(float{});
   else
     f(Bf16{});
-}
-
-inline cudaStream_t of(Stream stream) {
-  return static_cast<cudaStream_t>(stream);
-}
-
-/// A launch that the device refuses is a fault of ours: it ends the program.
-inline void check_launch(const char* what) {
-  const cudaError_t error = cudaGetLastError();
-  if (error == cudaSuccess) return;
-  std::fprintf(stderr, "CUDA: %s: %s\n", what, cudaGetErrorString(error));
-  std::abort();
 }
 
 inline unsigned blocks_for(int64_t work, int64_t at_once) {

@@ -68,47 +68,42 @@ __global__ void rotate_kernel(RotateCall c) {
 void dropout(const DropoutCall& call, Stream stream) {
   if (call.rows == 0) return;
   with_element(call.element, [&](auto element) {
-    dropout_kernel<decltype(element)>
-        <<<static_cast<unsigned>(call.rows), kThreads, 0, of(stream)>>>(call);
+    launch("dropout", dropout_kernel<decltype(element)>, static_cast<unsigned>(call.rows), kThreads,
+           0, stream, call);
   });
-  check_launch("dropout");
 }
 
 void mask_factors(const Mask& mask, int64_t heads, int64_t rows, int64_t columns, bool by_head,
                   float* factors, Stream stream) {
   if (rows == 0 || columns == 0) return;
   const dim3 grid(static_cast<unsigned>(rows), static_cast<unsigned>(heads));
-  mask_kernel<<<grid, kThreads, 0, of(stream)>>>(mask, columns, by_head, factors);
-  check_launch("mask_factors");
+  launch("mask_factors", mask_kernel, grid, kThreads, 0, stream, mask, columns, by_head, factors);
 }
 
 void swiglu_forward(Element element, Matrix gate_up, Matrix y, int64_t rows, int64_t inner,
                     Stream stream) {
   if (rows == 0) return;
   with_element(element, [&](auto e) {
-    swiglu_kernel<decltype(e)>
-        <<<static_cast<unsigned>(rows), kThreads, 0, of(stream)>>>(gate_up, y, inner);
+    launch("swiglu_forward", swiglu_kernel<decltype(e)>, static_cast<unsigned>(rows), kThreads, 0,
+           stream, gate_up, y, inner);
   });
-  check_launch("swiglu_forward");
 }
 
 void swiglu_backward(Element element, Matrix gate_up, Matrix dy, Matrix dx, int64_t rows,
                      int64_t inner, Stream stream) {
   if (rows == 0) return;
   with_element(element, [&](auto e) {
-    swiglu_backward_kernel<decltype(e)>
-        <<<static_cast<unsigned>(rows), kThreads, 0, of(stream)>>>(gate_up, dy, dx, inner);
+    launch("swiglu_backward", swiglu_backward_kernel<decltype(e)>, static_cast<unsigned>(rows),
+           kThreads, 0, stream, gate_up, dy, dx, inner);
   });
-  check_launch("swiglu_backward");
 }
 
 void rotate(const RotateCall& call, Stream stream) {
   if (call.rows == 0) return;
   with_element(call.element, [&](auto element) {
-    rotate_kernel<decltype(element)>
-        <<<static_cast<unsigned>(call.rows), kThreads, 0, of(stream)>>>(call);
+    launch("rotate", rotate_kernel<decltype(element)>, static_cast<unsigned>(call.rows), kThreads,
+           0, stream, call);
   });
-  check_launch("rotate");
 }
 
 }  // namespace mtlora::backend::cuda

@@ -9,7 +9,7 @@ constexpr int kThreads = 256;
 
 template <class T>
 __global__ void forward_kernel(NormCall c) {
-  extern __shared__ float row_memory[];  // [width]
+  float* row_memory = shared_floats();  // [width]
   __shared__ float room[33];
   const int64_t row = blockIdx.x;
   const T* x = row_of<T>(c.x, row);
@@ -81,20 +81,17 @@ __global__ void backward_kernel(NormBackwardCall c) {
 void norm_forward(const NormCall& call, Stream stream) {
   if (call.rows == 0) return;
   with_element(call.element, [&](auto element) {
-    forward_kernel<decltype(element)>
-        <<<static_cast<unsigned>(call.rows), kThreads,
-           static_cast<size_t>(call.width) * sizeof(float), of(stream)>>>(call);
+    launch("norm_forward", forward_kernel<decltype(element)>, static_cast<unsigned>(call.rows),
+           kThreads, static_cast<size_t>(call.width) * sizeof(float), stream, call);
   });
-  check_launch("norm_forward");
 }
 
 void norm_backward(const NormBackwardCall& call, Stream stream) {
   if (call.rows == 0) return;
   with_element(call.element, [&](auto element) {
-    backward_kernel<decltype(element)>
-        <<<static_cast<unsigned>(call.rows), kThreads, 0, of(stream)>>>(call);
+    launch("norm_backward", backward_kernel<decltype(element)>, static_cast<unsigned>(call.rows),
+           kThreads, 0, stream, call);
   });
-  check_launch("norm_backward");
 }
 
 }  // namespace mtlora::backend::cuda

@@ -79,6 +79,10 @@ void wait() {
   c10::cuda::device_synchronize();
 }
 
+bool kernels_on_host() {
+  return false;
+}
+
 Stream current_stream() {
   return at::cuda::getCurrentCUDAStream().stream();
 }

@@ -1,6 +1,6 @@
 // What is asked of a CUDA device beside kernels. In a build without CUDA there is none: only
-// is_built(), device_count(), device_fault(), kernels_in_use() and use_kernels() may be called
-// then.
+// is_built(), device_count(), device_fault(), kernels_in_use(), use_kernels() and kernels_on_host()
+// may be called then.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +33,9 @@ void wait();                   ///< until the device has done all that it was as
 /// to false. Then LibTorch's own operations do, but for the masks of dropout.
 bool kernels_in_use();
 void use_kernels(bool use);
+
+/// Whether the kernels work on the CPU's tensors: so they do where the tests emulate a device.
+bool kernels_on_host();
 
 /// The calling thread's stream.
 Stream current_stream();

@@ -1,0 +1,47 @@
+// A build without CUDA has no kernels, and none is ever called. In a source of its own, so that the
+// tests can put the kernels as they run on the CPU in its place (tests/emulator).
+#include <cstdlib>
+
+#include "lib/backend/cuda/runtime.h"
+
+namespace mtlora::backend::cuda {
+
+bool kernels_on_host() {
+  return false;
+}
+Stream current_stream() {
+  std::abort();
+}
+
+void dropout(const DropoutCall&, Stream) {
+  std::abort();
+}
+void mask_factors(const Mask&, int64_t, int64_t, int64_t, bool, float*, Stream) {
+  std::abort();
+}
+void norm_forward(const NormCall&, Stream) {
+  std::abort();
+}
+void norm_backward(const NormBackwardCall&, Stream) {
+  std::abort();
+}
+void swiglu_forward(Element, Matrix, Matrix, int64_t, int64_t, Stream) {
+  std::abort();
+}
+void swiglu_backward(Element, Matrix, Matrix, Matrix, int64_t, int64_t, Stream) {
+  std::abort();
+}
+void rotate(const RotateCall&, Stream) {
+  std::abort();
+}
+void decode_attention(const DecodeCall&, Stream) {
+  std::abort();
+}
+void attention_forward(const AttentionCall&, Stream) {
+  std::abort();
+}
+void attention_backward(const AttentionBackwardCall&, Stream) {
+  std::abort();
+}
+
+}  // namespace mtlora::backend::cuda

@@ -1,0 +1,65 @@
+// No kernel's result depends on the order in which blocks and threads run: not one waits too little
+// for what another thread writes.
+#include "lib/backend/decoder_ops.h"
+#include "lib/backend/disentangled_ops.h"
+#include "tests/backend/compare.h"
+#include "tests/emulator/block.h"
+
+using namespace mtlora;
+using namespace mtlora::test;
+
+namespace {
+
+/// In fp32 and in bfloat16: the same bits in both orders, of the output and of all gradients.
+void check_order(const std::vector<Tensor>& inputs, const Operation& f) {
+  for (const auto type : {at::kFloat, at::kBFloat16}) {
+    std::vector<Tensor> typed;
+    for (const Tensor& x : inputs) typed.push_back(x.detach().to(type).requires_grad_());
+    const auto forwards = output_and_gradients(typed, f);
+    emulator::set_backwards(true);
+    const auto backwards = output_and_gradients(typed, f);
+    emulator::set_backwards(false);
+    for (size_t i = 0; i < forwards.size(); ++i) {
+      INFO("tensor " << i << " (0: output, then gradients), " << type);
+      CHECK(at::isfinite(forwards[i]).all().item<bool>());
+      CHECK(at::equal(forwards[i], backwards[i]));
+    }
+  }
+}
+
+const Packing some = packing_of({5, 70, 1, 33});  // 109 tokens: blocks of one warp and of four
+const backend::Dropout dropout{0.1, 7, identities(112)};
+
+}  // namespace
+
+TEST_CASE("attention does not depend on the order of threads", "[emulator]") {
+  for (const int64_t head : {32, 64, 128}) {
+    check_order({normal({112, 6 * head}, 1)}, [&](const std::vector<Tensor>& in) {
+      return backend::self_attention(in[0], some, {2, 0.2}, dropout);
+    });
+    check_order({normal({112, 8 * head}, 2)}, [&](const std::vector<Tensor>& in) {
+      return backend::causal_attention(in[0], some, {4, 2, 0.2}, dropout);
+    });
+  }
+  const backend::Dropout of_queries{0.1, 7, identities(4)};
+  check_order({normal({4, 64}, 3), normal({112, 128}, 4)}, [&](const std::vector<Tensor>& in) {
+    return backend::pooled_attention(in[0], in[1], some, {2, 0.2}, of_queries);
+  });
+}
+
+TEST_CASE("disentangled attention does not depend on the order of threads", "[emulator]") {
+  auto row_of = std::make_shared<std::vector<int32_t>>();
+  for (int32_t d = -69; d < 70; ++d) row_of->push_back(std::clamp(d, -20, 20) + 20);
+  check_order({normal({112, 192}, 5), normal({41, 128}, 6)}, [&](const std::vector<Tensor>& in) {
+    const backend::RelativePositions positions{in[1].narrow(1, 0, 64), in[1].narrow(1, 64, 64),
+                                               row_of};
+    return backend::disentangled_attention(in[0], positions, some, {2, 0.15}, dropout);
+  });
+}
+
+TEST_CASE("norms do not depend on the order of threads", "[emulator]") {
+  check_order({normal({112, 300}, 7), normal({112, 300}, 8), normal({300}, 9), normal({300}, 10)},
+              [](const std::vector<Tensor>& in) {
+                return backend::dropout_add_norm(in[0], in[1], {in[2], in[3], 1e-5}, dropout);
+              });
+}

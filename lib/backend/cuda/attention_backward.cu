@@ -1,6 +1,6 @@
-// Attention's gradients, in two kernels that share nothing, so that no sum depends on an order of
-// threads: one goes over the keys of each tile of queries (dq), one over the queries of each tile
-// of keys (dk, dv). With p the softmax, f dropout's factors and o the output,
+// Attention's gradients in fp32, in two kernels that share nothing, so that no sum depends on an
+// order of threads: one goes over the keys of each tile of queries (dq), one over the queries of
+// each tile of keys (dk, dv). With p the softmax, f dropout's factors and o the output,
 //   δ = Σ do · o,  ds = p · (f · (do · v) - δ),  dq = scale · ds k,  dk = scale · dsᵀ q,
 //   dv = (p f)ᵀ do
 #include "lib/backend/cuda/attention_tile.cuh"
@@ -9,7 +9,7 @@ namespace mtlora::backend::cuda {
 namespace {
 
 /// δ of a warp's rows; the tile holds do.
-template <class T, int D>
+template <int D>
 __device__ void deltas(const AttentionCall& c, const float* douts, int first, int64_t begin,
                        int64_t end, int64_t column, int lane, float (&delta)[kRows]) {
 #pragma unroll
@@ -18,20 +18,18 @@ __device__ void deltas(const AttentionCall& c, const float* douts, int first, in
     const int64_t row = begin + first + r;
     if (row < end)
       for (int i = lane; i < c.head; i += 32)
-        sum += douts[(first + r) * kStride<D> + i] *
-               (c.wide ? c.wide[row * c.heads * c.head + column + i]
-                       : widen(row_of<T>(c.out, row)[column + i]));
+        sum += douts[(first + r) * kStride<D> + i] * row_of<float>(c.out, row)[column + i];
     delta[r] = warp_sum(sum);
   }
 }
 
-template <class T, int D, bool kRelative>
+template <int D, bool kRelative>
 __global__ void __launch_bounds__(kAttentionThreads) query_kernel(AttentionBackwardCall b) {
   const AttentionCall& c = b.forward;
   const int64_t head = blockIdx.y, sequence = blockIdx.z;
   const int64_t column = head * c.head, kv_column = head / (c.heads / c.kv_heads) * c.head;
   if (sequence == c.sequences) {
-    if (!c.pooled) clear_rows<T>(b.dq, c.offsets[sequence], c.query_rows, column, c.head);
+    if (!c.pooled) clear_rows<float>(b.dq, c.offsets[sequence], c.query_rows, column, c.head);
     return;
   }
   const Span span = span_of(c, sequence);
@@ -44,14 +42,14 @@ __global__ void __launch_bounds__(kAttentionThreads) query_kernel(AttentionBackw
   const int first = warp * kRows;
   float* slopes = values + kTileFloats<D> + first * kTile;
   const int64_t begin = span.first_query + q0, end = span.first_query + span.queries;
-  load_tile<T, D>(queries, c.q, begin, end, column, c.head);
-  load_tile<T, D>(douts, b.dout, begin, end, column, c.head);
+  load_tile<D>(queries, c.q, begin, end, column, c.head);
+  load_tile<D>(douts, b.dout, begin, end, column, c.head);
   __syncthreads();
 
   float delta[kRows], sums[kRows][D / 32];
   float2 statistics[kRows];
   MaskRow bits[kRows];
-  deltas<T, D>(c, douts, first, begin, end, column, lane, delta);
+  deltas<D>(c, douts, first, begin, end, column, lane, delta);
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
     for (float& s : sums[r]) s = 0;
@@ -66,9 +64,8 @@ __global__ void __launch_bounds__(kAttentionThreads) query_kernel(AttentionBackw
   const int64_t limit = c.causal ? min(span.keys, q0 + kTile) : span.keys;
   for (int64_t k0 = 0; k0 < limit; k0 += kTile) {
     __syncthreads();
-    load_tile<T, D>(keys, c.k, span.first_key + k0, span.first_key + span.keys, kv_column, c.head);
-    load_tile<T, D>(values, c.v, span.first_key + k0, span.first_key + span.keys, kv_column,
-                    c.head);
+    load_tile<D>(keys, c.k, span.first_key + k0, span.first_key + span.keys, kv_column, c.head);
+    load_tile<D>(values, c.v, span.first_key + k0, span.first_key + span.keys, kv_column, c.head);
     __syncthreads();
     if (is_idle) continue;
     float scores[kRows], dweights[kRows];
@@ -100,18 +97,18 @@ __global__ void __launch_bounds__(kAttentionThreads) query_kernel(AttentionBackw
     add_weighted<D>(slopes, keys, limit - k0, lane, sums);
     __syncwarp();
   }
-  store_rows<T, D>(b.dq, begin, end, first, column, c.head, lane, sums);
+  store_rows<D>(b.dq, begin, end, first, column, c.head, lane, sums);
 }
 
 // A block: 32 keys of one key/value head of one sequence, over all query heads that read it.
-template <class T, int D, bool kRelative>
+template <int D, bool kRelative>
 __global__ void __launch_bounds__(kAttentionThreads) key_kernel(AttentionBackwardCall b) {
   const AttentionCall& c = b.forward;
   const int64_t kv_head = blockIdx.y, sequence = blockIdx.z, group = c.heads / c.kv_heads;
   const int64_t kv_column = kv_head * c.head;
   if (sequence == c.sequences) {
-    clear_rows<T>(b.dk, c.offsets[sequence], c.key_rows, kv_column, c.head);
-    clear_rows<T>(b.dv, c.offsets[sequence], c.key_rows, kv_column, c.head);
+    clear_rows<float>(b.dk, c.offsets[sequence], c.key_rows, kv_column, c.head);
+    clear_rows<float>(b.dv, c.offsets[sequence], c.key_rows, kv_column, c.head);
     return;
   }
   const Span span = span_of(c, sequence);
@@ -125,8 +122,8 @@ __global__ void __launch_bounds__(kAttentionThreads) key_kernel(AttentionBackwar
   float* slopes = douts + kTileFloats<D> + first * kTile;
   float* weights = slopes + kTile * kTile;
   const int64_t begin = span.first_key + k0, end = span.first_key + span.keys;
-  load_tile<T, D>(keys, c.k, begin, end, kv_column, c.head);
-  load_tile<T, D>(values, c.v, begin, end, kv_column, c.head);
+  load_tile<D>(keys, c.k, begin, end, kv_column, c.head);
+  load_tile<D>(values, c.v, begin, end, kv_column, c.head);
 
   float dkeys[kRows][D / 32], dvalues[kRows][D / 32];
 #pragma unroll
@@ -140,8 +137,8 @@ __global__ void __launch_bounds__(kAttentionThreads) key_kernel(AttentionBackwar
     for (int64_t q0 = c.causal ? k0 : 0; q0 < span.queries; q0 += kTile) {
       const int64_t first_row = span.first_query + q0, last_row = span.first_query + span.queries;
       __syncthreads();
-      load_tile<T, D>(queries, c.q, first_row, last_row, column, c.head);
-      load_tile<T, D>(douts, b.dout, first_row, last_row, column, c.head);
+      load_tile<D>(queries, c.q, first_row, last_row, column, c.head);
+      load_tile<D>(douts, b.dout, first_row, last_row, column, c.head);
       __syncthreads();
       const int64_t i = q0 + lane, row = first_row + lane;
       const float2 statistics = i < span.queries ? statistics_of(c, row, head) : float2{};
@@ -181,21 +178,21 @@ __global__ void __launch_bounds__(kAttentionThreads) key_kernel(AttentionBackwar
       __syncwarp();
     }
   }
-  store_rows<T, D>(b.dk, begin, end, first, kv_column, c.head, lane, dkeys);
-  store_rows<T, D>(b.dv, begin, end, first, kv_column, c.head, lane, dvalues);
+  store_rows<D>(b.dk, begin, end, first, kv_column, c.head, lane, dkeys);
+  store_rows<D>(b.dv, begin, end, first, kv_column, c.head, lane, dvalues);
 }
 
-template <class T, int D, bool kRelative>
+template <int D, bool kRelative>
 void run(const AttentionBackwardCall& b, Stream stream) {
   const AttentionCall& c = b.forward;
   const size_t bytes = (4 * kTileFloats<D> + kTile * kTile) * sizeof(float);
   const auto sequences = static_cast<unsigned>(c.sequences + 1);
   const dim3 of_queries(blocks_for(c.pooled ? 1 : c.longest, kTile), static_cast<unsigned>(c.heads),
                         sequences);
-  launch("attention_backward, queries", query_kernel<T, D, kRelative>, of_queries,
-         kAttentionThreads, bytes, stream, b);
+  launch("attention_backward, queries", query_kernel<D, kRelative>, of_queries, kAttentionThreads,
+         bytes, stream, b);
   const dim3 of_keys(blocks_for(c.longest, kTile), static_cast<unsigned>(c.kv_heads), sequences);
-  launch("attention_backward, keys", key_kernel<T, D, kRelative>, of_keys, kAttentionThreads,
+  launch("attention_backward, keys", key_kernel<D, kRelative>, of_keys, kAttentionThreads,
          bytes + kTile * kTile * sizeof(float), stream, b);
 }
 
@@ -203,15 +200,16 @@ void run(const AttentionBackwardCall& b, Stream stream) {
 
 void attention_backward(const AttentionBackwardCall& call, Stream stream) {
   if (call.forward.sequences == 0) return;
-  with_element(call.forward.element, [&](auto element) {
-    using T = decltype(element);
-    with_width(call.forward.head, [&](auto width) {
-      constexpr int D = decltype(width)::value;
-      if (call.forward.relative.row_of)
-        run<T, D, true>(call, stream);
-      else
-        run<T, D, false>(call, stream);
-    });
+  if (call.forward.element == Element::bf16) {
+    attention_backward_bf16(call, stream);
+    return;
+  }
+  with_width(call.forward.head, [&](auto width) {
+    constexpr int D = decltype(width)::value;
+    if (call.forward.relative.row_of)
+      run<D, true>(call, stream);
+    else
+      run<D, false>(call, stream);
   });
 }
 

@@ -1,5 +1,5 @@
-// Attention's forward pass: softmax over tiles of keys with a running maximum and sum (Milakov &
-// Gimelshein 2018, arXiv 1805.02867; Dao et al. 2022, arXiv 2205.14135).
+// Attention's forward pass in fp32: softmax over tiles of keys with a running maximum and sum
+// (Milakov & Gimelshein 2018, arXiv 1805.02867; Dao et al. 2022, arXiv 2205.14135).
 #include "lib/backend/cuda/attention_tile.cuh"
 
 namespace mtlora::backend::cuda {
@@ -11,12 +11,12 @@ struct Softmax {
 };
 
 // A block: 32 queries of one head of one sequence. The block after the last sequence clears filler.
-template <class T, int D, bool kRelative>
+template <int D, bool kRelative>
 __global__ void __launch_bounds__(kAttentionThreads) forward_kernel(AttentionCall c) {
   const int64_t head = blockIdx.y, sequence = blockIdx.z;
   const int64_t column = head * c.head, kv_column = head / (c.heads / c.kv_heads) * c.head;
   if (sequence == c.sequences) {
-    if (!c.pooled) clear_rows<T>(c.out, c.offsets[sequence], c.query_rows, column, c.head);
+    if (!c.pooled) clear_rows<float>(c.out, c.offsets[sequence], c.query_rows, column, c.head);
     return;
   }
   const Span span = span_of(c, sequence);
@@ -28,8 +28,8 @@ __global__ void __launch_bounds__(kAttentionThreads) forward_kernel(AttentionCal
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   const int first = warp * kRows;
   float* weights = values + kTileFloats<D> + first * kTile;
-  load_tile<T, D>(queries, c.q, span.first_query + q0, span.first_query + span.queries, column,
-                  c.head);
+  load_tile<D>(queries, c.q, span.first_query + q0, span.first_query + span.queries, column,
+               c.head);
 
   Softmax soft;
   MaskRow bits[kRows];
@@ -49,8 +49,8 @@ __global__ void __launch_bounds__(kAttentionThreads) forward_kernel(AttentionCal
   for (int64_t k0 = 0; k0 < limit; k0 += kTile) {
     __syncthreads();
     const int64_t begin = span.first_key + k0, end = span.first_key + span.keys;
-    load_tile<T, D>(keys, c.k, begin, end, kv_column, c.head);
-    load_tile<T, D>(values, c.v, begin, end, kv_column, c.head);
+    load_tile<D>(keys, c.k, begin, end, kv_column, c.head);
+    load_tile<D>(values, c.v, begin, end, kv_column, c.head);
     __syncthreads();
     if (is_idle) continue;
     float scores[kRows];
@@ -86,35 +86,33 @@ __global__ void __launch_bounds__(kAttentionThreads) forward_kernel(AttentionCal
     if (lane == 0 && i < span.queries)
       statistics_of(c, span.first_query + i, head) = float2{soft.largest[r], share};
   }
-  if (c.wide)
-    store_rows<float, D>({c.wide, c.heads * c.head}, span.first_query + q0,
-                         span.first_query + span.queries, first, column, c.head, lane, sums);
-  store_rows<T, D>(c.out, span.first_query + q0, span.first_query + span.queries, first, column,
-                   c.head, lane, sums);
+  store_rows<D>(c.out, span.first_query + q0, span.first_query + span.queries, first, column,
+                c.head, lane, sums);
 }
 
-template <class T, int D, bool kRelative>
+template <int D, bool kRelative>
 void run(const AttentionCall& c, Stream stream) {
   const size_t bytes = (3 * kTileFloats<D> + kTile * kTile) * sizeof(float);
   const dim3 grid(blocks_for(c.pooled ? 1 : c.longest, kTile), static_cast<unsigned>(c.heads),
                   static_cast<unsigned>(c.sequences + 1));
-  launch("attention_forward", forward_kernel<T, D, kRelative>, grid, kAttentionThreads, bytes,
-         stream, c);
+  launch("attention_forward", forward_kernel<D, kRelative>, grid, kAttentionThreads, bytes, stream,
+         c);
 }
 
 }  // namespace
 
 void attention_forward(const AttentionCall& call, Stream stream) {
   if (call.sequences == 0) return;
-  with_element(call.element, [&](auto element) {
-    using T = decltype(element);
-    with_width(call.head, [&](auto width) {
-      constexpr int D = decltype(width)::value;
-      if (call.relative.row_of)
-        run<T, D, true>(call, stream);
-      else
-        run<T, D, false>(call, stream);
-    });
+  if (call.element == Element::bf16) {
+    attention_forward_bf16(call, stream);
+    return;
+  }
+  with_width(call.head, [&](auto width) {
+    constexpr int D = decltype(width)::value;
+    if (call.relative.row_of)
+      run<D, true>(call, stream);
+    else
+      run<D, false>(call, stream);
   });
 }
 

@@ -1,0 +1,138 @@
+// Attention's forward pass in bfloat16: as attention_forward.cu, by tensor cores.
+#include "lib/backend/cuda/attention_matrix.cuh"
+
+namespace mtlora::backend::cuda {
+namespace {
+
+/// The running softmax of the two rows that a lane holds parts of.
+struct Softmax {
+  float largest[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0};
+};
+
+/// Scores become weights, and what was summed before is brought to the new maximum.
+template <int D>
+__device__ void advance(Softmax& soft, Scores& scores, Sums<D>& sums) {
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    float largest = soft.largest[half];
+    for (const auto& block : scores)
+      largest = fmaxf(largest, fmaxf(block[2 * half], block[2 * half + 1]));
+    largest = quad_max(largest);
+    const float before = expf(soft.largest[half] - largest);
+    float total = 0;
+    for (auto& block : scores)
+      for (int e = 2 * half; e < 2 * half + 2; ++e) {
+        block[e] = expf(block[e] - largest);
+        total += block[e];
+      }
+    soft.sum[half] = soft.sum[half] * before + quad_sum(total);
+    soft.largest[half] = largest;
+    for (auto& block : sums)
+      for (int e = 2 * half; e < 2 * half + 2; ++e) block[e] *= before;
+  }
+}
+
+// A block: 16 queries a warp of one head of one sequence. The block after the last sequence clears
+// filler.
+template <int D, bool kRelative>
+__global__ void __launch_bounds__(32 * kMostWarps) forward_kernel(AttentionCall c) {
+  const int64_t head = blockIdx.y, sequence = blockIdx.z;
+  const int64_t column = head * c.head, kv_column = head / (c.heads / c.kv_heads) * c.head;
+  if (sequence == c.sequences) {
+    if (!c.pooled) clear_rows<Bf16>(c.out, c.offsets[sequence], c.query_rows, column, c.head);
+    return;
+  }
+  const Span span = span_of(c, sequence);
+  const int block_rows = static_cast<int>(blockDim.x) / 32 * kWarpRows;
+  const int64_t block_begin = static_cast<int64_t>(blockIdx.x) * block_rows;
+  if (block_begin >= span.queries) return;
+
+  Bf16* queries = reinterpret_cast<Bf16*>(shared_floats());
+  Bf16 *keys = queries + block_rows * kPitch<D>, *values = keys + kColumns * kPitch<D>;
+  load_rows<D>(queries, block_rows, c.q, span.first_query + block_begin,
+               span.first_query + span.queries, column, c.head);
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int first = static_cast<int>(threadIdx.x) / 32 * kWarpRows;
+  queries += first * kPitch<D>;
+  const int64_t q0 = block_begin + first;  // the warp's first query
+
+  Softmax soft;
+  Sums<D> sums{};
+  MaskRow bits[2]{};
+  for (int half = 0; half < 2; ++half) {
+    const int64_t i = q0 + row_at(lane, 2 * half);
+    if (c.mask.rows && i < span.queries)
+      bits[half] = mask_row(head_key(key_of(c.mask), head), c.mask.rows[span.first_query + i]);
+  }
+
+  const bool is_idle = q0 >= span.queries;
+  const int64_t limit = c.causal ? min(span.keys, block_begin + block_rows) : span.keys;
+  for (int64_t k0 = 0; k0 < limit; k0 += kColumns) {
+    const int64_t begin = span.first_key + k0, end = span.first_key + span.keys;
+    __syncthreads();
+    load_rows<D>(keys, kColumns, c.k, begin, end, kv_column, c.head);
+    load_rows<D>(values, kColumns, c.v, begin, end, kv_column, c.head);
+    __syncthreads();
+    if (is_idle) continue;
+    Scores scores;
+    products<D>(queries, keys, limit - k0, lane, scores);
+#pragma unroll
+    for (int n = 0; n < kColumns / 8; ++n)
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        const int64_t i = q0 + row_at(lane, e), j = k0 + column_at(lane, n, e);
+        const bool is_there = j < span.keys && (!c.causal || j <= i);
+        float score = scores[n][e];
+        if constexpr (kRelative)
+          if (is_there && i < span.queries)
+            score += relative_score(c, head, span.first_query + i, span.first_key + j, i - j);
+        scores[n][e] = is_there ? score * c.scale : -INFINITY;
+      }
+    advance<D>(soft, scores, sums);
+    if (c.mask.rows)
+#pragma unroll
+      for (int n = 0; n < kColumns / 8; ++n)
+#pragma unroll
+        for (int e = 0; e < 4; ++e)
+          scores[n][e] *= factor_of(bits[e / 2], k0 + column_at(lane, n, e), c.mask);
+    add_weighted<D>(scores, values, limit - k0, lane, sums);
+  }
+  if (is_idle) return;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const float share = 1.0f / soft.sum[half];
+    for (auto& block : sums)
+      for (int e = 2 * half; e < 2 * half + 2; ++e) block[e] *= share;
+    const int64_t i = q0 + row_at(lane, 2 * half);
+    if (lane % 4 == 0 && i < span.queries)
+      statistics_of(c, span.first_query + i, head) = float2{soft.largest[half], share};
+  }
+  const int64_t begin = span.first_query + q0, end = span.first_query + span.queries;
+  if (c.wide)
+    store_rows<float, D>({c.wide, c.heads * c.head}, begin, end, column, c.head, lane, sums);
+  store_rows<Bf16, D>(c.out, begin, end, column, c.head, lane, sums);
+}
+
+template <int D, bool kRelative>
+void run(const AttentionCall& c, Stream stream) {
+  const int warps = c.pooled ? 1 : warps_for(c.longest), rows = warps * kWarpRows;
+  const size_t bytes = static_cast<size_t>(rows + 2 * kColumns) * kPitch<D> * sizeof(Bf16);
+  const dim3 grid(blocks_for(c.pooled ? 1 : c.longest, rows), static_cast<unsigned>(c.heads),
+                  static_cast<unsigned>(c.sequences + 1));
+  launch("attention_forward, bf16", forward_kernel<D, kRelative>, grid, 32 * warps, bytes, stream,
+         c);
+}
+
+}  // namespace
+
+void attention_forward_bf16(const AttentionCall& call, Stream stream) {
+  with_width(call.head, [&](auto width) {
+    constexpr int D = decltype(width)::value;
+    if (call.relative.row_of)
+      run<D, true>(call, stream);
+    else
+      run<D, false>(call, stream);
+  });
+}
+
+}  // namespace mtlora::backend::cuda

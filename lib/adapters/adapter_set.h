@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -98,6 +99,9 @@ class AdapterSet {
   virtual void before_update(int64_t, const StepGradients&) {}
   /// After it. Returns the tensors that begin anew, whose moments the optimizer forgets.
   virtual std::vector<Tensor> after_update(int64_t, const StepGradients&) { return {}; }
+  /// Whether the method has a penalty or acts around an update. Else a step on a device can be
+  /// asked for as a whole, before the CPU knows its numbers.
+  bool acts_on_steps() const { return acts_on_steps_; }
   /// What the learning rate of `step` is multiplied by, beside the schedule's factor.
   virtual double lr_factor(int64_t) const { return 1; }
   /// Whether every forward pass of training asks for the same operations, whatever the step: then a
@@ -105,6 +109,18 @@ class AdapterSet {
   virtual bool repeats() const { return true; }
   /// What later steps depend on beside the tensors of a checkpoint. Writing these restores it.
   virtual std::vector<std::pair<std::string, Tensor>> state() { return {}; }
+
+  /// Sets acts_on_steps() by what `Set`, the object's class, overrides.
+  template <class Set>
+  void know_hooks_of() {
+    acts_on_steps_ =
+        !std::is_same_v<decltype(&Set::penalty), decltype(&AdapterSet::penalty)> ||
+        !std::is_same_v<decltype(&Set::before_update), decltype(&AdapterSet::before_update)> ||
+        !std::is_same_v<decltype(&Set::after_update), decltype(&AdapterSet::after_update)>;
+  }
+
+ private:
+  bool acts_on_steps_ = true;
 };
 
 }  // namespace mtlora

@@ -38,7 +38,9 @@ inline AdapterMethod without_slots(
           text.is_low_rank,
           std::move(parameters),
           [patterns = std::move(patterns)](const Json&) {
-            return std::make_unique<NoSlots>(patterns);
+            auto set = std::make_unique<NoSlots>(patterns);
+            set->know_hooks_of<NoSlots>();
+            return set;
           }};
 }
 

@@ -73,21 +73,24 @@ struct Layerwise : AdapterSet {
 
 template <class Options, class Layer, class Set = Layerwise<Options, Layer>>
 AdapterMethod layerwise(MethodText text) {
-  return {
-      {std::move(text.name), std::move(text.summary), default_visit<Options>()},
-      std::move(text.equation),
-      std::move(text.source),
-      text.merges,
-      text.is_low_rank,
-      [](const Json& in, int64_t width_in, int64_t width_out) {
-        return parse<Options>(in, "/adapter/method").parameters(width_in, width_out);
-      },
-      [](const Json& in) { return std::make_unique<Set>(parse<Options>(in, "/adapter/method")); },
-      [](const Json& in) {
-        if constexpr (requires(Options o) { o.nature(); })
-          return parse<Options>(in, "/adapter/method").nature();
-        return Nature{};
-      }};
+  return {{std::move(text.name), std::move(text.summary), default_visit<Options>()},
+          std::move(text.equation),
+          std::move(text.source),
+          text.merges,
+          text.is_low_rank,
+          [](const Json& in, int64_t width_in, int64_t width_out) {
+            return parse<Options>(in, "/adapter/method").parameters(width_in, width_out);
+          },
+          [](const Json& in) {
+            auto set = std::make_unique<Set>(parse<Options>(in, "/adapter/method"));
+            set->template know_hooks_of<Set>();
+            return set;
+          },
+          [](const Json& in) {
+            if constexpr (requires(Options o) { o.nature(); })
+              return parse<Options>(in, "/adapter/method").nature();
+            return Nature{};
+          }};
 }
 
 }  // namespace mtlora

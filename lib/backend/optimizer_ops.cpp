@@ -2,7 +2,7 @@
 
 namespace mtlora::backend {
 
-void fused_adamw(const AdamWState& state, const AdamW& rule) {
+void fused_adamw(const AdamWState& state, const AdamW& rule, const at::Tensor& skipped) {
   if (state.params.empty()) return;
   at::NoGradGuard no_graph;
   // The fused kernel walks plain memory: it would pair the elements of another layout wrongly.
@@ -10,16 +10,35 @@ void fused_adamw(const AdamWState& state, const AdamW& rule) {
   at::_foreach_add_(state.steps, 1);
   at::_fused_adamw_(state.params, state.grads, state.exp_avg, state.exp_avg_sq,
                     /*max_exp_avg_sqs=*/{}, state.steps, rule.lr, rule.beta1, rule.beta2,
-                    rule.weight_decay, rule.eps, /*amsgrad=*/false, /*maximize=*/false);
+                    rule.weight_decay, rule.eps, /*amsgrad=*/false, /*maximize=*/false,
+                    /*grad_scale=*/{}, skipped.defined() ? std::optional(skipped) : std::nullopt);
+  if (skipped.defined()) at::_foreach_add_(state.steps, skipped, /*alpha=*/-1);
 }
 
-double gradient_norm(const std::vector<at::Tensor>& grads) {
-  if (grads.empty()) return 0;
+at::Tensor gradient_norm(const std::vector<at::Tensor>& grads) {
+  if (grads.empty()) return at::zeros({});
   at::NoGradGuard no_graph;
-  return at::linalg_vector_norm(at::stack(at::_foreach_norm(grads))).item<double>();
+  return at::linalg_vector_norm(at::stack(at::_foreach_norm(grads)));
+}
+
+double clip_factor(double norm, double most) {
+  return norm > most ? most / (norm + 1e-6) : 1;
+}
+
+at::Tensor clip_factor(const at::Tensor& norm, double most) {
+  // In double, and rounded once, as on the CPU. (A number divided by a tensor would be its
+  // reciprocal's multiple, which rounds twice.)
+  const at::Tensor wide = norm.to(at::kDouble);
+  return at::where(wide > most, at::full_like(wide, most) / (wide + 1e-6), 1.0).to(at::kFloat);
 }
 
 void scale_(const std::vector<at::Tensor>& grads, double factor) {
+  if (grads.empty()) return;
+  at::NoGradGuard no_graph;
+  at::_foreach_mul_(grads, factor);
+}
+
+void scale_(const std::vector<at::Tensor>& grads, const at::Tensor& factor) {
   if (grads.empty()) return;
   at::NoGradGuard no_graph;
   at::_foreach_mul_(grads, factor);

@@ -18,13 +18,21 @@ struct AdamWState {
 };
 
 /// One AdamW update in place (Loshchilov & Hutter 2017, arXiv 1711.05101, in PyTorch's form);
-/// counts `steps` up first.
-void fused_adamw(const AdamWState& state, const AdamW& rule);
+/// counts `steps` up first. Nothing moves or counts where `skipped`, an fp32 scalar on the device
+/// of the parameters, is defined and 1.
+void fused_adamw(const AdamWState& state, const AdamW& rule, const at::Tensor& skipped = {});
 
-/// The 2-norm of all gradients together; waits for the device.
-double gradient_norm(const std::vector<at::Tensor>& grads);
+/// The 2-norm of all gradients together, an fp32 scalar on their device.
+at::Tensor gradient_norm(const std::vector<at::Tensor>& grads);
+
+/// What gradients of this norm are multiplied by so that it is at most `most`: most / (norm + 1e-6)
+/// where it is above that, else 1 (as torch.nn.utils.clip_grad_norm_).
+double clip_factor(double norm, double most);
+/// The same of a norm that the CPU need not know, an fp32 scalar beside it.
+at::Tensor clip_factor(const at::Tensor& norm, double most);
 
 /// Multiplies every gradient by `factor` in place.
 void scale_(const std::vector<at::Tensor>& grads, double factor);
+void scale_(const std::vector<at::Tensor>& grads, const at::Tensor& factor);
 
 }  // namespace mtlora::backend

@@ -49,7 +49,12 @@ class AdamW final : public Optimizer {
   }
 
   void step(const std::vector<Tensor>& gradients, double factor) override {
-    for (Group& group : groups_) move(group, gradients, factor);
+    for (Group& group : groups_) move(group, gradients, factor, {});
+  }
+  bool can_be_skipped() const override { return true; }
+  void step_unless(const Tensor& skipped, const std::vector<Tensor>& gradients,
+                   double factor) override {
+    for (Group& group : groups_) move(group, gradients, factor, skipped);
   }
   std::vector<std::pair<std::string, Tensor>> state() override { return state_; }
   double lr() const override { return options_.lr; }
@@ -62,12 +67,14 @@ class AdamW final : public Optimizer {
     return groups_.back();
   }
 
-  void move(Group& group, const std::vector<Tensor>& gradients, double factor) const {
+  void move(Group& group, const std::vector<Tensor>& gradients, double factor,
+            const Tensor& skipped) const {
     group.tensors.grads.clear();
     for (const size_t i : group.index) group.tensors.grads.push_back(gradients[i]);
     backend::fused_adamw(group.tensors,
                          {options_.lr * factor * group.lr_scale, options_.beta1, options_.beta2,
-                          options_.epsilon, group.decays ? options_.weight_decay : 0.0});
+                          options_.epsilon, group.decays ? options_.weight_decay : 0.0},
+                         skipped);
   }
 
   AdamWOptions options_;

@@ -19,6 +19,10 @@ void Optimizer::step(const std::vector<Tensor>&, double) {
   TORCH_INTERNAL_ASSERT(false, "this optimizer takes no gradients");
 }
 
+void Optimizer::step_unless(const Tensor&, const std::vector<Tensor>&, double) {
+  TORCH_INTERNAL_ASSERT(false, "this optimizer cannot be skipped");
+}
+
 double Optimizer::step_by_loss(const LossStep&) {
   TORCH_INTERNAL_ASSERT(false, "this optimizer takes gradients");
 }

@@ -55,6 +55,12 @@ class Optimizer {
   virtual bool uses_gradients() const { return true; }
   /// Moves every parameter by its gradient (same order), at lr = own lr · factor.
   virtual void step(const std::vector<Tensor>& gradients, double factor);
+  /// Whether step_unless() can be called.
+  virtual bool can_be_skipped() const { return false; }
+  /// The same, but nothing moves where `skipped`, an fp32 scalar on the parameters' device, is 1:
+  /// the CPU need not know it.
+  virtual void step_unless(const Tensor& skipped, const std::vector<Tensor>& gradients,
+                           double factor);
   /// Moves every parameter by losses alone; returns the loss to report.
   virtual double step_by_loss(const LossStep& step);
   /// Everything that a later step depends on beside the parameters, named "<what>/<parameter>".

@@ -89,9 +89,10 @@ void bench(const BenchRequest& request) {
   s.trained.set->begin(
       {std::max(planned, warm_up + (request.profile ? 2 : 1) * request.steps), 0, seed});
   int64_t next = 0;
+  Batches ahead = micro_batches(sampler, next, options.accumulate);
   const auto make_step = [&] {
-    const auto batches = micro_batches(sampler, next, options.accumulate);
-    return step.run(next++, batches, *optimizer, 1.0);
+    const Batches mine = std::exchange(ahead, micro_batches(sampler, next + 1, options.accumulate));
+    return step.run(next++, mine, *optimizer, 1.0, BadStep::stops, &ahead);
   };
   double startup = 0;
   while (next < warm_up) {

@@ -50,7 +50,8 @@ void ShardPass::add_on_device(const Batch& batch, uint64_t key, double share, Sh
   const torch::NoGradGuard no_grad;
   const PassResult found = device_pass_->run(batch, key, share);
   sum.tokens += batch.ids.size(0);
-  sum.loss += static_cast<double>(found.loss.item<float>());
+  const Tensor loss = found.loss.to(torch::kDouble);
+  sum.late_loss = sum.late_loss.defined() ? sum.late_loss + loss : loss;
   // Of a copy: the next pass writes where this one did.
   sum.flat = sum.flat.defined() ? sum.flat.add_(found.flat) : found.flat.clone();
 }

@@ -7,6 +7,7 @@
 #include "lib/backend/forward_mode.h"
 #include "lib/backend/optimizer_ops.h"
 #include "lib/core/error.h"
+#include "lib/train/late_step.h"
 #include "lib/train/not_finite.h"
 
 namespace mtlora {
@@ -16,10 +17,6 @@ std::vector<Tensor> tensors_of(const std::vector<Parameter>& parameters) {
   std::vector<Tensor> tensors;
   for (const Parameter& p : parameters) tensors.push_back(p.tensor);
   return tensors;
-}
-
-bool is_finite(const StepReport& report) {
-  return std::isfinite(report.loss) && std::isfinite(report.gradient_norm);
 }
 
 }  // namespace
@@ -34,8 +31,10 @@ TrainStep::TrainStep(const Objective& objective, std::vector<Parameter> paramete
       shard_pass_(objective, tensors_,
                   {options.training, !options.adapters || options.adapters->repeats()}) {}
 
-StepReport TrainStep::pass(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
-                           Wanted wanted, std::vector<ShardSum>& shards) {
+TrainStep::~TrainStep() = default;
+
+StepReport TrainStep::pass(int64_t step, const Batches& micro_batches, Wanted wanted,
+                           std::vector<ShardSum>& shards) {
   StepReport report;
   int64_t terms = 0;
   for (const auto& items : micro_batches) {
@@ -57,15 +56,17 @@ StepReport TrainStep::pass(int64_t step, const std::vector<std::vector<Item>>& m
   pool_.run([&](int number) {
     const auto s = static_cast<size_t>(number);
     for (const auto& micro : cut) {
-      if (wanted == Wanted::gradients)
-        shard_pass_.add_gradients(micro[first + s], key_of(step), share, shards[s]);
-      else
+      if (wanted == Wanted::loss)
         shard_pass_.add_loss(micro[first + s], share, shards[s]);
+      else
+        shard_pass_.add_gradients(micro[first + s], key_of(step), share, shards[s]);
     }
   });
   clock.lap(parallel);
   for (const ShardSum& shard : shards) {
     report.loss += shard.loss;
+    if (shard.late_loss.defined() && wanted != Wanted::late_gradients)
+      report.loss += shard.late_loss.item<double>();
     report.tokens += shard.tokens;
   }
   report.phases = shards[0].phases;
@@ -83,14 +84,24 @@ void TrainStep::sum_reports(StepReport& report) const {
   report.tokens = static_cast<int64_t>(sums[1]);
 }
 
-StepReport TrainStep::gradients(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
+StepReport TrainStep::gradients(int64_t step, const Batches& micro_batches,
                                 std::vector<Tensor>& gradients) {
   const torch::NoGradGuard no_grad;
   std::vector<ShardSum> shards;
   StepReport report = pass(step, micro_batches, Wanted::gradients, shards);
   PhaseClock clock;
+  gradients = sum_of(shards);
+  if (options_.world) options_.world->sum(gradients);
+  add_penalty(report, gradients);
+  clock.lap(report.phases.update);
+  return report;
+}
+
+// Sets flat_.
+std::vector<Tensor> TrainStep::sum_of(std::vector<ShardSum>& shards) {
   flat_ = shard_pass_.flat(shards[0]);
-  gradients = flat_.defined() ? shard_pass_.parts(flat_) : std::vector<Tensor>(tensors_.size());
+  std::vector<Tensor> gradients =
+      flat_.defined() ? shard_pass_.parts(flat_) : std::vector<Tensor>(tensors_.size());
   // In fixed order: the sum does not depend on which thread was done first.
   for (ShardSum& shard : shards)
     for (size_t i = 0; i < shard.gradients.size(); ++i) {
@@ -102,10 +113,7 @@ StepReport TrainStep::gradients(int64_t step, const std::vector<std::vector<Item
     }
   for (size_t i = 0; i < tensors_.size(); ++i)
     if (!gradients[i].defined()) gradients[i] = torch::zeros_like(tensors_[i]);
-  if (options_.world) options_.world->sum(gradients);
-  add_penalty(report, gradients);
-  clock.lap(report.phases.update);
-  return report;
+  return gradients;
 }
 
 void TrainStep::add_penalty(StepReport& report, std::vector<Tensor>& gradients) const {
@@ -119,7 +127,7 @@ void TrainStep::add_penalty(StepReport& report, std::vector<Tensor>& gradients) 
     if (slopes[i].defined()) gradients[i].add_(slopes[i]);
 }
 
-StepReport TrainStep::loss(int64_t step, const std::vector<std::vector<Item>>& micro_batches) {
+StepReport TrainStep::loss(int64_t step, const Batches& micro_batches) {
   const torch::NoGradGuard no_grad;
   std::vector<ShardSum> shards;
   StepReport report = pass(step, micro_batches, Wanted::loss, shards);
@@ -134,7 +142,7 @@ Tensor TrainStep::add_penalty(StepReport& report) const {
   return penalty;
 }
 
-StepReport TrainStep::slope(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
+StepReport TrainStep::slope(int64_t step, const Batches& micro_batches,
                             const std::vector<Tensor>& direction, double& slope) {
   const torch::NoGradGuard no_grad;
   const backend::ForwardMode mode(tensors_, direction);
@@ -160,24 +168,25 @@ StepReport TrainStep::slope(int64_t step, const std::vector<std::vector<Item>>& 
   return report;
 }
 
-StepReport TrainStep::run(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
-                          Optimizer& optimizer, double factor, BadStep bad) {
+StepReport TrainStep::run(int64_t step, const Batches& micro_batches, Optimizer& optimizer,
+                          double factor, BadStep bad, const Batches* next) {
   if (options_.adapters) factor *= options_.adapters->lr_factor(step);
   if (!optimizer.uses_gradients()) return run_by_loss(step, micro_batches, optimizer, factor);
+  if (is_late(optimizer)) return run_late(step, micro_batches, optimizer, factor, bad, next);
   std::vector<Tensor> grads;
   StepReport report = gradients(step, micro_batches, grads);
   const torch::NoGradGuard no_grad;
   PhaseClock clock;
   const std::vector<Tensor> all = flat_.defined() ? std::vector<Tensor>{flat_} : grads;
-  report.gradient_norm = backend::gradient_norm(all);
+  report.gradient_norm = backend::gradient_norm(all).item<double>();
   if (!is_finite(report)) {
     if (bad == BadStep::stops) explain(step, micro_batches, report, &grads);
     report.skipped = true;
     return report;
   }
-  // as torch.nn.utils.clip_grad_norm_
-  if (options_.clip > 0 && report.gradient_norm > options_.clip)
-    backend::scale_(all, options_.clip / (report.gradient_norm + 1e-6));
+  const double by =
+      options_.clip > 0 ? backend::clip_factor(report.gradient_norm, options_.clip) : 1;
+  if (by < 1) backend::scale_(all, by);
   if (options_.adapters) options_.adapters->before_update(step, {tensors_, grads});
   optimizer.step(grads, factor);
   finish(step, grads, optimizer);
@@ -186,8 +195,8 @@ StepReport TrainStep::run(int64_t step, const std::vector<std::vector<Item>>& mi
 }
 
 // Every look at a loss is a pass over the same examples; the report is of all of them together.
-StepReport TrainStep::run_by_loss(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
-                                  Optimizer& optimizer, double factor) {
+StepReport TrainStep::run_by_loss(int64_t step, const Batches& micro_batches, Optimizer& optimizer,
+                                  double factor) {
   const torch::NoGradGuard no_grad;
   StepReport report;
   PhaseClock clock;
@@ -221,8 +230,8 @@ void TrainStep::finish(int64_t step, std::vector<Tensor>& gradients, Optimizer& 
       if (p.tensor.is_same(anew)) forget(optimizer, p.name);
 }
 
-void TrainStep::explain(int64_t step, const std::vector<std::vector<Item>>& micro_batches,
-                        const StepReport& report, const std::vector<Tensor>* gradients) const {
+void TrainStep::explain(int64_t step, const Batches& micro_batches, const StepReport& report,
+                        const std::vector<Tensor>* gradients) const {
   const bool has_dropout = options_.training && gradients;
   NotFinite found{step, report.loss, {}, {}};
   if (gradients) found.gradient_norm = report.gradient_norm;

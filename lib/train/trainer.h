@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -79,6 +80,7 @@ class Trainer {
 
  private:
   StepReport one_step();
+  const Batches& batches_of(int64_t step);
   double lr_of(int64_t step) const;
   std::vector<std::pair<std::string, Tensor>> moving_state() const;
   void count_bad(const StepReport& report);
@@ -91,6 +93,7 @@ class Trainer {
   TrainerParts parts_;
   RunLength length_;
   RunState state_;
+  std::map<int64_t, Batches> batches_;  // of the step at work, and of the one after it
   std::unique_ptr<EventLog> events_;
 };
 

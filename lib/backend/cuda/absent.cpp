@@ -42,6 +42,15 @@ Ceilings measure_ceilings(bool) {
   std::abort();
 }
 
+struct Moment::State {};
+Moment::Moment() {
+  std::abort();
+}
+Moment::~Moment() = default;
+void Moment::wait() {
+  std::abort();
+}
+
 struct Graph::State {};
 Graph::Graph() {
   std::abort();

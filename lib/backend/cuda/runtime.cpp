@@ -2,6 +2,7 @@
 #include "lib/backend/cuda/runtime.h"
 
 #include <ATen/cuda/CUDAContext.h>
+#include <ATen/cuda/CUDAEvent.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
@@ -85,6 +86,19 @@ bool kernels_on_host() {
 
 Stream current_stream() {
   return at::cuda::getCurrentCUDAStream().stream();
+}
+
+struct Moment::State {
+  at::cuda::CUDAEvent event;
+};
+
+Moment::Moment() : state_(std::make_unique<State>()) {
+  state_->event.record();
+}
+Moment::~Moment() = default;
+
+void Moment::wait() {
+  state_->event.synchronize();
 }
 
 struct Graph::State {

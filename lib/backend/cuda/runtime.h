@@ -40,6 +40,20 @@ bool kernels_on_host();
 /// The calling thread's stream.
 Stream current_stream();
 
+/// A place in what the device was asked for by the thread that made it.
+class Moment {
+ public:
+  Moment();  ///< now
+  ~Moment();
+  Moment(const Moment&) = delete;
+  Moment& operator=(const Moment&) = delete;
+  void wait();  ///< until the device has come there
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 /// Where recorded work keeps what it computes on the way. Graphs that share it may be replayed in
 /// any order, one at a time; a result must be taken before another is replayed.
 struct GraphMemory {

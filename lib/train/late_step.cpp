@@ -1,0 +1,86 @@
+// A training step on a device without a wait: the device itself finds whether loss and gradients
+// are finite, clips, and leaves the update out where they are not; the CPU looks at the numbers
+// while the device is busy with the next step.
+#include "lib/train/late_step.h"
+
+#include "lib/backend/cuda/runtime.h"
+#include "lib/backend/optimizer_ops.h"
+
+namespace mtlora {
+namespace {
+
+/// Numbers on their way from a device to the CPU.
+class LateNumbers {
+ public:
+  explicit LateNumbers(const Tensor& numbers) {
+    if (!numbers.is_cuda()) {
+      host_ = numbers;
+      return;
+    }
+    host_ =
+        torch::empty(numbers.sizes(), numbers.options().device(torch::kCPU).pinned_memory(true));
+    host_.copy_(numbers, /*non_blocking=*/true);
+    there_ = std::make_unique<backend::cuda::Moment>();
+  }
+  double operator[](int64_t i) const {
+    if (there_) there_->wait();
+    return host_[i].item<double>();
+  }
+
+ private:
+  Tensor host_;
+  std::unique_ptr<backend::cuda::Moment> there_;
+};
+
+}  // namespace
+
+bool TrainStep::is_late(const Optimizer& optimizer) const {
+  const bool is_alone = !options_.world || options_.world->size() == 1;
+  const bool is_plain = !options_.adapters || !options_.adapters->acts_on_steps();
+  return (objective_.device().is_cuda() || options_.as_on_device) && is_alone && is_plain &&
+         optimizer.can_be_skipped() && !tensors_.empty();
+}
+
+TrainStep::Asked TrainStep::ask(int64_t step, const Batches& micro_batches) {
+  std::vector<ShardSum> shards;
+  Asked asked{
+      step, micro_batches, pass(step, micro_batches, Wanted::late_gradients, shards), {}, {}, {}};
+  PhaseClock clock;
+  asked.loss = torch::full({}, asked.report.loss, torch::kDouble);
+  for (const ShardSum& shard : shards)
+    if (shard.late_loss.defined()) asked.loss = asked.loss + shard.late_loss;
+  asked.gradients = sum_of(shards);
+  asked.flat = flat_;
+  clock.lap(asked.report.phases.update);
+  return asked;
+}
+
+StepReport TrainStep::run_late(int64_t step, const Batches& micro_batches, Optimizer& optimizer,
+                               double factor, BadStep bad, const Batches* next) {
+  const torch::NoGradGuard no_grad;
+  if (!asked_) asked_ = std::make_unique<Asked>(ask(step, micro_batches));
+  const std::unique_ptr<Asked> mine = std::move(asked_);
+  TORCH_INTERNAL_ASSERT(mine->step == step, "another step was asked for");
+  StepReport report = mine->report;
+  PhaseClock clock;
+  const std::vector<Tensor> all =
+      mine->flat.defined() ? std::vector<Tensor>{mine->flat} : mine->gradients;
+  const Tensor norm = backend::gradient_norm(all);
+  const Tensor skipped = at::isfinite(norm + mine->loss).logical_not().to(torch::kFloat);
+  if (options_.clip > 0) backend::scale_(all, backend::clip_factor(norm, options_.clip));
+  optimizer.step_unless(skipped, mine->gradients, factor);
+  const LateNumbers numbers(torch::stack({mine->loss, norm.to(torch::kDouble)}));
+  clock.lap(report.phases.update);
+  if (next) asked_ = std::make_unique<Asked>(ask(step + 1, *next));
+  PhaseClock waiting;
+  report.loss = numbers[0];
+  report.gradient_norm = numbers[1];
+  waiting.lap(report.phases.wait);
+  if (!is_finite(report)) {
+    if (bad == BadStep::stops) explain(step, mine->micro_batches, report, &mine->gradients);
+    report.skipped = true;
+  }
+  return report;
+}
+
+}  // namespace mtlora

@@ -1,0 +1,102 @@
+// A step whose numbers are looked at after the next was asked for, as on a device, is the step that
+// waits for them: the same bits, a step that is not finite left out.
+
+#include "tests/models/golden_model.h"
+
+using namespace mtlora;
+using namespace mtlora::test;
+
+namespace {
+
+constexpr int32_t kBadToken = 99;  // the last of the vocabulary; example 5 alone has it
+
+EncodedSet examples() {
+  Random random(7);
+  std::vector<EncodedExample> all;
+  for (int64_t i = 0; i < 8; ++i) {
+    EncodedExample e;
+    for (size_t t = 0; t < 3 + random.below(9); ++t) {
+      e.ids.push_back(static_cast<int32_t>(random.below(90)));
+      e.segments.push_back(0);
+    }
+    if (i == 5) e.ids.back() = kBadToken;
+    e.label = static_cast<double>(random.below(3));
+    all.push_back(e);
+  }
+  return EncodedSet(all);
+}
+
+/// Everything that steps leave, and what they report.
+struct Left {
+  std::vector<StepReport> reports;
+  std::vector<std::pair<std::string, Tensor>> tensors;
+};
+
+/// Steps of two micro-batches, the third of them with example 5 where `is_bad`, whose outputs are
+/// no numbers then.
+Left steps(bool late, double clip, bool is_bad) {
+  const EncodedSet set = examples();
+  LoadedClassifier loaded = load_classifier(golden_path("bert-tiny"), {});
+  AdapterOptions lora;
+  lora.targets = {"query", "value"};
+  lora.method = {"lora", {{"rank", 4}, {"dropout", 0.2}}};
+  Trained trained = inject(*loaded.model, lora, 1, loaded.family->head);
+  {
+    const torch::NoGradGuard no_grad;
+    for (const NamedTensor& t : named_tensors(*loaded.model))
+      if (t.name == "bert.embeddings.word_embeddings.weight") t.tensor[kBadToken].fill_(NAN);
+  }
+  for (const Slot& slot : linear_slots(*loaded.model)) slot.linear->settle();
+  const auto optimizer =
+      make_optimizer({"adamw", {{"lr", 1e-2}, {"weight_decay", 0.1}}}, parameters_of(trained));
+  backend::ShardPool pool(1);
+  const LabelObjective objective(*loaded.model, set, {}, 0);
+  TrainStep step(objective, parameters_of(trained), pool,
+                 {.clip = clip, .seed = 11, .adapters = trained.set.get(), .as_on_device = late});
+  const auto batches = [&](int64_t i) {
+    const int64_t last = is_bad && i == 2 ? 5 : 6;
+    return Batches{{{i % 3, i}, {3, 1}}, {{last, 2}}};
+  };
+  Left left;
+  for (int64_t i = 0; i < 6; ++i) {
+    const Batches mine = batches(i), next = batches(i + 1);
+    left.reports.push_back(
+        step.run(i, mine, *optimizer, 0.5, BadStep::is_skipped, i < 5 ? &next : nullptr));
+  }
+  for (const NamedTensor& t : trained.tensors) left.tensors.emplace_back(t.name, t.tensor);
+  for (const auto& state : optimizer->state()) left.tensors.push_back(state);
+  return left;
+}
+
+}  // namespace
+
+TEST_CASE("a step that is looked at late has the bits of one that is waited for", "[train]") {
+  const double clip = GENERATE(0.0, 0.3, 100.0);
+  const bool is_bad = GENERATE(false, true);
+  CAPTURE(clip, is_bad);
+  const Left want = steps(false, clip, is_bad), got = steps(true, clip, is_bad);
+  for (size_t i = 0; i < want.reports.size(); ++i) {
+    CAPTURE(i);
+    const StepReport &one = got.reports[i], &other = want.reports[i];
+    CHECK(one.skipped == other.skipped);
+    CHECK(one.skipped == (is_bad && i == 2));
+    CHECK(one.examples == other.examples);
+    CHECK(one.tokens == other.tokens);
+    if (one.skipped) continue;
+    CHECK(one.loss == other.loss);
+    CHECK(one.gradient_norm == other.gradient_norm);
+  }
+  REQUIRE(got.tensors.size() == want.tensors.size());
+  for (size_t i = 0; i < got.tensors.size(); ++i) {
+    CAPTURE(got.tensors[i].first);
+    CHECK(at::isfinite(got.tensors[i].second).all().item<bool>());
+    CHECK(at::equal(got.tensors[i].second, want.tensors[i].second));
+  }
+}
+
+TEST_CASE("methods say whether they act on steps by what they override", "[train]") {
+  std::vector<std::string> acting;
+  for (const AdapterMethod& method : adapter_methods())
+    if (method.start(Json::object())->acts_on_steps()) acting.push_back(method.name);
+  CHECK(acting == std::vector<std::string>{"adalora", "rm_lora", "xgblora", "mora"});
+}

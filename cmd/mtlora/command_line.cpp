@@ -111,11 +111,10 @@ void add_generate(CLI::App& program, Action& action) {
       "  mtlora generate --checkpoint runs/webnlg/best --split test --set generate.beams=4\n"
       "  echo 'Once upon a time' | mtlora generate --model models/smollm2 --set "
       "generate.decoder=greedy\n"
-      "A checkpoint writes behind a context and the end-of-text token, up to the first blank line, "
-      "as "
-      "it was trained. --model without a task continues the prompt as it is (generate.separator); "
-      "a "
-      "chat template is not applied.");
+      "A checkpoint writes behind a context and the end-of-text token, up to the first blank "
+      "line,\n"
+      "as it was trained. --model without a task continues the prompt as it is (see\n"
+      "generate.separator); a chat template is not applied.");
   app->callback([&action, request] { action = [request] { return generate(*request), 0; }; });
 }
 

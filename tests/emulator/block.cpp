@@ -25,6 +25,7 @@ constexpr size_t kMostBytes = 32;  // of what a lane gives
 constexpr size_t kStack = 64 * 1024;
 
 std::atomic<bool> is_backwards = false;
+std::atomic<int64_t> grids = 0;
 
 using Fiber = boost::context::fiber;
 
@@ -156,6 +157,7 @@ void Block::run() {
 
 void run_grid(dim3 grid, int threads, size_t shared, const std::function<void()>& kernel) {
   if (threads <= 0 || threads > 1024 || threads % kWarp != 0) fault("a block of that many threads");
+  ++grids;
   gridDim = grid;
   blockDim = dim3(static_cast<unsigned>(threads));
   const bool backwards = is_backwards;
@@ -164,6 +166,10 @@ void run_grid(dim3 grid, int threads, size_t shared, const std::function<void()>
     blockIdx = dim3(index % grid.x, index / grid.x % grid.y, index / grid.x / grid.y);
     Block(threads, kernel, shared, backwards).run();
   }
+}
+
+int64_t grids_run() {
+  return grids;
 }
 
 void* shared_memory() {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <functional>
 
@@ -23,6 +24,9 @@ inline thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
 /// Runs `kernel` once for each thread of each block; `threads` is a multiple of 32, at most 1024.
 /// Each block begins with `shared` bytes that are all 0xff (NaN as floats).
 void run_grid(dim3 grid, int threads, size_t shared, const std::function<void()>& kernel);
+
+/// How many grids have been run.
+int64_t grids_run();
 
 /// The bytes that the threads of a block share.
 void* shared_memory();

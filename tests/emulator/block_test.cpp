@@ -80,8 +80,8 @@ TEST_CASE("a warp multiplies matrices as they lie in shared memory", "[emulator]
     __syncwarp();
     const int lane = emulator::lane();
     uint32_t left[4], right[4];
-    emulator::load_matrices(left, a + lane % 16 * 16 + lane / 16 * 8, false);
-    emulator::load_matrices(right, b + (lane % 8 + lane / 16 * 8) * 16 + lane / 8 % 2 * 8, false);
+    emulator::load_matrices<false>(left, a + lane % 16 * 16 + lane / 16 * 8);
+    emulator::load_matrices<false>(right, b + (lane % 8 + lane / 16 * 8) * 16 + lane / 8 % 2 * 8);
     float c[4] = {1, 1, 1, 1};
     emulator::multiply_add(c, left, {right[0], right[1]});
     for (int e = 0; e < 4; ++e)

@@ -32,6 +32,18 @@ const backend::Dropout dropout{0.1, 7, identities(112)};
 
 }  // namespace
 
+TEST_CASE("the CPU's tensors come to the emulated kernels", "[emulator]") {
+  // Else every test of this program would be one of the CPU's own kernels.
+  const int64_t before = emulator::grids_run();
+  const Tensor qkv = normal({112, 192}, 1);
+  backend::self_attention(qkv, some, {2, 0.2}, dropout);
+  CHECK(emulator::grids_run() == before + 1);
+  backend::self_attention(qkv.to(at::kBFloat16), some, {2, 0.2}, dropout);
+  CHECK(emulator::grids_run() == before + 2);
+  backend::self_attention(qkv.to(at::kDouble), some, {2, 0.2}, dropout);
+  CHECK(emulator::grids_run() == before + 2);
+}
+
 TEST_CASE("attention does not depend on the order of threads", "[emulator]") {
   for (const int64_t head : {32, 64, 128}) {
     check_order({normal({112, 6 * head}, 1)}, [&](const std::vector<Tensor>& in) {

@@ -40,9 +40,10 @@ inline void multiply_add(float (&c)[4], const uint32_t (&a)[4], const uint32_t (
 }
 
 /// Four matrices [8, 8]; lanes 8 m .. 8 m + 7 name the rows of matrix m. Lane l gets of each row
-/// l / 4, columns 2 (l % 4) and the next, or, `transposed`, rows 2 (l % 4) and the next of column
+/// l / 4, columns 2 (l % 4) and the next, or, `kTransposed`, rows 2 (l % 4) and the next of column
 /// l / 4.
-inline void load_matrices(uint32_t (&result)[4], const void* row, bool transposed) {
+template <bool kTransposed>
+void load_matrices(uint32_t (&result)[4], const void* row) {
   const Given given = give(&row, sizeof row);
   const int group = lane() / 4, place = lane() % 4;
   for (int m = 0; m < 4; ++m) {
@@ -53,8 +54,8 @@ inline void load_matrices(uint32_t (&result)[4], const void* row, bool transpose
       return static_cast<uint32_t>(static_cast<const __nv_bfloat16*>(from)[column].bits);
     };
     const int first = 2 * place, second = first + 1;
-    const uint32_t low = transposed ? element(first, group) : element(group, first);
-    const uint32_t high = transposed ? element(second, group) : element(group, second);
+    const uint32_t low = kTransposed ? element(first, group) : element(group, first);
+    const uint32_t high = kTransposed ? element(second, group) : element(group, second);
     result[m] = low | high << 16;
   }
 }

@@ -26,15 +26,9 @@ __device__ void deltas(const AttentionCall& c, const float* douts, int first, in
 template <int D, bool kRelative>
 __global__ void __launch_bounds__(kAttentionThreads) query_kernel(AttentionBackwardCall b) {
   const AttentionCall& c = b.forward;
-  const int64_t head = blockIdx.y, sequence = blockIdx.z;
-  const int64_t column = head * c.head, kv_column = head / (c.heads / c.kv_heads) * c.head;
-  if (sequence == c.sequences) {
-    if (!c.pooled) clear_rows<float>(b.dq, c.offsets[sequence], c.query_rows, column, c.head);
-    return;
-  }
-  const Span span = span_of(c, sequence);
-  const int64_t q0 = static_cast<int64_t>(blockIdx.x) * kTile;
-  if (q0 >= span.queries) return;
+  const auto [span, q0, is_any] = query_rows<float>(c, b.dq, kTile);
+  if (!is_any) return;
+  const int64_t head = blockIdx.y, column = head * c.head, kv_column = kv_column_of(c, head);
 
   float *queries = shared_floats(), *douts = queries + kTileFloats<D>,
         *keys = douts + kTileFloats<D>, *values = keys + kTileFloats<D>;
@@ -56,12 +50,11 @@ __global__ void __launch_bounds__(kAttentionThreads) query_kernel(AttentionBackw
     const int64_t row = begin + first + r;
     statistics[r] = row < end ? statistics_of(c, row, head) : float2{};
     if (row < end && lane == 0) b.delta[row * c.heads + head] = delta[r];
-    if (c.mask.rows && row < end)
-      bits[r] = mask_row(head_key(key_of(c.mask), head), c.mask.rows[row]);
+    if (row < end) bits[r] = mask_of(c, head, row);
   }
 
   const bool is_idle = q0 + first >= span.queries;  // all rows of this warp
-  const int64_t limit = c.causal ? min(span.keys, q0 + kTile) : span.keys;
+  const int64_t limit = keys_before(c, span, q0 + kTile);
   for (int64_t k0 = 0; k0 < limit; k0 += kTile) {
     __syncthreads();
     load_tile<D>(keys, c.k, span.first_key + k0, span.first_key + span.keys, kv_column, c.head);
@@ -75,7 +68,7 @@ __global__ void __launch_bounds__(kAttentionThreads) query_kernel(AttentionBackw
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
       const int64_t i = q0 + first + r;
-      const bool is_there = i < span.queries && j < span.keys && (!c.causal || j <= i);
+      const bool is_there = is_pair(c, span, i, j);
       float score = scores[r], ds = 0;
       if (is_there) {
         if constexpr (kRelative)
@@ -87,8 +80,7 @@ __global__ void __launch_bounds__(kAttentionThreads) query_kernel(AttentionBackw
       slopes[r * kTile + lane] = ds;
       if constexpr (kRelative)
         if (c.relative.dc2p && i < span.queries) {
-          const int where =
-              is_there ? static_cast<int>(c.relative.row_of[i - j + c.relative.reach - 1]) : -1;
+          const int where = is_there ? column_of(c, i - j) : -1;
           const int64_t row = head * c.query_rows + span.first_query + i;
           add_by_column(c.relative.dc2p + row * c.relative.count, where, ds, lane);
         }
@@ -104,16 +96,9 @@ __global__ void __launch_bounds__(kAttentionThreads) query_kernel(AttentionBackw
 template <int D, bool kRelative>
 __global__ void __launch_bounds__(kAttentionThreads) key_kernel(AttentionBackwardCall b) {
   const AttentionCall& c = b.forward;
-  const int64_t kv_head = blockIdx.y, sequence = blockIdx.z, group = c.heads / c.kv_heads;
-  const int64_t kv_column = kv_head * c.head;
-  if (sequence == c.sequences) {
-    clear_rows<float>(b.dk, c.offsets[sequence], c.key_rows, kv_column, c.head);
-    clear_rows<float>(b.dv, c.offsets[sequence], c.key_rows, kv_column, c.head);
-    return;
-  }
-  const Span span = span_of(c, sequence);
-  const int64_t k0 = static_cast<int64_t>(blockIdx.x) * kTile;
-  if (k0 >= span.keys) return;
+  const auto [span, k0, is_any] = key_rows<float>(c, b.dk, b.dv, kTile);
+  if (!is_any) return;
+  const int64_t kv_head = blockIdx.y, kv_column = kv_head * c.head, group = c.heads / c.kv_heads;
 
   float *keys = shared_floats(), *values = keys + kTileFloats<D>,
         *queries = values + kTileFloats<D>, *douts = queries + kTileFloats<D>;
@@ -143,9 +128,7 @@ __global__ void __launch_bounds__(kAttentionThreads) key_kernel(AttentionBackwar
       const int64_t i = q0 + lane, row = first_row + lane;
       const float2 statistics = i < span.queries ? statistics_of(c, row, head) : float2{};
       const float delta = i < span.queries ? b.delta[row * c.heads + head] : 0.0f;
-      MaskRow bits{};
-      if (c.mask.rows && i < span.queries)
-        bits = mask_row(head_key(key_of(c.mask), head), c.mask.rows[row]);
+      const MaskRow bits = i < span.queries ? mask_of(c, head, row) : MaskRow{};
       if (is_idle) continue;
       float scores[kRows], dweights[kRows];
       products<D>(keys, first, queries, lane, scores);
@@ -153,7 +136,7 @@ __global__ void __launch_bounds__(kAttentionThreads) key_kernel(AttentionBackwar
 #pragma unroll
       for (int r = 0; r < kRows; ++r) {
         const int64_t j = k0 + first + r;
-        const bool is_there = i < span.queries && j < span.keys && (!c.causal || j <= i);
+        const bool is_there = is_pair(c, span, i, j);
         float score = scores[r], weight = 0, ds = 0;
         if (is_there) {
           if constexpr (kRelative) score += relative_score(c, head, row, span.first_key + j, i - j);
@@ -166,8 +149,7 @@ __global__ void __launch_bounds__(kAttentionThreads) key_kernel(AttentionBackwar
         weights[r * kTile + lane] = weight;
         if constexpr (kRelative)
           if (c.relative.dp2c && j < span.keys) {
-            const int where =
-                is_there ? static_cast<int>(c.relative.row_of[i - j + c.relative.reach - 1]) : -1;
+            const int where = is_there ? column_of(c, i - j) : -1;
             const int64_t key_row = head * c.key_rows + span.first_key + j;
             add_by_column(c.relative.dp2c + key_row * c.relative.count, where, ds, lane);
           }
@@ -182,18 +164,15 @@ __global__ void __launch_bounds__(kAttentionThreads) key_kernel(AttentionBackwar
   store_rows<D>(b.dv, begin, end, first, kv_column, c.head, lane, dvalues);
 }
 
-template <int D, bool kRelative>
+template <class F>
 void run(const AttentionBackwardCall& b, Stream stream) {
   const AttentionCall& c = b.forward;
+  constexpr int D = F::width;
   const size_t bytes = (4 * kTileFloats<D> + kTile * kTile) * sizeof(float);
-  const auto sequences = static_cast<unsigned>(c.sequences + 1);
-  const dim3 of_queries(blocks_for(c.pooled ? 1 : c.longest, kTile), static_cast<unsigned>(c.heads),
-                        sequences);
-  launch("attention_backward, queries", query_kernel<D, kRelative>, of_queries, kAttentionThreads,
-         bytes, stream, b);
-  const dim3 of_keys(blocks_for(c.longest, kTile), static_cast<unsigned>(c.kv_heads), sequences);
-  launch("attention_backward, keys", key_kernel<D, kRelative>, of_keys, kAttentionThreads,
-         bytes + kTile * kTile * sizeof(float), stream, b);
+  launch("attention_backward, queries", query_kernel<D, F::is_relative>, query_grid(c, kTile),
+         kAttentionThreads, bytes, stream, b);
+  launch("attention_backward, keys", key_kernel<D, F::is_relative>, key_grid(c, kTile),
+         kAttentionThreads, bytes + kTile * kTile * sizeof(float), stream, b);
 }
 
 }  // namespace
@@ -204,13 +183,7 @@ void attention_backward(const AttentionBackwardCall& call, Stream stream) {
     attention_backward_bf16(call, stream);
     return;
   }
-  with_width(call.forward.head, [&](auto width) {
-    constexpr int D = decltype(width)::value;
-    if (call.forward.relative.row_of)
-      run<D, true>(call, stream);
-    else
-      run<D, false>(call, stream);
-  });
+  with_form(call.forward, [&](auto form) { run<decltype(form)>(call, stream); });
 }
 
 }  // namespace mtlora::backend::cuda

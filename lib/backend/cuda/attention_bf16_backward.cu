@@ -40,16 +40,11 @@ __device__ void add_by_distance(float* table, int64_t count, const Scores& slope
 template <int D, bool kRelative>
 __global__ void __launch_bounds__(32 * kMostWarps) query_kernel(AttentionBackwardCall b) {
   const AttentionCall& c = b.forward;
-  const int64_t head = blockIdx.y, sequence = blockIdx.z;
-  const int64_t column = head * c.head, kv_column = head / (c.heads / c.kv_heads) * c.head;
-  if (sequence == c.sequences) {
-    if (!c.pooled) clear_rows<Bf16>(b.dq, c.offsets[sequence], c.query_rows, column, c.head);
-    return;
-  }
-  const Span span = span_of(c, sequence);
   const int block_rows = static_cast<int>(blockDim.x) / 32 * kWarpRows;
-  const int64_t block_begin = static_cast<int64_t>(blockIdx.x) * block_rows;
-  if (block_begin >= span.queries) return;
+  const BlockRows block = query_rows<Bf16>(c, b.dq, block_rows);
+  if (!block.is_any) return;
+  const Span& span = block.span;
+  const int64_t head = blockIdx.y, column = head * c.head, kv_column = kv_column_of(c, head);
 
   Bf16* queries = reinterpret_cast<Bf16*>(shared_floats());
   Bf16 *douts = queries + block_rows * kPitch<D>, *keys = douts + block_rows * kPitch<D>,
@@ -58,12 +53,12 @@ __global__ void __launch_bounds__(32 * kMostWarps) query_kernel(AttentionBackwar
   const int first = static_cast<int>(threadIdx.x) / 32 * kWarpRows;
   float* room = reinterpret_cast<float*>(values + kColumns * kPitch<D>) + first * kColumns;
   const int64_t end = span.first_query + span.queries;
-  load_rows<D>(queries, block_rows, c.q, span.first_query + block_begin, end, column, c.head);
-  load_rows<D>(douts, block_rows, b.dout, span.first_query + block_begin, end, column, c.head);
+  load_rows<D>(queries, block_rows, c.q, span.first_query + block.begin, end, column, c.head);
+  load_rows<D>(douts, block_rows, b.dout, span.first_query + block.begin, end, column, c.head);
   __syncthreads();
   queries += first * kPitch<D>;
   douts += first * kPitch<D>;
-  const int64_t q0 = block_begin + first, begin = span.first_query + q0;  // the warp's first query
+  const int64_t q0 = block.begin + first, begin = span.first_query + q0;  // the warp's first query
 
   float delta[2];
   float2 statistics[2]{};
@@ -75,14 +70,11 @@ __global__ void __launch_bounds__(32 * kMostWarps) query_kernel(AttentionBackwar
     if (row >= end) continue;
     statistics[half] = statistics_of(c, row, head);
     if (lane % 4 == 0) b.delta[row * c.heads + head] = delta[half];
-    if (c.mask.rows) bits[half] = mask_row(head_key(key_of(c.mask), head), c.mask.rows[row]);
+    bits[half] = mask_of(c, head, row);
   }
 
   const bool is_idle = q0 >= span.queries;
-  const int64_t limit = c.causal ? min(span.keys, block_begin + block_rows) : span.keys;
-  const auto is_there = [&](int64_t i, int64_t j) {
-    return i < span.queries && j < span.keys && (!c.causal || j <= i);
-  };
+  const int64_t limit = keys_before(c, span, block.begin + block_rows);
   for (int64_t k0 = 0; k0 < limit; k0 += kColumns) {
     const int64_t first_key = span.first_key + k0, last_key = span.first_key + span.keys;
     __syncthreads();
@@ -100,7 +92,7 @@ __global__ void __launch_bounds__(32 * kMostWarps) query_kernel(AttentionBackwar
         const int64_t i = q0 + row_at(lane, e), j = k0 + column_at(lane, n, e);
         const float dweight = slopes[n][e];
         slopes[n][e] = 0;
-        if (!is_there(i, j)) continue;
+        if (!is_pair(c, span, i, j)) continue;
         float score = scores[n][e];
         if constexpr (kRelative)
           score += relative_score(c, head, span.first_query + i, span.first_key + j, i - j);
@@ -114,8 +106,7 @@ __global__ void __launch_bounds__(32 * kMostWarps) query_kernel(AttentionBackwar
         add_by_distance(c.relative.dc2p + (head * c.query_rows + begin) * c.relative.count,
                         c.relative.count, slopes, room, lane, [&](int r, int k) {
                           const int64_t i = q0 + r, j = k0 + k;
-                          return is_there(i, j) ? c.relative.row_of[i - j + c.relative.reach - 1]
-                                                : -1;
+                          return is_pair(c, span, i, j) ? column_of(c, i - j) : -1;
                         });
   }
   if (!is_idle) store_rows<Bf16, D>(b.dq, begin, end, column, c.head, lane, sums);
@@ -136,8 +127,7 @@ __device__ inline void load_queries(OfQueries& to, const AttentionBackwardCall& 
   const int64_t row = begin + i;
   to.statistics[i] = row < end ? statistics_of(c, row, head) : float2{};
   to.delta[i] = row < end ? b.delta[row * c.heads + head] : 0.0f;
-  to.bits[i] = c.mask.rows && row < end ? mask_row(head_key(key_of(c.mask), head), c.mask.rows[row])
-                                        : MaskRow{};
+  to.bits[i] = row < end ? mask_of(c, head, row) : MaskRow{};
 }
 
 // A block: 16 keys a warp of one key/value head of one sequence, over all query heads that read it.
@@ -145,17 +135,11 @@ __device__ inline void load_queries(OfQueries& to, const AttentionBackwardCall& 
 template <int D, bool kRelative>
 __global__ void __launch_bounds__(32 * kMostWarps) key_kernel(AttentionBackwardCall b) {
   const AttentionCall& c = b.forward;
-  const int64_t kv_head = blockIdx.y, sequence = blockIdx.z, group = c.heads / c.kv_heads;
-  const int64_t kv_column = kv_head * c.head;
-  if (sequence == c.sequences) {
-    clear_rows<Bf16>(b.dk, c.offsets[sequence], c.key_rows, kv_column, c.head);
-    clear_rows<Bf16>(b.dv, c.offsets[sequence], c.key_rows, kv_column, c.head);
-    return;
-  }
-  const Span span = span_of(c, sequence);
   const int block_rows = static_cast<int>(blockDim.x) / 32 * kWarpRows;
-  const int64_t block_begin = static_cast<int64_t>(blockIdx.x) * block_rows;
-  if (block_begin >= span.keys) return;
+  const BlockRows block = key_rows<Bf16>(c, b.dk, b.dv, block_rows);
+  if (!block.is_any) return;
+  const Span& span = block.span;
+  const int64_t kv_head = blockIdx.y, kv_column = kv_head * c.head, group = c.heads / c.kv_heads;
 
   __shared__ OfQueries of_queries;
   Bf16* keys = reinterpret_cast<Bf16*>(shared_floats());
@@ -165,20 +149,17 @@ __global__ void __launch_bounds__(32 * kMostWarps) key_kernel(AttentionBackwardC
   const int first = static_cast<int>(threadIdx.x) / 32 * kWarpRows;
   float* room = reinterpret_cast<float*>(douts + kColumns * kPitch<D>) + first * kColumns;
   const int64_t end = span.first_key + span.keys;
-  load_rows<D>(keys, block_rows, c.k, span.first_key + block_begin, end, kv_column, c.head);
-  load_rows<D>(values, block_rows, c.v, span.first_key + block_begin, end, kv_column, c.head);
+  load_rows<D>(keys, block_rows, c.k, span.first_key + block.begin, end, kv_column, c.head);
+  load_rows<D>(values, block_rows, c.v, span.first_key + block.begin, end, kv_column, c.head);
   keys += first * kPitch<D>;
   values += first * kPitch<D>;
-  const int64_t k0 = block_begin + first, begin = span.first_key + k0;  // the warp's first key
+  const int64_t k0 = block.begin + first, begin = span.first_key + k0;  // the warp's first key
 
   Sums<D> dkeys{}, dvalues{};
   const bool is_idle = k0 >= span.keys;
-  const auto is_there = [&](int64_t i, int64_t j) {
-    return i < span.queries && j < span.keys && (!c.causal || j <= i);
-  };
   for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
     const int64_t column = head * c.head;
-    for (int64_t q0 = c.causal ? block_begin / kColumns * kColumns : 0; q0 < span.queries;
+    for (int64_t q0 = c.causal ? block.begin / kColumns * kColumns : 0; q0 < span.queries;
          q0 += kColumns) {
       const int64_t first_row = span.first_query + q0, last_row = span.first_query + span.queries;
       __syncthreads();
@@ -199,7 +180,7 @@ __global__ void __launch_bounds__(32 * kMostWarps) key_kernel(AttentionBackwardC
           float score = weights[n][e];
           const float dweight = slopes[n][e];
           weights[n][e] = slopes[n][e] = 0;
-          if (!is_there(i, j)) continue;
+          if (!is_pair(c, span, i, j)) continue;
           if constexpr (kRelative)
             score += relative_score(c, head, span.first_query + i, span.first_key + j, i - j);
           const float p = weight_of(score * c.scale, of_queries.statistics[k]);
@@ -214,8 +195,7 @@ __global__ void __launch_bounds__(32 * kMostWarps) key_kernel(AttentionBackwardC
           add_by_distance(c.relative.dp2c + (head * c.key_rows + begin) * c.relative.count,
                           c.relative.count, slopes, room, lane, [&](int r, int k) {
                             const int64_t i = q0 + k, j = k0 + r;
-                            return is_there(i, j) ? c.relative.row_of[i - j + c.relative.reach - 1]
-                                                  : -1;
+                            return is_pair(c, span, i, j) ? column_of(c, i - j) : -1;
                           });
     }
   }
@@ -224,35 +204,26 @@ __global__ void __launch_bounds__(32 * kMostWarps) key_kernel(AttentionBackwardC
   store_rows<Bf16, D>(b.dv, begin, end, kv_column, c.head, lane, dvalues);
 }
 
-template <int D, bool kRelative>
+template <class F>
 void run(const AttentionBackwardCall& b, Stream stream) {
+  constexpr int D = F::width;
   const AttentionCall& c = b.forward;
-  const auto sequences = static_cast<unsigned>(c.sequences + 1);
   const auto bytes = [](int rows) {
-    const size_t room = kRelative ? static_cast<size_t>(rows) * kColumns * sizeof(float) : 0;
+    const size_t room = F::is_relative ? static_cast<size_t>(rows) * kColumns * sizeof(float) : 0;
     return static_cast<size_t>(2 * rows + 2 * kColumns) * kPitch<D> * sizeof(Bf16) + room;
   };
   const int query_warps = c.pooled ? 1 : warps_for(c.longest), query_rows = query_warps * kWarpRows;
-  const dim3 of_queries(blocks_for(c.pooled ? 1 : c.longest, query_rows),
-                        static_cast<unsigned>(c.heads), sequences);
-  launch("attention_backward, bf16, queries", query_kernel<D, kRelative>, of_queries,
-         32 * query_warps, bytes(query_rows), stream, b);
+  launch("attention_backward, bf16, queries", query_kernel<D, F::is_relative>,
+         query_grid(c, query_rows), 32 * query_warps, bytes(query_rows), stream, b);
   const int key_warps = warps_for(c.longest), key_rows = key_warps * kWarpRows;
-  const dim3 of_keys(blocks_for(c.longest, key_rows), static_cast<unsigned>(c.kv_heads), sequences);
-  launch("attention_backward, bf16, keys", key_kernel<D, kRelative>, of_keys, 32 * key_warps,
-         bytes(key_rows), stream, b);
+  launch("attention_backward, bf16, keys", key_kernel<D, F::is_relative>, key_grid(c, key_rows),
+         32 * key_warps, bytes(key_rows), stream, b);
 }
 
 }  // namespace
 
 void attention_backward_bf16(const AttentionBackwardCall& call, Stream stream) {
-  with_width(call.forward.head, [&](auto width) {
-    constexpr int D = decltype(width)::value;
-    if (call.forward.relative.row_of)
-      run<D, true>(call, stream);
-    else
-      run<D, false>(call, stream);
-  });
+  with_form(call.forward, [&](auto form) { run<decltype(form)>(call, stream); });
 }
 
 }  // namespace mtlora::backend::cuda

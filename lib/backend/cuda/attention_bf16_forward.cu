@@ -36,16 +36,10 @@ __device__ void advance(Softmax& soft, Scores& scores, Sums<D>& sums) {
 // filler.
 template <int D, bool kRelative>
 __global__ void __launch_bounds__(32 * kMostWarps) forward_kernel(AttentionCall c) {
-  const int64_t head = blockIdx.y, sequence = blockIdx.z;
-  const int64_t column = head * c.head, kv_column = head / (c.heads / c.kv_heads) * c.head;
-  if (sequence == c.sequences) {
-    if (!c.pooled) clear_rows<Bf16>(c.out, c.offsets[sequence], c.query_rows, column, c.head);
-    return;
-  }
-  const Span span = span_of(c, sequence);
   const int block_rows = static_cast<int>(blockDim.x) / 32 * kWarpRows;
-  const int64_t block_begin = static_cast<int64_t>(blockIdx.x) * block_rows;
-  if (block_begin >= span.queries) return;
+  const auto [span, block_begin, is_any] = query_rows<Bf16>(c, c.out, block_rows);
+  if (!is_any) return;
+  const int64_t head = blockIdx.y, column = head * c.head, kv_column = kv_column_of(c, head);
 
   Bf16* queries = reinterpret_cast<Bf16*>(shared_floats());
   Bf16 *keys = queries + block_rows * kPitch<D>, *values = keys + kColumns * kPitch<D>;
@@ -61,12 +55,11 @@ __global__ void __launch_bounds__(32 * kMostWarps) forward_kernel(AttentionCall 
   MaskRow bits[2]{};
   for (int half = 0; half < 2; ++half) {
     const int64_t i = q0 + row_at(lane, 2 * half);
-    if (c.mask.rows && i < span.queries)
-      bits[half] = mask_row(head_key(key_of(c.mask), head), c.mask.rows[span.first_query + i]);
+    if (i < span.queries) bits[half] = mask_of(c, head, span.first_query + i);
   }
 
   const bool is_idle = q0 >= span.queries;
-  const int64_t limit = c.causal ? min(span.keys, block_begin + block_rows) : span.keys;
+  const int64_t limit = keys_before(c, span, block_begin + block_rows);
   for (int64_t k0 = 0; k0 < limit; k0 += kColumns) {
     const int64_t begin = span.first_key + k0, end = span.first_key + span.keys;
     __syncthreads();
@@ -113,25 +106,16 @@ __global__ void __launch_bounds__(32 * kMostWarps) forward_kernel(AttentionCall 
   store_rows<Bf16, D>(c.out, begin, end, column, c.head, lane, sums);
 }
 
-template <int D, bool kRelative>
-void run(const AttentionCall& c, Stream stream) {
-  const int warps = c.pooled ? 1 : warps_for(c.longest), rows = warps * kWarpRows;
-  const size_t bytes = static_cast<size_t>(rows + 2 * kColumns) * kPitch<D> * sizeof(Bf16);
-  const dim3 grid(blocks_for(c.pooled ? 1 : c.longest, rows), static_cast<unsigned>(c.heads),
-                  static_cast<unsigned>(c.sequences + 1));
-  launch("attention_forward, bf16", forward_kernel<D, kRelative>, grid, 32 * warps, bytes, stream,
-         c);
-}
-
 }  // namespace
 
 void attention_forward_bf16(const AttentionCall& call, Stream stream) {
-  with_width(call.head, [&](auto width) {
-    constexpr int D = decltype(width)::value;
-    if (call.relative.row_of)
-      run<D, true>(call, stream);
-    else
-      run<D, false>(call, stream);
+  with_form(call, [&](auto form) {
+    using F = decltype(form);
+    const int warps = call.pooled ? 1 : warps_for(call.longest), rows = warps * kWarpRows;
+    launch("attention_forward, bf16", forward_kernel<F::width, F::is_relative>,
+           query_grid(call, rows), 32 * warps,
+           static_cast<size_t>(rows + 2 * kColumns) * kPitch<F::width> * sizeof(Bf16), stream,
+           call);
   });
 }
 

@@ -20,11 +20,36 @@ __device__ inline Span span_of(const AttentionCall& c, int64_t sequence) {
   return {begin, keys, c.pooled ? sequence : begin, c.pooled ? 1 : keys};
 }
 
+/// Whether the query at place i of its sequence looks at the key at place j, and both are there.
+__device__ inline bool is_pair(const AttentionCall& c, const Span& span, int64_t i, int64_t j) {
+  return i < span.queries && j < span.keys && (!c.causal || j <= i);
+}
+
+/// How many keys queries before place `end` look at.
+__device__ inline int64_t keys_before(const AttentionCall& c, const Span& span, int64_t end) {
+  return c.causal ? min(span.keys, end) : span.keys;
+}
+
+/// Where the keys and values of a query head's columns begin.
+__device__ inline int64_t kv_column_of(const AttentionCall& c, int64_t head) {
+  return head / (c.heads / c.kv_heads) * c.head;
+}
+
+/// Dropout's bits of one query of one head; where there is no dropout, of no meaning.
+__device__ inline MaskRow mask_of(const AttentionCall& c, int64_t head, int64_t row) {
+  return c.mask.rows ? mask_row(head_key(key_of(c.mask), head), c.mask.rows[row]) : MaskRow{};
+}
+
+/// The column of a distance in the tables of disentangled attention.
+__device__ inline int column_of(const AttentionCall& c, int64_t distance) {
+  return c.relative.row_of[distance + c.relative.reach - 1];
+}
+
 /// What disentangled attention adds to the score of query row q (place i) and key row k (place j).
 __device__ inline float relative_score(const AttentionCall& c, int64_t head, int64_t q, int64_t k,
                                        int64_t distance) {
   const Relative& r = c.relative;
-  const int64_t column = r.row_of[distance + r.reach - 1];
+  const int column = column_of(c, distance);
   float sum = 0;
   if (r.c2p) sum += r.c2p[(head * c.query_rows + q) * r.count + column];
   if (r.p2c) sum += r.p2c[(head * c.key_rows + k) * r.count + column];
@@ -64,19 +89,70 @@ __device__ void clear_rows(const Matrix& m, int64_t begin, int64_t end, int64_t 
       row_to<T>(m, row)[column + i] = narrow<T>(0.0f);
 }
 
-/// Calls f with the width that tiles of this head have: 32, 64 or 128.
-template <int D>
-struct Width {
-  static constexpr int value = D;
+/// The rows that a block works on: those of its sequence from place `begin` on, if there are any.
+struct BlockRows {
+  Span span{};
+  int64_t begin = 0;
+  bool is_any = false;
 };
+
+/// Of queries, `count` a block; the grid is query_grid()'s. The blocks behind the last sequence
+/// clear the filler's rows of `out` instead.
+template <class T>
+__device__ BlockRows query_rows(const AttentionCall& c, const Matrix& out, int64_t count) {
+  const int64_t head = blockIdx.y, sequence = blockIdx.z;
+  if (sequence == c.sequences) {
+    if (!c.pooled) clear_rows<T>(out, c.offsets[sequence], c.query_rows, head * c.head, c.head);
+    return {};
+  }
+  const Span span = span_of(c, sequence);
+  const int64_t begin = blockIdx.x * count;
+  return {span, begin, begin < span.queries};
+}
+
+/// The same of keys, of key_grid() and of two matrices.
+template <class T>
+__device__ BlockRows key_rows(const AttentionCall& c, const Matrix& dk, const Matrix& dv,
+                              int64_t count) {
+  const int64_t head = blockIdx.y, sequence = blockIdx.z;
+  if (sequence == c.sequences) {
+    clear_rows<T>(dk, c.offsets[sequence], c.key_rows, head * c.head, c.head);
+    clear_rows<T>(dv, c.offsets[sequence], c.key_rows, head * c.head, c.head);
+    return {};
+  }
+  const Span span = span_of(c, sequence);
+  const int64_t begin = blockIdx.x * count;
+  return {span, begin, begin < span.keys};
+}
+
+/// Blocks of `count` queries of each head of each sequence, and those that clear filler.
+inline dim3 query_grid(const AttentionCall& c, int64_t count) {
+  return dim3(blocks_for(c.pooled ? 1 : c.longest, count), static_cast<unsigned>(c.heads),
+              static_cast<unsigned>(c.sequences + 1));
+}
+inline dim3 key_grid(const AttentionCall& c, int64_t count) {
+  return dim3(blocks_for(c.longest, count), static_cast<unsigned>(c.kv_heads),
+              static_cast<unsigned>(c.sequences + 1));
+}
+
+/// What kernels are compiled for: the width of a head's tiles, and whether attention is
+/// disentangled.
+template <int D, bool kRelative>
+struct Form {
+  static constexpr int width = D;
+  static constexpr bool is_relative = kRelative;
+};
+
+/// Calls f with the form of a call.
 template <class F>
-void with_width(int64_t head, F&& f) {
-  if (head <= 32)
-    f(Width<32>{});
-  else if (head <= 64)
-    f(Width<64>{});
+void with_form(const AttentionCall& c, F&& f) {
+  const bool is_relative = c.relative.row_of != nullptr;
+  if (c.head <= 32)
+    is_relative ? f(Form<32, true>{}) : f(Form<32, false>{});
+  else if (c.head <= 64)
+    is_relative ? f(Form<64, true>{}) : f(Form<64, false>{});
   else
-    f(Width<128>{});
+    is_relative ? f(Form<128, true>{}) : f(Form<128, false>{});
 }
 
 }  // namespace mtlora::backend::cuda

@@ -13,15 +13,9 @@ struct Softmax {
 // A block: 32 queries of one head of one sequence. The block after the last sequence clears filler.
 template <int D, bool kRelative>
 __global__ void __launch_bounds__(kAttentionThreads) forward_kernel(AttentionCall c) {
-  const int64_t head = blockIdx.y, sequence = blockIdx.z;
-  const int64_t column = head * c.head, kv_column = head / (c.heads / c.kv_heads) * c.head;
-  if (sequence == c.sequences) {
-    if (!c.pooled) clear_rows<float>(c.out, c.offsets[sequence], c.query_rows, column, c.head);
-    return;
-  }
-  const Span span = span_of(c, sequence);
-  const int64_t q0 = static_cast<int64_t>(blockIdx.x) * kTile;
-  if (q0 >= span.queries) return;
+  const auto [span, q0, is_any] = query_rows<float>(c, c.out, kTile);
+  if (!is_any) return;
+  const int64_t head = blockIdx.y, column = head * c.head, kv_column = kv_column_of(c, head);
 
   float *queries = shared_floats(), *keys = queries + kTileFloats<D>,
         *values = keys + kTileFloats<D>;
@@ -40,12 +34,11 @@ __global__ void __launch_bounds__(kAttentionThreads) forward_kernel(AttentionCal
     soft.sum[r] = 0;
     for (float& s : sums[r]) s = 0;
     const int64_t place = q0 + first + r;
-    if (c.mask.rows && place < span.queries)
-      bits[r] = mask_row(head_key(key_of(c.mask), head), c.mask.rows[span.first_query + place]);
+    if (place < span.queries) bits[r] = mask_of(c, head, span.first_query + place);
   }
 
   const bool is_idle = q0 + first >= span.queries;  // all rows of this warp
-  const int64_t limit = c.causal ? min(span.keys, q0 + kTile) : span.keys;
+  const int64_t limit = keys_before(c, span, q0 + kTile);
   for (int64_t k0 = 0; k0 < limit; k0 += kTile) {
     __syncthreads();
     const int64_t begin = span.first_key + k0, end = span.first_key + span.keys;
@@ -90,15 +83,6 @@ __global__ void __launch_bounds__(kAttentionThreads) forward_kernel(AttentionCal
                 c.head, lane, sums);
 }
 
-template <int D, bool kRelative>
-void run(const AttentionCall& c, Stream stream) {
-  const size_t bytes = (3 * kTileFloats<D> + kTile * kTile) * sizeof(float);
-  const dim3 grid(blocks_for(c.pooled ? 1 : c.longest, kTile), static_cast<unsigned>(c.heads),
-                  static_cast<unsigned>(c.sequences + 1));
-  launch("attention_forward", forward_kernel<D, kRelative>, grid, kAttentionThreads, bytes, stream,
-         c);
-}
-
 }  // namespace
 
 void attention_forward(const AttentionCall& call, Stream stream) {
@@ -107,12 +91,11 @@ void attention_forward(const AttentionCall& call, Stream stream) {
     attention_forward_bf16(call, stream);
     return;
   }
-  with_width(call.head, [&](auto width) {
-    constexpr int D = decltype(width)::value;
-    if (call.relative.row_of)
-      run<D, true>(call, stream);
-    else
-      run<D, false>(call, stream);
+  with_form(call, [&](auto form) {
+    using F = decltype(form);
+    launch("attention_forward", forward_kernel<F::width, F::is_relative>, query_grid(call, kTile),
+           kAttentionThreads, (3 * kTileFloats<F::width> + kTile * kTile) * sizeof(float), stream,
+           call);
   });
 }
 

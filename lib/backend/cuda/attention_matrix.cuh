@@ -80,12 +80,12 @@ __device__ void products(const Bf16* a, const Bf16* b, int64_t count, int lane, 
 #pragma unroll
   for (int k = 0; k < D; k += 16) {
     uint32_t rows[4];
-    load_matrices(rows, left + k);
+    load_matrices<false>(rows, left + k);
 #pragma unroll
     for (int n = 0; n < kColumns / 16; ++n) {
       if (16 * n >= count) break;
       uint32_t columns[4];
-      load_matrices(columns, right + 16 * n * kPitch<D> + k);
+      load_matrices<false>(columns, right + 16 * n * kPitch<D> + k);
       multiply_add(scores[2 * n], rows, {columns[0], columns[1]});
       multiply_add(scores[2 * n + 1], rows, {columns[2], columns[3]});
     }
@@ -109,7 +109,7 @@ __device__ void add_weighted(const Scores& weights, const Bf16* b, int64_t count
 #pragma unroll
     for (int n = 0; n < D / 16; ++n) {
       uint32_t columns[4];
-      load_transposed(columns, right + 16 * k * kPitch<D> + 16 * n);
+      load_matrices<true>(columns, right + 16 * k * kPitch<D> + 16 * n);
       multiply_add(sums[2 * n], rows, {columns[0], columns[1]});
       multiply_add(sums[2 * n + 1], rows, {columns[2], columns[3]});
       multiply_add(sums[2 * n], rest, {columns[0], columns[1]});

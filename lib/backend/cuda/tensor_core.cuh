@@ -22,30 +22,24 @@ __device__ inline void multiply_add(float (&c)[4], const uint32_t (&a)[4], const
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
+#  define MTLORA_LDMATRIX(form)                                                       \
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4" form " {%0, %1, %2, %3}, [%4];"      \
+                 : "=r"(result[0]), "=r"(result[1]), "=r"(result[2]), "=r"(result[3]) \
+                 : "r"(static_cast<uint32_t>(__cvta_generic_to_shared(row)))          \
+                 : "memory")
 /// Four matrices [8, 8] whose rows lie in shared memory; lanes 8 m .. 8 m + 7 name the rows of
 /// matrix m.
-__device__ inline void load_matrices(uint32_t (&result)[4], const Bf16* row) {
-  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(row));
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(result[0]), "=r"(result[1]), "=r"(result[2]), "=r"(result[3])
-               : "r"(address)
-               : "memory");
+template <bool kTransposed>
+__device__ void load_matrices(uint32_t (&result)[4], const Bf16* row) {
+  if constexpr (kTransposed)
+    MTLORA_LDMATRIX(".trans.shared.b16");
+  else
+    MTLORA_LDMATRIX(".shared.b16");
 }
-__device__ inline void load_transposed(uint32_t (&result)[4], const Bf16* row) {
-  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(row));
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(result[0]), "=r"(result[1]), "=r"(result[2]), "=r"(result[3])
-               : "r"(address)
-               : "memory");
-}
+#  undef MTLORA_LDMATRIX
 #else
+using emulator::load_matrices;
 using emulator::multiply_add;
-inline void load_matrices(uint32_t (&result)[4], const Bf16* row) {
-  emulator::load_matrices(result, row, false);
-}
-inline void load_transposed(uint32_t (&result)[4], const Bf16* row) {
-  emulator::load_matrices(result, row, true);
-}
 #endif
 
 /// Two values in one register, the first in its low half.

@@ -109,22 +109,17 @@ double Trainer::lr_of(int64_t step) const {
   return parts_.optimizer.lr() * parts_.schedule.factor(step) * parts_.adapters.lr_factor(step);
 }
 
-const Batches& Trainer::batches_of(int64_t step) {
-  const auto found = batches_.find(step);
-  if (found != batches_.end()) return found->second;
-  return batches_[step] = micro_batches(parts_.sampler, step, length_.accumulate);
-}
-
 StepReport Trainer::one_step() {
   const BadStep bad =
       state_.bad_in_a_row < length_.skip_bad_steps ? BadStep::is_skipped : BadStep::stops;
-  const int64_t next = state_.step + 1;
-  const Batches& mine = batches_of(state_.step);
-  const Batches* ahead = next < length_.total_steps ? &batches_of(next) : nullptr;
-  const StepReport report = parts_.step.run(state_.step, mine, parts_.optimizer,
-                                            parts_.schedule.factor(state_.step), bad, ahead);
-  batches_.erase(state_.step);
-  return report;
+  const auto batches = [&](int64_t step) {
+    return micro_batches(parts_.sampler, step, length_.accumulate);
+  };
+  const Batches mine = ahead_ ? std::move(*ahead_) : batches(state_.step);
+  ahead_.reset();
+  if (state_.step + 1 < length_.total_steps) ahead_ = batches(state_.step + 1);
+  return parts_.step.run(state_.step, mine, parts_.optimizer, parts_.schedule.factor(state_.step),
+                         bad, ahead_ ? &*ahead_ : nullptr);
 }
 
 void Trainer::count_bad(const StepReport& report) {

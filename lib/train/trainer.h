@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -80,7 +79,6 @@ class Trainer {
 
  private:
   StepReport one_step();
-  const Batches& batches_of(int64_t step);
   double lr_of(int64_t step) const;
   std::vector<std::pair<std::string, Tensor>> moving_state() const;
   void count_bad(const StepReport& report);
@@ -93,7 +91,7 @@ class Trainer {
   TrainerParts parts_;
   RunLength length_;
   RunState state_;
-  std::map<int64_t, Batches> batches_;  // of the step at work, and of the one after it
+  std::optional<Batches> ahead_;  // of the next step
   std::unique_ptr<EventLog> events_;
 };
 

@@ -134,8 +134,16 @@ void replace_folder(const fs::path& from, const fs::path& to) {
   sync_folder(to.parent_path());
 }
 
+namespace {
+
+fs::path aside_of(const fs::path& folder) {
+  return folder.string() + ".old";
+}
+
+}  // namespace
+
 void replace_folder_in_steps(const fs::path& from, const fs::path& to) {
-  const fs::path aside = to.string() + ".old";
+  const fs::path aside = aside_of(to);
   std::error_code ignored;
   fs::remove_all(aside, ignored);
   rename_or_fail(to, aside);
@@ -143,8 +151,12 @@ void replace_folder_in_steps(const fs::path& from, const fs::path& to) {
   fs::remove_all(aside, ignored);
 }
 
+bool can_be_recovered(const fs::path& folder) {
+  return fs::exists(folder) || fs::exists(aside_of(folder));
+}
+
 bool recover_folder(const fs::path& folder) {
-  const fs::path aside = folder.string() + ".old";
+  const fs::path aside = aside_of(folder);
   if (!fs::exists(aside)) return false;
   if (fs::exists(folder)) {
     std::error_code ignored;

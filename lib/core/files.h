@@ -47,6 +47,8 @@ void replace_folder(const std::filesystem::path& from, const std::filesystem::pa
 void replace_folder_in_steps(const std::filesystem::path& from, const std::filesystem::path& to);
 /// Brings back what a replacement that was cut short has left at `folder`.old. True: it has.
 bool recover_folder(const std::filesystem::path& folder);
+/// Whether `folder` is there, or will be once it is brought back.
+bool can_be_recovered(const std::filesystem::path& folder);
 
 /// A file's bytes in memory, read-only, as long as the object lives.
 class MappedFile {

@@ -51,11 +51,6 @@ RunLength run_length(const TrainOptions& t, const Job& job, int64_t batches_per_
   return length;
 }
 
-// Whether there is a checkpoint to go on from, if need be one that a save has put aside.
-bool has_last(const fs::path& folder) {
-  return fs::exists(folder / "last") || fs::exists(folder / "last.old");
-}
-
 // adapter.start_from: the other checkpoint's tensors but for its head, which belongs to its task.
 // Not needed where a run goes on: its own checkpoint holds what became of them.
 void start_from(Session& s) {
@@ -197,7 +192,7 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
   const RunLength length = run_length(options, *job, sampler.steps_per_epoch());
   const Schedule schedule(s.options.schedule, length.total_steps);
 
-  if (!(request.resume && has_last(folder))) start_from(s);
+  if (!(request.resume && can_be_recovered(folder / "last"))) start_from(s);
   s.trained.set->check({length.total_steps, 0, seed});
   const auto optimizer = open_optimizer(s);
   check_skipping(s, *optimizer);

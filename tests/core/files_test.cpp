@@ -49,7 +49,10 @@ TEST_CASE(
   CHECK_FALSE(std::filesystem::exists(dir / "last.old"));
   CHECK_FALSE(recover_folder(dir / "last"));
 
+  CHECK(can_be_recovered(dir / "last"));
   std::filesystem::rename(dir / "last", dir / "last.old");  // and then the power went
+  CHECK(can_be_recovered(dir / "last"));
+  CHECK_FALSE(can_be_recovered(dir / "best"));
   CHECK(recover_folder(dir / "last"));
   CHECK(read_file(dir / "last" / "content") == "new");
 

@@ -4,6 +4,7 @@
 
 #include "lib/core/error.h"
 #include "tests/models/golden_model.h"
+#include "tests/models/roberta_shape.h"
 
 using namespace mtlora;
 using namespace mtlora::test;
@@ -34,28 +35,8 @@ std::string error_of(const AdapterOptions& options) {
   return "no error";
 }
 
-/// RoBERTa-base without its vocabulary, which no adapter is on.
-ModelConfig roberta_config() {
-  return ModelConfig(Json{{"model_type", "roberta"},
-                          {"vocab_size", 10},
-                          {"hidden_size", 768},
-                          {"num_hidden_layers", 12},
-                          {"num_attention_heads", 12},
-                          {"intermediate_size", 3072},
-                          {"max_position_embeddings", 514},
-                          {"type_vocab_size", 1},
-                          {"pad_token_id", 1},
-                          {"hidden_dropout_prob", 0.1},
-                          {"attention_probs_dropout_prob", 0.1},
-                          {"layer_norm_eps", 1e-5},
-                          {"hidden_act", "gelu"}},
-                     "RoBERTa-base");
-}
-
-/// Its weights have no values.
 std::shared_ptr<Classifier> roberta_base() {
-  const ModelConfig config = roberta_config();
-  return family_of(config).classifier(config, {});
+  return roberta_of(768, 12, 12);
 }
 
 /// Numbers that get gradients, the head's not counted.
@@ -130,7 +111,7 @@ TEST_CASE("a target that matches nothing is an error that lists the candidates",
 }
 
 TEST_CASE("what is trained whole gets no adapter beside it", "[adapters]") {
-  const std::vector<std::string> head = family_of(roberta_config()).head;
+  const std::vector<std::string> head = family_of(roberta_shape(768, 12, 12)).head;
   const auto adapted = [&](std::vector<std::string> targets) {
     const auto model = roberta_base();
     AdapterOptions options = adapter("lora");

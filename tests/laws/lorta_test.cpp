@@ -4,6 +4,7 @@
 
 #include "lib/core/error.h"
 #include "tests/models/golden_model.h"
+#include "tests/models/roberta_shape.h"
 
 using namespace mtlora;
 using namespace mtlora::test;
@@ -16,25 +17,6 @@ AdapterOptions options_of(int64_t rank, std::vector<std::string> targets) {
   options.targets = std::move(targets);
   options.method = {"lorta", {{"rank", rank}}};
   return options;
-}
-
-/// An encoder of these sizes without its vocabulary; its weights have no values.
-std::shared_ptr<Classifier> roberta(int64_t width, int64_t heads, int64_t layers) {
-  const ModelConfig config(Json{{"model_type", "roberta"},
-                                {"vocab_size", 10},
-                                {"hidden_size", width},
-                                {"num_hidden_layers", layers},
-                                {"num_attention_heads", heads},
-                                {"intermediate_size", 2 * width},
-                                {"max_position_embeddings", 514},
-                                {"type_vocab_size", 1},
-                                {"pad_token_id", 1},
-                                {"hidden_dropout_prob", 0.1},
-                                {"attention_probs_dropout_prob", 0.1},
-                                {"layer_norm_eps", 1e-5},
-                                {"hidden_act", "gelu"}},
-                           "a test");
-  return family_of(config).classifier(config, {});
 }
 
 std::string error_of(const std::vector<std::string>& targets) {
@@ -52,13 +34,13 @@ TEST_CASE("LoRTA's parameters are r(d + d/H + H + L + 4) for the whole model", "
   const std::vector<std::string> some{"query", "value"};
   const std::vector<std::string> all{"query", "key", "value", "**.attention.output.dense"};
   for (const auto& targets : {some, all}) {
-    CHECK(inject(*roberta(768, 12, 12), options_of(8, targets), 1, {}).count() == 8 * 860);
-    CHECK(inject(*roberta(1024, 16, 24), options_of(5, targets), 1, {}).count() == 5 * 1132);
+    CHECK(inject(*roberta_of(768, 12, 12), options_of(8, targets), 1, {}).count() == 8 * 860);
+    CHECK(inject(*roberta_of(1024, 16, 24), options_of(5, targets), 1, {}).count() == 5 * 1132);
   }
 }
 
 TEST_CASE("LoRTA's factors start as the authors' code draws them", "[laws]") {
-  const auto model = roberta(768, 12, 12);
+  const auto model = roberta_of(768, 12, 12);
   AdapterOptions options = options_of(6, {"query", "value"});
   Tensors start;
   for (const NamedTensor& t : inject(*model, options, 1, {}).tensors) start[t.name] = t.tensor;

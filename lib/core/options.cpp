@@ -73,7 +73,7 @@ void merge_config(Json& base, const Json& over) {
 
 void set_option(Json& config, const std::string& assignment) {
   if (const auto bad = invalid_utf8(assignment))
-    fail("{}: is not UTF-8: its byte {} is wrong", replace_invalid_utf8(assignment), *bad);
+    fail("{}: is not UTF-8 from its byte {} on", replace_invalid_utf8(assignment), *bad + 1);
   const size_t equals = assignment.find('=');
   if (equals == std::string::npos || equals == 0)
     fail("{}: expected PATH=VALUE, such as train.epochs=3", assignment);

@@ -113,7 +113,7 @@ TEST_CASE("--set takes JSON or a bare string and builds the path", "[core]") {
   CHECK_THROWS_AS(set_option(config, "task.data.x=1"), Error);
   CHECK_THROWS_AS(set_option(config, "task..x=1"), Error);
   CHECK_THROWS_WITH(set_option(config, "task.data=a\xff"),
-                    Catch::Contains("is not UTF-8: its byte 11"));
+                    Catch::Contains("is not UTF-8 from its byte 12 on"));
 }
 
 TEST_CASE("of two options that exclude each other exactly one is given", "[core]") {

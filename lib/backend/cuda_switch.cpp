@@ -3,8 +3,15 @@
 #include <string_view>
 
 #include "lib/backend/cuda/runtime.h"
+#include "lib/backend/ops.h"
 
-namespace mtlora::backend::cuda {
+namespace mtlora::backend {
+
+bool is_apart(at::Device device) {
+  return device.is_cuda() || (cuda::kernels_on_host() && cuda::kernels_in_use());
+}
+
+namespace cuda {
 namespace {
 
 std::atomic<bool>& switched_on() {
@@ -25,4 +32,5 @@ void use_kernels(bool use) {
   switched_on() = use;
 }
 
-}  // namespace mtlora::backend::cuda
+}  // namespace cuda
+}  // namespace mtlora::backend

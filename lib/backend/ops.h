@@ -43,6 +43,11 @@ struct Packing {
       {};  ///< the same offsets on the CUDA device, int32; undefined: not there yet
 };
 
+/// Whether `device` is treated as one that is apart from the CPU: filler among tokens and targets,
+/// recorded passes, tables kept there. A CUDA device is; where the tests emulate one, so is the CPU
+/// while the kernels are in use.
+bool is_apart(at::Device device);
+
 struct AttentionShape {
   int64_t heads;
   double scale;  ///< of the scores, e.g. 1 / sqrt(head)

@@ -4,11 +4,18 @@
 #include "lib/backend/on_cuda.h"
 
 namespace mtlora::backend {
+namespace {
+
+bool is_on_device(const Dropout& dropout) {
+  return dropout.rows.is_cuda() || dropout.step_key.defined();
+}
+
+}  // namespace
 
 Tensor dropout_mask(const Dropout& dropout, int64_t channels) {
   TORCH_INTERNAL_ASSERT(dropout.p > 0 && dropout.p < 1 && dropout.rows.scalar_type() == at::kLong,
                         "a dropout mask wants 0 < p < 1 and int64 rows");
-  if (dropout.rows.is_cuda()) return device::mask_factors(dropout, channels);
+  if (is_on_device(dropout)) return device::mask_factors(dropout, channels);
   const Tensor rows = dropout.rows.contiguous();
   const Tensor mask = at::empty({rows.numel(), channels}, at::kFloat);
   const int64_t* row = rows.data_ptr<int64_t>();
@@ -47,7 +54,7 @@ Dropout narrowed(const Dropout& dropout, int64_t begin, int64_t count) {
 }
 
 Tensor attention_mask(const Dropout& dropout, int64_t heads, int64_t keys) {
-  if (dropout.rows.is_cuda()) return device::mask_factors(dropout, keys, heads);
+  if (is_on_device(dropout)) return device::mask_factors(dropout, keys, heads);
   std::vector<Tensor> masks;
   for (int64_t h = 0; h < heads; ++h)
     masks.push_back(dropout_mask({dropout.p, head_key(dropout.key, h), dropout.rows}, keys));

@@ -40,7 +40,7 @@ RelativeTable RelativeEmbeddings::at(int64_t longest, const Pass& pass) {
 
 // Kept: work that is recorded cannot bring it there.
 Tensor RelativeEmbeddings::on_device(int64_t longest, const std::vector<int32_t>& row_of) {
-  if (!weight_.is_cuda()) return {};
+  if (!backend::is_apart(weight_.device())) return {};
   Tensor& kept = row_of_on_device_[longest];
   if (!kept.defined()) kept = torch::tensor(row_of, torch::kInt).to(weight_.device());
   return kept;

@@ -18,7 +18,7 @@ constexpr int64_t kLogitsAtOnce = int64_t{4} << 20, kLogitsAtOnceOnDevice = int6
 // The targets of a few rows. Only a device's batches have filler among them, marked by -1.
 struct Column {
   explicit Column(const Tensor& targets) : index(targets.unsqueeze(1)) {
-    if (!targets.is_cuda()) return;
+    if (!backend::is_apart(targets.device())) return;
     counts = (index >= 0).to(at::kFloat);
     index = index.clamp_min(0);
   }

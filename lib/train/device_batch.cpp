@@ -48,6 +48,10 @@ BatchSize BatchSize::of(const Batch& batch) {
   return size;
 }
 
+Tensor staging(int64_t words, torch::Device device) {
+  return torch::empty({words}, torch::TensorOptions(torch::kLong).pinned_memory(device.is_cuda()));
+}
+
 DeviceBatch::DeviceBatch(const BatchSize& size, torch::Device device)
     : size_(size),
       buffer_(torch::zeros({words_of(size)}, torch::TensorOptions(torch::kLong).device(device))) {
@@ -78,9 +82,7 @@ void DeviceBatch::fill(const Batch& batch) {
                         given.targets <= size_.targets && given.longest <= size_.longest &&
                         given.label == size_.label &&
                         (given.labels == size_.labels || given.targets > 0));
-  // page-locked, so that the copy needs no help of this thread
-  const Tensor host =
-      torch::empty({buffer_.size(0)}, torch::TensorOptions(torch::kLong).pinned_memory(true));
+  const Tensor host = staging(buffer_.size(0), buffer_.device());
   Writer writer(host);
   for (const Tensor& t : {batch.ids, batch.positions, batch.segments, batch.rows})
     writer.add(t, size_.tokens);

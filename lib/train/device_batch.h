@@ -19,6 +19,10 @@ struct BatchSize {
   static BatchSize of(const Batch& batch);
 };
 
+/// int64 [words] on the CPU, not set; where `device` is CUDA's, page-locked, so that a copy to it
+/// needs no help of the thread that asks for it.
+Tensor staging(int64_t words, torch::Device device);
+
 class DeviceBatch {
  public:
   DeviceBatch(const BatchSize& size, torch::Device device);

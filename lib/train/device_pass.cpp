@@ -41,10 +41,11 @@ struct DevicePass::Place {
 
   void fill(const Batch& from, uint64_t key, double by) {
     batch.fill(from);
-    const Tensor host = torch::zeros({2}, torch::TensorOptions(torch::kLong).pinned_memory(true));
+    const Tensor host = staging(2, numbers.device());
     int64_t* words = host.data_ptr<int64_t>();
     const auto value = static_cast<float>(by);
     words[0] = static_cast<int64_t>(key);
+    words[1] = 0;
     std::memcpy(words + 1, &value, sizeof value);
     numbers.copy_(host, /*non_blocking=*/true);
   }
@@ -95,8 +96,7 @@ PassResult DevicePass::run(const Batch& batch, uint64_t key, double share) {
   try {
     return run_once(batch, key, share);
   } catch (const c10::OutOfMemoryError&) {
-    const auto is_recorded = [](const auto& place) { return place.second->graph.has_value(); };
-    if (std::none_of(places_.begin(), places_.end(), is_recorded)) throw;
+    if (recorded_sizes() == 0) throw;
   }
   // What recorded passes hold is theirs alone: passes that are not recorded cannot use it.
   log::warn(
@@ -105,6 +105,11 @@ PassResult DevicePass::run(const Batch& batch, uint64_t key, double share) {
   places_.clear();
   backend::cuda::release_unused_memory();
   return run_once(batch, key, share);
+}
+
+int64_t DevicePass::recorded_sizes() const {
+  return std::count_if(places_.begin(), places_.end(),
+                       [](const auto& place) { return place.second->graph.has_value(); });
 }
 
 PassResult DevicePass::run_once(const Batch& batch, uint64_t key, double share) {

@@ -43,6 +43,8 @@ class DevicePass {
   /// The bits do not depend on whether the work has been recorded yet. What is kept is the work of
   /// the last kMostRecorded sizes.
   PassResult run(const Batch& batch, uint64_t key, double share);
+  /// For how many sizes the work is recorded now.
+  int64_t recorded_sizes() const;
   /// What a pass over no examples would find: zeros.
   Tensor nothing() const { return torch::zeros_like(flat_); }
   /// The gradients in PassResult::flat, or in a sum of such: views, one a tensor.

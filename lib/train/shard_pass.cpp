@@ -19,7 +19,7 @@ void add(std::vector<Tensor>& gradients, const std::vector<Tensor>& more) {
 ShardPass::ShardPass(const Objective& objective, std::vector<Tensor> tensors,
                      DevicePassOptions options)
     : objective_(objective), tensors_(std::move(tensors)), training_(options.training) {
-  if (objective_.device().is_cuda() && !tensors_.empty())
+  if (backend::is_apart(objective_.device()) && !tensors_.empty())
     device_pass_ = std::make_unique<DevicePass>(objective_, tensors_, options);
 }
 

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 namespace mtlora::emulator {
@@ -63,6 +64,7 @@ class Block {
 };
 
 thread_local Block* running = nullptr;
+thread_local GridWatch grid_watch;
 
 std::vector<size_t> ordered(size_t count, bool backwards) {
   std::vector<size_t> order(count);
@@ -166,6 +168,11 @@ void run_grid(dim3 grid, int threads, size_t shared, const std::function<void()>
     blockIdx = dim3(index % grid.x, index / grid.x % grid.y, index / grid.x / grid.y);
     Block(threads, kernel, shared, backwards).run();
   }
+  if (grid_watch) grid_watch(grid, threads, shared, kernel);
+}
+
+void set_watch(GridWatch watch) {
+  grid_watch = std::move(watch);
 }
 
 int64_t grids_run() {

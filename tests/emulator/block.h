@@ -25,6 +25,10 @@ inline thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
 /// Each block begins with `shared` bytes that are all 0xff (NaN as floats).
 void run_grid(dim3 grid, int threads, size_t shared, const std::function<void()>& kernel);
 
+/// Where defined, is told of every grid after it has run, as run_grid() was: for what records work.
+using GridWatch = std::function<void(dim3, int, size_t, const std::function<void()>&)>;
+void set_watch(GridWatch watch);  ///< of the calling thread
+
 /// How many grids have been run.
 int64_t grids_run();
 

@@ -4,86 +4,10 @@
 #include <cmath>
 
 #include "lib/core/error.h"
-#include "lib/core/random.h"
-#include "tests/models/golden_model.h"
+#include "tests/train/any_model.h"
 
 using namespace mtlora;
 using namespace mtlora::test;
-
-namespace {
-
-/// `count` examples of 3 to 12 tokens below 100. Labels are 0, 1, 2, told by the second token; the
-/// later half of a text is to be learned. The golden RoBERTa has two labels and one segment.
-EncodedSet examples(int64_t count, bool is_roberta) {
-  Random random(7);
-  std::vector<EncodedExample> all;
-  for (int64_t i = 0; i < count; ++i) {
-    EncodedExample e;
-    const size_t length = 3 + random.below(10);
-    for (size_t t = 0; t < length; ++t) {
-      e.ids.push_back(static_cast<int32_t>(4 + random.below(60)));
-      e.segments.push_back(!is_roberta && t > length / 2);
-    }
-    e.ids[1] = static_cast<int32_t>(70 + i % 3);
-    e.label = static_cast<double>(i % (is_roberta ? 2 : 3));
-    all.push_back(e);
-  }
-  return EncodedSet(all);
-}
-
-AdapterOptions method(const std::string& name, std::vector<std::string> targets) {
-  AdapterOptions options;
-  options.targets = std::move(targets);
-  options.method = {name, name == "full" ? Json::object() : Json{{"rank", 4}}};
-  return options;
-}
-
-/// A golden's model at work on `examples`, its trained tensors away from their start.
-struct Training {
-  Training(const std::string& name, const AdapterOptions& adapter, int64_t count)
-      : set(examples(count, name.starts_with("roberta"))) {
-    if (name.starts_with("gpt2") || name.starts_with("llama")) {
-      LoadedLanguageModel loaded = load_language_model(golden_path(name), std::nullopt);
-      model = loaded.model;
-      trained = inject(*model, adapter, 1, {});
-      objective = std::make_unique<TextObjective>(*loaded.model, set, 0.1);
-    } else {
-      LoadedClassifier loaded = load_classifier(golden_path(name), {});
-      model = loaded.model;
-      trained = inject(*model, adapter, 1, loaded.family->head);
-      objective = std::make_unique<LabelObjective>(
-          *loaded.model, set, CollateOptions{.is_regression = name.ends_with("regression")}, 0);
-    }
-    shake(trained);
-    move_to(OnPath::device(), *model, trained);
-    for (const Slot& slot : linear_slots(*model)) slot.linear->settle();
-  }
-
-  TrainStep step(backend::ShardPool& pool) const {
-    return {*objective,
-            parameters_of(trained),
-            pool,
-            {.training = false, .adapters = trained.set.get()}};
-  }
-  std::vector<Tensor> direction() const {
-    std::vector<Tensor> along;
-    Random random(11);
-    for (const auto& [name, tensor] : trained.parameters) {
-      const Tensor u = at::empty(tensor.sizes());
-      float* at = u.data_ptr<float>();
-      for (int64_t i = 0; i < u.numel(); ++i) at[i] = static_cast<float>(random.normal());
-      along.push_back(u.to(tensor.device()));
-    }
-    return along;
-  }
-
-  EncodedSet set;
-  std::shared_ptr<Model> model;
-  std::unique_ptr<Objective> objective;
-  Trained trained;
-};
-
-}  // namespace
 
 TEST_CASE("the slope by forward-mode differentiation is the gradient's", "[train]") {
   const auto path = GENERATE(from_range(all_paths()));
@@ -92,11 +16,7 @@ TEST_CASE("the slope by forward-mode differentiation is the gradient's", "[train
   const auto adapter = GENERATE(as<std::string>(), "full", "lora", "mtlora");
   CAPTURE(name_of(path), name, adapter);
   const OnPath guard(path);
-  const std::vector<std::string> targets =
-      name.starts_with("gpt2")    ? std::vector<std::string>{"query", "c_fc"}
-      : name.starts_with("llama") ? std::vector<std::string>{"q_proj", "down_proj"}
-                                  : std::vector<std::string>{"query", "value"};
-  Training training(name, method(adapter, targets), 9);
+  Training training(name, method(adapter, some_targets(name)), 9);
   backend::ShardPool pool(path.is_device ? 1 : 2);
   TrainStep step = training.step(pool);
   const std::vector<std::vector<Item>> micro_batches{items_until(4), items_until(9, 4)};

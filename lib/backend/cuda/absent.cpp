@@ -1,5 +1,5 @@
 // A build without CUDA: no tensor is ever on a device, so that nothing here but the first three is
-// ever called. The kernels' stand-ins are in absent_kernels.cpp.
+// ever called. The stand-ins of kernels and recorded work are in absent_kernels.cpp.
 #include <cstdlib>
 
 #include "lib/backend/cuda/profile.h"
@@ -28,9 +28,6 @@ std::string device_name() {
 int64_t peak_memory() {
   std::abort();
 }
-void release_unused_memory() {
-  std::abort();
-}
 void wait() {
   std::abort();
 }
@@ -48,21 +45,6 @@ Moment::Moment() {
 }
 Moment::~Moment() = default;
 void Moment::wait() {
-  std::abort();
-}
-
-struct Graph::State {};
-Graph::Graph() {
-  std::abort();
-}
-Graph::~Graph() = default;
-GraphMemory::GraphMemory() {
-  std::abort();
-}
-void Graph::capture(const GraphMemory&, const std::function<void()>&) {
-  std::abort();
-}
-void Graph::replay() {
   std::abort();
 }
 

@@ -1,5 +1,5 @@
-// A build without CUDA has no kernels, and none is ever called. In a source of its own, so that the
-// tests can put the kernels as they run on the CPU in its place (tests/emulator).
+// A build without CUDA has no kernels and records nothing, and none of this is ever called. In a
+// source of its own, so that the tests can put in its place what runs on the CPU (tests/emulator).
 #include <cstdlib>
 
 #include "lib/backend/cuda/runtime.h"
@@ -41,6 +41,25 @@ void attention_forward(const AttentionCall&, Stream) {
   std::abort();
 }
 void attention_backward(const AttentionBackwardCall&, Stream) {
+  std::abort();
+}
+
+void release_unused_memory() {
+  std::abort();
+}
+
+struct Graph::State {};
+Graph::Graph() {
+  std::abort();
+}
+Graph::~Graph() = default;
+GraphMemory::GraphMemory() {
+  std::abort();
+}
+void Graph::capture(const GraphMemory&, const std::function<void()>&) {
+  std::abort();
+}
+void Graph::replay() {
   std::abort();
 }
 

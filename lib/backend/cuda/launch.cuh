@@ -40,7 +40,7 @@ void launch([[maybe_unused]] const char* what, void (*kernel)(Parameters...), di
   std::fprintf(stderr, "CUDA: %s: %s\n", what, cudaGetErrorString(error));
   std::abort();
 #else
-  emulator::run_grid(grid, threads, shared, [&] { kernel(arguments...); });
+  emulator::run_grid(grid, threads, shared, [=] { kernel(arguments...); });
 #endif
 }
 

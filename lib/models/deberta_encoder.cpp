@@ -42,20 +42,16 @@ DebertaConvolutionImpl::DebertaConvolutionImpl(const DebertaConfig& c)
 
 namespace {
 
-// [taps, tokens] int64: the tokens around each one; `tokens`, a row of zeros, beyond the ends.
+// [taps, tokens] int64: the tokens around each one; `tokens`, a row of zeros, beyond the ends of
+// its sequence. A token's neighbour lies in the same sequence where its position says so: beyond an
+// end positions begin anew.
 Tensor neighbours(const Batch& batch, int64_t taps) {
   const int64_t tokens = batch.ids.size(0);
-  const Tensor index = torch::full({taps, tokens}, tokens, torch::kLong);
-  int64_t* out = index.data_ptr<int64_t>();
-  const std::vector<int32_t>& offsets = *batch.packing.offsets;
-  TORCH_CHECK(!offsets.empty(), "the convolution wants to know on the CPU where the sequences lie");
-  for (size_t s = 0; s + 1 < offsets.size(); ++s)
-    for (int64_t t = offsets[s]; t < offsets[s + 1]; ++t)
-      for (int64_t tap = 0; tap < taps; ++tap) {
-        const int64_t from = t + tap - taps / 2;
-        if (from >= offsets[s] && from < offsets[s + 1]) out[tap * tokens + t] = from;
-      }
-  return index.to(batch.ids.device());
+  const Tensor distance = torch::arange(taps, batch.ids.options()).unsqueeze(1) - taps / 2;
+  const Tensor from = torch::arange(tokens, batch.ids.options()) + distance;
+  const Tensor position =
+      batch.positions.index_select(0, from.clamp(0, tokens - 1).view({-1})).view_as(from);
+  return torch::where(position == batch.positions + distance, from, tokens);
 }
 
 }  // namespace

@@ -22,6 +22,11 @@ double read_score(std::string_view written, double low, double high) {
   return score;
 }
 
+void check_text(std::string_view name, const std::string& text) {
+  const std::optional<size_t> at = invalid_utf8(text);
+  if (at) fail("the {} is not UTF-8 from its byte {} on", name, *at + 1);
+}
+
 }  // namespace
 
 void LabelRule::add_classes(const std::vector<std::string>& spellings) {
@@ -43,26 +48,26 @@ double LabelRule::read(const std::optional<std::string>& written) const {
   return found->second;
 }
 
+RecordCheck::RecordCheck(std::string_view bytes) : valid_utf8_(!invalid_utf8(bytes)) {}
+
+void RecordCheck::operator()(const Record& record) const {
+  if (!record.problem.empty()) throw Error(record.problem);
+  if (valid_utf8_) return;
+  check_text("text", record.text);
+  check_text("second text", record.text_pair.value_or(""));
+  check_text("label", record.label.value_or(""));
+}
+
 Collector::Collector(const std::filesystem::path& file, std::string_view bytes,
                      const LabelRule& labels)
-    : labels_(labels), valid_utf8_(!invalid_utf8(bytes)) {
+    : check_(bytes), labels_(labels) {
   data_.files = {file};
   data_.hash = fmt::format("{:016x}", name_key(bytes));
 }
 
-void Collector::check_text(std::string_view name, const std::string& text) const {
-  const std::optional<size_t> at = invalid_utf8(text);
-  if (at) fail("the {} is not UTF-8 from its byte {} on", name, *at + 1);
-}
-
 void Collector::add(Record&& record) {
   try {
-    if (!record.problem.empty()) throw Error(record.problem);
-    if (!valid_utf8_) {
-      check_text("text", record.text);
-      check_text("second text", record.text_pair.value_or(""));
-      check_text("label", record.label.value_or(""));
-    }
+    check_(record);
     const double label = labels_.read(record.label);
     data_.empty_texts += record.text.empty() || (record.text_pair && record.text_pair->empty());
     data_.examples.push_back(

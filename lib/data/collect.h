@@ -30,6 +30,18 @@ struct LabelRule {
   double read(const std::optional<std::string>& written) const;
 };
 
+/// Whether a record of one file is malformed, whatever its label means.
+class RecordCheck {
+ public:
+  /// `bytes` is the file's content.
+  explicit RecordCheck(std::string_view bytes);
+  /// Throws Error where it is: saying what its row's problem is, or what of it is not UTF-8.
+  void operator()(const Record& record) const;
+
+ private:
+  bool valid_utf8_;  // all of the file: no record has to be looked at
+};
+
 /// Gathers the examples of one file.
 class Collector {
  public:
@@ -43,10 +55,8 @@ class Collector {
   Dataset finish(std::string split, int64_t max_malformed);
 
  private:
-  void check_text(std::string_view name, const std::string& text) const;
-
+  RecordCheck check_;
   const LabelRule& labels_;
-  bool valid_utf8_;
   Problems problems_;
   Dataset data_;
 };

@@ -195,7 +195,8 @@ class Text final : public Task {
            info_.labels.empty() ? "none" : shown_list(info_.labels));
   }
 
-  // Malformed rows are load()'s to report, unless they are why there are too few labels.
+  // Those of rows that are examples. Malformed rows are load()'s to report, unless they are why
+  // there are too few labels.
   std::vector<std::string> labels_of_training() const {
     const Split& train = files_.split("train");
     if (!options_.train && std::filesystem::is_directory(options_.data) && !files_.find(train))
@@ -207,15 +208,16 @@ class Text final : public Task {
     std::set<std::string, LabelOrder> labels;
     Problems problems;
     size_t good = 0;
+    const RecordCheck check(bytes.bytes());
     const Columns columns{options_.text, options_.text_pair, options_.label};
     read_records(options_, bytes, columns, [&](Record&& record) {
-      if (record.problem.empty() && record.label.value_or("").empty())
-        record.problem = "there is no label";
-      if (record.problem.empty()) {
+      try {
+        check(record);
+        if (record.label.value_or("").empty()) fail("there is no label");
         labels.insert(*record.label);
         ++good;
-      } else {
-        problems.add(fmt::format("{}:{}: {}", bytes.path().string(), record.line, record.problem));
+      } catch (const Error& e) {
+        problems.add(fmt::format("{}:{}: {}", bytes.path().string(), record.line, e.what()));
       }
     });
     if (labels.size() < 2)

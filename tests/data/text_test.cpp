@@ -163,6 +163,20 @@ TEST_CASE("rows that keep the classes from being found are reported, not the cou
         "F:2: there is no label");
 }
 
+TEST_CASE("a row that is left out adds no class", "[data]") {
+  const TempDir folder;
+  write_file(folder / "train.csv",
+             "text,label\na,yes\nb,no\nc,b\xFC" "cher\nf\xFCr,maybe\nd,never,\n");
+  const auto task = task_over("text", folder.path(), {{"max_malformed", 3}});
+  CHECK(task->info().labels == Names{"no", "yes"});
+  const Dataset data = task->load("train");
+  CHECK(data.examples.size() == 2);
+  CHECK(with_f(data.malformed_rows, (folder / "train.csv").string()) ==
+        "F:4: the label is not UTF-8 from its byte 2 on\n"
+        "F:5: the text is not UTF-8 from its byte 2 on\n"
+        "F:6: 3 columns instead of 2");
+}
+
 TEST_CASE("options that contradict each other are errors", "[data]") {
   const auto error = [](const Json& options) {
     return error_of([&] { task_over("text", samples("text_csv"), options); });

@@ -135,6 +135,7 @@ class Text final : public Task {
         .pair_key = options_.text_pair.value_or("text_pair"),
         .metrics = options_.metrics,
         .main_metric = ""};
+    check_columns();
     set_metrics();
     set_range();
     set_labels();
@@ -158,6 +159,16 @@ class Text final : public Task {
   }
 
  private:
+  void check_columns() const {
+    const std::string pair = options_.text_pair.value_or("");
+    const auto twice = [](const char* a, const char* b, const std::string& column) {
+      fail("/task: {} and {} are both the column \"{}\"", a, b, column);
+    };
+    if (options_.text == options_.label) twice("text", "label", options_.text);
+    if (options_.text == pair) twice("text", "text_pair", pair);
+    if (options_.label == pair) twice("text_pair", "label", pair);
+  }
+
   void set_metrics() {
     if (info_.metrics.empty() && info_.kind == TaskKind::classification)
       info_.metrics = {"accuracy"};

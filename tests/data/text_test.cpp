@@ -166,7 +166,8 @@ TEST_CASE("rows that keep the classes from being found are reported, not the cou
 TEST_CASE("a row that is left out adds no class", "[data]") {
   const TempDir folder;
   write_file(folder / "train.csv",
-             "text,label\na,yes\nb,no\nc,b\xFC" "cher\nf\xFCr,maybe\nd,never,\n");
+             "text,label\na,yes\nb,no\nc,b\xFC"
+             "cher\nf\xFCr,maybe\nd,never,\n");
   const auto task = task_over("text", folder.path(), {{"max_malformed", 3}});
   CHECK(task->info().labels == Names{"no", "yes"});
   const Dataset data = task->load("train");
@@ -192,6 +193,10 @@ TEST_CASE("options that contradict each other are errors", "[data]") {
   CHECK(error({{"main_metric", "f1"}}) ==
         "/task/main_metric: \"f1\" is not among task.metrics: accuracy");
   CHECK(error({{"kind", "ranking"}}).starts_with("/task/kind: "));
+  CHECK(error({{"text", "label"}}) == "/task: text and label are both the column \"label\"");
+  CHECK(error({{"text_pair", "text"}}) == "/task: text and text_pair are both the column \"text\"");
+  CHECK(error({{"text_pair", "label"}}) ==
+        "/task: text_pair and label are both the column \"label\"");
   CHECK(error_of([] {
           start_task({"text", Json::object()});
         }) == "/task/data: name the folder of the train, dev and test files");

@@ -122,7 +122,8 @@ void add_score(CLI::App& program, Action& action) {
   auto request = std::make_shared<ScoreRequest>();
   CLI::App* app = program.add_subcommand("score", "Compare generated texts with references");
   app->add_option("--hypotheses", request->hypotheses,
-                  "Outputs, one a line; .tsv: a header, the output in the second column")
+                  "Outputs, one a line; .jsonl: as generate prints them; .csv or .tsv: a header, "
+                  "the output in the second column")
       ->type_name("FILE")
       ->required();
   app->add_option("--references", request->references,
@@ -161,7 +162,9 @@ void add_score(CLI::App& program, Action& action) {
       "Examples:\n"
       "  mtlora score --task e2e --hypotheses outputs.txt --references testset_w_refs.csv\n"
       "  mtlora score --metrics bleu,chrf++ --hypotheses outputs.txt --references ref0.txt "
-      "ref1.txt --bootstrap 1000");
+      "ref1.txt --bootstrap 1000\n"
+      "  mtlora generate --checkpoint runs/mine/best --split test > outputs.jsonl\n"
+      "  mtlora score --metrics bleu --hypotheses outputs.jsonl --references references.txt");
   app->callback([&action, request] { action = [request] { return score(*request), 0; }; });
 }
 

@@ -1,12 +1,14 @@
 #include "lib/metrics/score_files.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 #include <string_view>
 #include <utility>
 
 #include "lib/core/error.h"
 #include "lib/core/files.h"
+#include "lib/core/json.h"
 #include "lib/core/utf8.h"
 #include "lib/metrics/score_text.h"
 
@@ -75,8 +77,13 @@ std::vector<std::string> split_cells(const std::string& line, char separator) {
   return cells;
 }
 
+// Of a file's name, in lower case: ".csv".
+std::string extension_of(const std::string& file) {
+  return scoring::ascii_lower_cased(std::filesystem::path(file).extension().string());
+}
+
 bool is_table(const std::string& file) {
-  return file.ends_with(".csv") || file.ends_with(".tsv");
+  return extension_of(file) == ".csv" || extension_of(file) == ".tsv";
 }
 
 // What a text is about, where that is known, and the text.
@@ -97,7 +104,7 @@ void strip_single_quotes(std::vector<TextRow>& rows, std::string TextRow::*cell)
 // The rows of two cells after the header.
 std::vector<TextRow> read_table(const std::string& file) {
   const std::vector<std::string> lines = read_lines(file);
-  const char separator = file.ends_with(".csv") ? ',' : '\t';
+  const char separator = extension_of(file) == ".csv" ? ',' : '\t';
   std::vector<TextRow> rows;
   for (size_t i = 1; i < lines.size(); ++i) {
     std::vector<std::string> cells = split_cells(lines[i], separator);
@@ -111,11 +118,53 @@ std::vector<TextRow> read_table(const std::string& file) {
   return rows;
 }
 
+// The texts of lines as `mtlora generate` prints them.
+std::vector<TextRow> texts_of_json(const std::string& file, const std::vector<std::string>& lines) {
+  std::vector<TextRow> rows;
+  for (const std::string& line : lines) {
+    const std::string where = fmt::format("{}:{}", file, rows.size() + 1);
+    const Json json = parse_json(line, where);
+    if (!json.is_object() || !json.contains("text") || !json["text"].is_string())
+      fail("{}: expected an object with a string \"text\"", where);
+    rows.push_back({"", json["text"].get<std::string>(), rows.size() + 1});
+  }
+  return rows;
+}
+
+bool is_generated(const std::string& line) {
+  if (!line.starts_with("{\"text\":")) return false;
+  const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  return json.is_object() && json.size() == 1 && json["text"].is_string();
+}
+
+// JSON taken for texts would be compared word by word, its keys and quotes too, and nobody told.
+void refuse_json(const std::string& file, const std::vector<std::string>& lines) {
+  if (extension_of(file) == ".json")
+    fail("{}: holds more than texts, one a line; JSON objects one a line end in .jsonl", file);
+  if (!lines.empty() && std::all_of(lines.begin(), lines.end(), is_generated))
+    fail("{}: its lines are what mtlora generate prints: name it so that it ends in .jsonl", file);
+}
+
 std::vector<TextRow> read_hypotheses(const std::string& file) {
   if (is_table(file)) return read_table(file);
+  std::vector<std::string> lines = read_lines(file);
+  if (extension_of(file) == ".jsonl") return texts_of_json(file, lines);
+  refuse_json(file, lines);
   std::vector<TextRow> rows;
-  for (std::string& line : read_lines(file)) rows.push_back({"", std::move(line), rows.size() + 1});
+  for (std::string& line : lines) rows.push_back({"", std::move(line), rows.size() + 1});
   return rows;
+}
+
+std::vector<std::string> read_reference_lines(const std::string& file) {
+  if (is_table(file)) fail("{}: a table of references stands alone", file);
+  if (extension_of(file) == ".jsonl")
+    fail(
+        "{}: holds JSON objects; references are texts, one a line (the texts of a task's split are "
+        "written and scored by mtlora eval)",
+        file);
+  std::vector<std::string> lines = read_lines(file);
+  refuse_json(file, lines);
+  return lines;
 }
 
 using Groups = std::vector<std::vector<std::string>>;
@@ -231,10 +280,7 @@ ScoreCorpus read_score_files(const ScoreFiles& files) {
     return of_groups(files, std::move(outputs), std::move(groups.texts));
   }
   std::vector<std::vector<std::string>> lines;
-  for (const std::string& file : files.references) {
-    if (is_table(file)) fail("{}: a table of references stands alone", file);
-    lines.push_back(read_lines(file));
-  }
+  for (const std::string& file : files.references) lines.push_back(read_reference_lines(file));
   const bool has_blank = std::any_of(lines[0].begin(), lines[0].end(), is_blank);
   if (lines.size() == 1 && lines[0].size() != outputs.size() && has_blank)
     return of_groups(files, std::move(outputs), blank_line_groups(lines[0]));

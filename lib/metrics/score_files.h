@@ -1,6 +1,7 @@
 // Outputs and references in files.
-//   outputs      one a line; a .csv or .tsv has a header and two columns, what an output is about
-//                and the output, as the E2E challenge's submissions
+//   outputs      one a line; a .jsonl has an object with a "text" a line, as `mtlora generate`
+//                prints them; a .csv or .tsv a header and two columns, what an output is about and
+//                the output, as the E2E challenge's submissions
 //   references   one a line in several files, line i of each for output i; or one file: as many
 //                lines as there are outputs, groups of lines with a blank line between, or a .csv
 //                or .tsv with a header whose neighbouring rows of equal first cells are a group
@@ -30,8 +31,8 @@ struct ScoreCorpus {
 };
 
 /// Throws Error, with file and line, where the numbers of outputs and references differ, an output
-/// has no reference at all, two tables are not in one order, or a file cannot be read; and for a
-/// policy of missing references where they stand in groups.
+/// has no reference at all, two tables are not in one order, or a file cannot be read or holds JSON
+/// where texts are wanted; and for a policy of missing references where they stand in groups.
 ScoreCorpus read_score_files(const ScoreFiles& files);
 
 }  // namespace mtlora

@@ -104,6 +104,20 @@ class Layouts(Files):
         self.file("first_crlf", "\ufeff" + "\r\n".join(FIRST) + "\r\n")
         self.assertEqual(self.scores("--metrics", WITHOUT_METEOR, references=("first_crlf",)), wanted)
 
+    def test_outputs_may_be_the_lines_that_generate_prints(self):
+        wanted = self.scores("--metrics", WITHOUT_METEOR)
+        lines = "".join(json.dumps({"text": text}) + "\n" for text in OUTPUTS)
+        for name in ("generated.jsonl", "generated.JSONL"):
+            self.file(name, lines)
+            self.assertEqual(self.scores("--metrics", WITHOUT_METEOR, outputs=name), wanted)
+        self.file("more.jsonl", lines.replace("{", '{"n": 1, '))
+        self.assertEqual(self.scores("--metrics", WITHOUT_METEOR, outputs="more.jsonl"), wanted)
+
+    def test_the_extension_of_a_table_may_be_in_capitals(self):
+        for name in ("table.csv", "table.CSV"):
+            self.file(name, "mr,ref\n" + "".join(f'x{i},"{text}"\n' for i, text in enumerate(FIRST)))
+            self.assertEqual(self.scores("--metrics", "bleu", references=(name,)), self.scores("--metrics", "bleu"))
+
     def test_references_may_be_a_table_or_groups(self):
         both = "the cat is on the mat", 'there is a "cat"'
         table = "mr,ref\r\n" + "".join(f'"a, b","{text.replace(chr(34), 2 * chr(34))}"\r\n' for text in both)
@@ -187,6 +201,19 @@ class Refusals(Files):
         self.file("latin", "the cat\nthe caf\u00e9\n".encode("latin-1"))
         for task in ("e2e", "webnlg"):
             self.refused("--task", task, outputs="latin", names=["latin.txt:2", "UTF-8"])
+
+    def test_json_is_not_taken_for_texts(self):
+        lines = "".join(json.dumps({"text": text}) + "\n" for text in OUTPUTS)
+        for name in ("generated", "generated.json", "references.jsonl"):
+            self.file(name, lines)
+        self.refused("--metrics", "bleu", outputs="generated", names=["generated.txt", ".jsonl"])
+        self.refused("--metrics", "bleu", outputs="generated.json", names=["generated.json", ".jsonl"])
+        for name in ("generated", "generated.json", "references.jsonl"):
+            self.refused("--metrics", "bleu", references=("first", name), names=[name, "one a line" if "." in name else "generate"])
+        self.file("broken.jsonl", lines + '{"text": 1}\n')
+        self.refused("--metrics", "bleu", outputs="broken.jsonl", names=["broken.jsonl:3", '"text"'])
+        self.file("json", '{"text": "a"}\n{"name": "b"}\n')  # texts that are JSON
+        self.scores("--metrics", "bleu", outputs="json")
 
     def test_a_list_is_an_option_of_a_metric(self):
         metric = 'meteor:modules=["exact","stem"]'

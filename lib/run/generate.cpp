@@ -82,6 +82,7 @@ void generate(const GenerateRequest& request) {
     return;
   }
   InputSource input(request.input);
+  input.refuse({".json", ".csv", ".tsv"});
   answer_lines(s, input);
 }
 

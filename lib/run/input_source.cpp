@@ -27,6 +27,14 @@ InputSource::InputSource(const std::string& input)
                  [](unsigned char c) { return std::tolower(c); });
 }
 
+void InputSource::refuse(const std::vector<std::string>& extensions) const {
+  if (std::find(extensions.begin(), extensions.end(), extension_) == extensions.end()) return;
+  fail(
+      "--input {}: holds more than texts, one a line; --split test with --set task.test={} reads "
+      "it as the task's data, JSON objects one a line end in .jsonl",
+      name_, fs::absolute(name_).string());
+}
+
 std::istream& InputSource::std_in() {
   return std::cin;
 }

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <istream>
 #include <string>
+#include <vector>
 
 namespace mtlora {
 
@@ -22,6 +23,9 @@ class InputSource {
   /// Of the file's name, in lower case: ".jsonl"; "" of stdin.
   const std::string& extension() const { return extension_; }
   bool is_json_lines() const { return extension_ == ".jsonl"; }
+  /// Throws Error where the file's name ends in one of these, which hold more than texts, one a
+  /// line: a table's header and its other columns would be taken for texts.
+  void refuse(const std::vector<std::string>& extensions) const;
 
  private:
   static std::istream& std_in();

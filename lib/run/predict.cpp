@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
@@ -115,15 +114,10 @@ void label_split(const Session& s, const std::string& split) {
   label(s, data, [&](int64_t i) { return fmt::format("example {} of {}", i + 1, data.split); });
 }
 
-// A table's header and its other columns would be labelled as texts. Pairs may stand in a .tsv:
-// two texts with a tab between.
-void refuse_table(const InputSource& input, const TaskInfo& info) {
-  const std::string& extension = input.extension();
-  if (extension != ".json" && extension != ".csv" && (extension != ".tsv" || info.has_pair)) return;
-  fail(
-      "--input {}: holds more than texts, one a line; --split test with --set task.test={} reads "
-      "it as the task's data, JSON objects one a line end in .jsonl",
-      input.name(), std::filesystem::absolute(input.name()).string());
+// Pairs may stand in a .tsv: two texts with a tab between.
+std::vector<std::string> refused_extensions(const TaskInfo& info) {
+  if (info.has_pair) return {".json", ".csv"};
+  return {".json", ".csv", ".tsv"};
 }
 
 }  // namespace
@@ -137,7 +131,7 @@ void predict(const PredictRequest& request) {
     return;
   }
   InputSource input(request.input);
-  refuse_table(input, s.task->info());
+  input.refuse(refused_extensions(s.task->info()));
   label_lines(s, input);
 }
 

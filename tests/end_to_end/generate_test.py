@@ -71,6 +71,14 @@ class Generate(SharedCase):
             file.write_text('{"prompt": "a"}\n' + row + "\n")
             self.refused(*self.checkpoint, "--input", file, names=[f"{file}:2"])
 
+    def test_a_table_is_not_taken_for_contexts(self):
+        table = SAMPLES / "e2e_csv" / "testset_w_refs.csv"
+        for name in ("table.csv", "table.TSV", "table.json"):
+            file = self.place / name
+            shutil.copyfile(table, file)
+            self.refused(*self.checkpoint, "--input", file, names=[name, "--split test"])
+        self.assertEqual(self.texts("--split", "test", "--set", f"task.test={table}"), self.texts("--split", "test"))
+
     def test_a_long_context_loses_its_beginning_and_that_is_said(self):
         result = self.succeeds("generate", *self.checkpoint, stdin="x" * 400 + " y\n" + "z\n")
         self.assertIn("1 of 2 contexts are longer than 288 tokens", result.err)

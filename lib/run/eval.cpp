@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "lib/core/error.h"
 #include "lib/run/open_source.h"
 #include "lib/run/session.h"
@@ -29,10 +32,20 @@ void print(const Json& result, bool json) {
     if (name != "metrics") fmt::print("{:<28} {}\n", name, value.dump());
 }
 
+void require_labels(const Dataset& data) {
+  const auto is_without = [](const Example& e) { return std::isnan(e.label); };
+  const auto& all = data.examples;
+  const auto first = std::find_if(all.begin(), all.end(), is_without);
+  if (first == all.end()) return;
+  fail(
+      "{} of the {} examples of the split {} have no label, example {} is the first: it can be "
+      "predicted, not evaluated",
+      std::count_if(first, all.end(), is_without), all.size(), data.split, first - all.begin() + 1);
+}
+
 Json labels(const Session& s, const std::string& split) {
   const Dataset data = s.task->load(split);
-  if (!data.labelled())
-    fail("the split {} has no labels: it can be predicted, not evaluated", split);
+  require_labels(data);
   const Evaluation e =
       evaluate(*s.classifier, s.encoded(data), s.task->info(), *s.pool, s.evaluate());
   return {{"metrics", e.metrics_json()}, {"loss", e.loss}, {"examples", e.examples}};

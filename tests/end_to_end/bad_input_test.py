@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import support
-from support import SharedCase, bert_model, config, main, read_safetensors, sentiment, write_json
+from support import SharedCase, bert_model, config, main, read_safetensors, sentiment, write_json, write_table
 
 
 class BadInput(SharedCase):
@@ -238,6 +238,10 @@ class BadInput(SharedCase):
     def test_splits_that_cannot_be_scored(self):
         self.fails("eval", "--checkpoint", self.best, "--split", "test", names=["test", "label"])
         self.fails("eval", "--checkpoint", self.best, "--split", "dve", names=["dve", "dev"])
+        part = self.place / "part.tsv"
+        write_table(part, ["text", "label"], [("a", "good"), ("b", ""), ("c", "bad"), ("d", "")])
+        self.fails("eval", "--checkpoint", self.best, "--split", "test", "--set", f"task.test={part}",
+                   names=["2 of the 4 examples of the split test have no label, example 2 is the first"])
 
     def test_input_that_cannot_be_read(self):
         self.fails("predict", "--checkpoint", self.best, "--input", "nowhere.txt", names=["nowhere.txt"])

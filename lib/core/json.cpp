@@ -29,8 +29,9 @@ Json parse_json(std::string_view text, const std::string& origin) {
   try {
     json = Json::parse(text.begin(), text.end(), watch, /*allow_exceptions=*/true,
                        /*ignore_comments=*/true);
-  } catch (const Json::out_of_range& e) {  // a number like 1e999
-    fail("{}: not valid JSON: {}", origin, e.what());
+  } catch (const Json::out_of_range& e) {  // a number like 1e999; before it: the exception's name
+    const std::string_view what = e.what();
+    fail("{}: not valid JSON: {}", origin, what.substr(what.find("] ") + 2));
   } catch (const Json::parse_error& e) {
     const size_t at = std::min(e.byte, text.size());
     const auto line =

@@ -97,6 +97,12 @@ TEST_CASE("a value that is no text is shown by its beginning", "[data]") {
              Contains("F:1: not valid JSON: more than 500 arrays"));
 }
 
+TEST_CASE("a number that no number of the program can hold is malformed", "[data]") {
+  CHECK(report("stsb", "train.jsonl",
+               "{\"sentence1\": \"a\", \"sentence2\": \"b\", \"label\": 1e999}\n") ==
+        heading("1 of 1", 0, "1") + "F:1: not valid JSON: number overflow parsing '1e999'");
+}
+
 TEST_CASE("a line of JSON that holds a NUL byte is malformed, not cut there", "[data]") {
   using namespace std::string_literals;
   CHECK(report("sst2", "train.jsonl",

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-STOPPED = (130, 143)  # what the program ends with when a signal stopped it after it saved
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)  # that ask to save and stop
+STOPPED = tuple(128 + number for number in SIGNALS)  # what the program ends with when one of them did
 
 
 def fail(message):
@@ -82,8 +83,9 @@ class Runner:
 
     def __init__(self):
         self.child, self.stopped = None, 0
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self.stop)
+        for number in SIGNALS:
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # not under nohup
+                signal.signal(number, self.stop)
 
     def stop(self, number, _):
         if self.stopped:
@@ -94,21 +96,26 @@ class Runner:
         self.child.send_signal(number)
 
     def run(self, command, log):
-        """The exit code, or that of the signal that came. What the program prints is appended to the file `log`."""
+        """The exit code, or that of the signal that came, and what the program printed, which is appended to the
+        file `log`."""
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as out:  # a session of its own, or the terminal would send the signal as well
+            begin = out.tell()
             self.child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                           start_new_session=True)
             code = self.child.wait()
         self.child = None
-        return self.stopped or code
+        return self.stopped or code, log.read_bytes()[begin:].decode("utf-8", errors="replace")
 
 
-def last_error(log):
-    """The program's last message of an error, on one line."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    starts = [i for i, line in enumerate(lines) if "error: " in line]
-    return " ".join(line.strip() for line in lines[starts[-1]:][:4]) if starts else (lines or ["no message"])[-1]
+def why_it_failed(code, said):
+    """In one line: the program's message of an error, or how it ended without one."""
+    lines = said.splitlines()
+    starts = [i for i, line in enumerate(lines) if line.startswith("error: ")]
+    if starts:
+        return " ".join(line.strip() for line in lines[starts[-1]:][:4])
+    last = f"; its last words: {lines[-1].strip()}" if lines else ""
+    return (f"ended by signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"ended with {code}") + last
 
 
 def mean_and_spread(values):

@@ -186,15 +186,32 @@ class Script(Case):
         self.assertIn("| cola | bitfit | 0 |", done.stdout)
         self.assertNotIn("| sst2 | bitfit", done.stdout)
 
+    def test_a_failed_run_is_told_by_what_this_attempt_said(self):
+        program = self.place / "program"
+        self.data = self.place / "nowhere"
+        self.call(tasks="cola", methods="bitfit", seeds="0", code=1)  # "error: …nowhere…" in its log
+        program.write_text("#!/bin/sh\necho 'step 5/100'\nkill -KILL $$\n")
+        program.chmod(0o755)
+        done = self.call("--program", program, tasks="cola", methods="bitfit", seeds="0", code=1)
+        self.assertIn("failed: ended by signal 9 (Killed); its last words: step 5/100", done.stderr)
+        self.assertNotIn("nowhere", done.stderr)
+
     def test_a_signal_stops_after_saving(self):
+        for code, told in ((130, signal.SIGINT), (129, signal.SIGHUP)):
+            with self.subTest(signal=told.name):
+                support.shutil.rmtree(self.place / "runs", ignore_errors=True)
+                self.check_stop(code, told)
+
+    def check_stop(self, code, told):
         with subprocess.Popen(list(map(str, self.command(methods="lora", seeds="0", epochs=100000))),
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)) as process:
             until = time.monotonic() + 120
             while not (self.run_folder() / "last").exists() and time.monotonic() < until:
                 time.sleep(0.05)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(told)
             error = process.communicate(timeout=120)[1]
-        self.assertEqual(process.returncode, 130, error)
+        self.assertEqual(process.returncode, code, error)
         self.assertIn("goes on from here", error)
         self.assertTrue((self.run_folder() / "last" / "state.json").is_file())
         self.assertFalse((self.run_folder() / "result.json").exists())
@@ -212,7 +229,7 @@ class Script(Case):
                  "while not asked: time.sleep(0.01)\n"
                  "time.sleep(1)")
         script = ("import pathlib, sys\nfrom support.runs import Runner\n"
-                  f"sys.exit(Runner().run([sys.executable, '-c', {child!r}], pathlib.Path(sys.argv[1])))")
+                  f"sys.exit(Runner().run([sys.executable, '-c', {child!r}], pathlib.Path(sys.argv[1]))[0])")
         log = self.place / "child.log"
         with subprocess.Popen([sys.executable, "-c", script, log], cwd=SOURCE / "scripts") as process:
             for said in ("ready\n", "ready\nasked\n"):

@@ -185,6 +185,9 @@ class Script(Case):
         self.assertIn("sst2", done.stderr)
         self.assertIn("| cola | bitfit | 0 |", done.stdout)
         self.assertNotIn("| sst2 | bitfit", done.stdout)
+        # a task without results keeps its column, and the average of the others is not said to be that of all
+        self.assertIn("| method | sst2 | cola | average |", done.stdout)
+        self.assertRegex(done.stdout, r"(?m)^\| bitfit \| – \| -?[\d.]+ \| – \|$")
 
     def test_a_failed_run_is_told_by_what_this_attempt_said(self):
         program = self.place / "program"
@@ -195,6 +198,11 @@ class Script(Case):
         done = self.call("--program", program, tasks="cola", methods="bitfit", seeds="0", code=1)
         self.assertIn("failed: ended by signal 9 (Killed); its last words: step 5/100", done.stderr)
         self.assertNotIn("nowhere", done.stderr)
+
+    def test_seeds(self):
+        self.assertEqual(len(self.call("--dry-run", methods="lora", seeds="3,0,3").stdout.splitlines()), 2)
+        for wrong in ("a", "0,-1", "", "1.5"):
+            self.assertIn("whole numbers of at least 0", self.call("--dry-run", f"--seeds={wrong}", code=2).stderr)
 
     def test_a_signal_stops_after_saving(self):
         for code, told in ((130, signal.SIGINT), (129, signal.SIGHUP)):

@@ -2,19 +2,34 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
+#include <cstdint>
+#include <ctime>
 
 namespace mtlora {
 namespace {
 
-volatile std::sig_atomic_t asked = 0, is_urged = 0;
+constexpr int64_t kOneRequest = 1000;  // milliseconds
 
-// A terminal that closes may send SIGHUP twice, by the kernel and by the shell, and a batch system
-// SIGTERM after SIGUSR1: neither means that nothing shall be saved.
+volatile std::sig_atomic_t asked = 0;
+std::atomic<int64_t> urged_at = 0;  // milliseconds; 0: not yet
+
+int64_t milliseconds() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
+
+// A terminal that closes may send SIGHUP twice, by the kernel and by the shell, a batch system
+// SIGTERM after SIGUSR1, and a batch system or systemd SIGTERM to every process, which a launcher
+// hands on as well: none of these means that nothing shall be saved.
 void on_signal(int signal) {
   if (signal == SIGINT || signal == SIGTERM) {
-    if (is_urged != 0) _exit(128 + signal);
-    is_urged = 1;
+    int64_t first = 0;
+    const int64_t now = milliseconds();
+    if (!urged_at.compare_exchange_strong(first, now) && now - first >= kOneRequest)
+      _exit(128 + signal);
   }
   if (asked == 0) asked = signal;
 }

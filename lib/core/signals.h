@@ -1,6 +1,6 @@
-// What asks the program to finish its step, save and exit: SIGINT and SIGTERM, of which a second
-// one exits at once; SIGHUP (a terminal that closes) and SIGUSR1 (a batch system, before its
-// limit).
+// What asks the program to finish its step, save and exit: SIGINT and SIGTERM, of which another one
+// exits at once when it comes a second or more after the first; SIGHUP (a terminal that closes) and
+// SIGUSR1 (a batch system, before its limit).
 #pragma once
 
 #include <stdexcept>

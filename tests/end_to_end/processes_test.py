@@ -164,6 +164,18 @@ class Processes(Case):
                 step = json.loads((out / "last" / "state.json").read_text())["step"]
                 self.assertTrue(0 < step < 3000)
 
+    def test_a_signal_to_every_process_at_once_saves(self):
+        """As a batch system and systemd send it, while the launcher hands on the one that it gets."""
+        out = self.place / "everyone"
+        process = start(*self.arguments("everyone", self.configuration(max_steps=100000, save_every_steps=100000), 2))
+        while process.poll() is None and not (out / "metrics.jsonl").exists():
+            time.sleep(0.002)
+        for pid in (process.pid, *children(process)):
+            os.kill(pid, signal.SIGTERM)
+        self.assertEqual(process.wait(60), 143)
+        self.assertIn("stopped by signal", (out / "log.txt").read_text())
+        self.assertTrue((out / "last" / "state.json").is_file())
+
     def test_a_killed_launcher_leaves_nobody_behind(self):
         process = start(*self.arguments("alone", self.configuration(max_steps=100000, epochs=100000), 2))
         while process.poll() is None and not (self.place / "alone" / "metrics.jsonl").exists():

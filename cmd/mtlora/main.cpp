@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <string>
 
@@ -46,6 +47,9 @@ int main(int argc, char** argv) {
     return mtlora::kWrongCommandLine;
   } catch (const mtlora::Error& e) {
     mtlora::complain(e.what());
+  } catch (const std::filesystem::filesystem_error& e) {
+    // A folder that may not be looked into, links in a circle, too long a name.
+    mtlora::complain(fmt::format("{}: {}", e.path1().string(), e.code().message()));
   } catch (const std::bad_alloc&) {
     mtlora::complain("out of memory; a smaller train.batch_size needs less");
   } catch (const std::exception& e) {

@@ -74,6 +74,10 @@ class BadInput(SharedCase):
         broken.write_bytes(b'{"task": "\xff"}')
         self.fails("train", "--config", broken, "--out", self.out, names=[broken])
         self.fails("train", "--config", self.place, "--out", self.out, names=[self.place])
+        loop = self.place / "loop"
+        loop.symlink_to("loop")
+        self.addCleanup(loop.unlink)
+        self.fails("train", "--config", loop, "--out", self.out, names=[f"error: {loop}: Too many levels"])
         file = write_json(broken, self.base)
         self.fails("train", "--config", file, "--set", "nonsense", "--out", self.out, code=2,
                    names=["--set nonsense", "PATH=VALUE"])
@@ -116,6 +120,7 @@ class BadInput(SharedCase):
 
     def test_a_missing_model(self):
         self.refused("nowhere", sets=["model.path=nowhere"])
+        self.refused("x" * 300, "too long", sets=[f"model.path={'x' * 300}"])
         model = self.copy(self.model, "headless")
         for name in ("vocab.txt", "config.json", "model.safetensors"):
             with self.subTest(missing=name):

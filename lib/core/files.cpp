@@ -5,10 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <utility>
 
 #include "lib/core/error.h"
@@ -32,6 +32,25 @@ class Descriptor {
 
   int get() const { return fd_; }
 
+  std::string read_all() const {
+    struct stat info {};
+    if (fstat(fd_, &info) != 0) fail_reading();
+    if (S_ISDIR(info.st_mode)) fail("{}: is a folder, not a file", file_.string());
+    // A byte more than there are, to see their end at once; of /proc and of pipes nobody knows.
+    std::string content(static_cast<size_t>(std::max<off_t>(info.st_size, 4095)) + 1, '\0');
+    size_t size = 0;
+    for (;;) {
+      const ssize_t more = ::read(fd_, content.data() + size, content.size() - size);
+      if (more < 0 && errno == EINTR) continue;
+      if (more < 0) fail_reading();
+      if (more == 0) break;
+      size += static_cast<size_t>(more);
+      if (size == content.size()) content.resize(2 * size);
+    }
+    content.resize(size);
+    return content;
+  }
+
   void write_all(std::string_view content) {
     while (!content.empty()) {
       const ssize_t written = ::write(fd_, content.data(), content.size());
@@ -51,6 +70,10 @@ class Descriptor {
   }
 
  private:
+  [[noreturn]] void fail_reading() const {
+    fail("{}: cannot read: {}", file_.string(), std::strerror(errno));
+  }
+
   fs::path file_;
   int fd_;
 };
@@ -71,12 +94,7 @@ void rename_or_fail(const fs::path& from, const fs::path& to) {
 }  // namespace
 
 std::string read_file(const fs::path& file) {
-  if (fs::is_directory(file)) fail("{}: is a folder, not a file", file.string());
-  std::ifstream in(file, std::ios::binary);
-  if (!in) fail("{}: cannot open: {}", file.string(), std::strerror(errno));
-  std::string content{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  if (in.bad()) fail("{}: cannot read", file.string());
-  return content;
+  return Descriptor(file, O_RDONLY).read_all();
 }
 
 void write_file_in_place(const fs::path& file, std::string_view content) {

@@ -106,13 +106,15 @@ namespace {
 
 fs::path find_config(const std::string& name) {
   std::vector<fs::path> places = {name};
-  const char* shipped = std::getenv("MTLORA_CONFIGS");
-  if (shipped) places.push_back(fs::path(shipped) / name);
-  const fs::path program = fs::read_symlink("/proc/self/exe").parent_path();
-  places.push_back(program / ".." / "configs" / name);
-  places.push_back(program / ".." / "share" / "mtlora" / "configs" / name);
-  for (const fs::path& place : places)
-    if (fs::is_regular_file(place)) return place;
+  if (fs::path(name).is_relative()) {
+    const char* shipped = std::getenv("MTLORA_CONFIGS");
+    if (shipped) places.push_back(fs::path(shipped) / name);
+    const fs::path program = fs::read_symlink("/proc/self/exe").parent_path();
+    places.push_back(program / ".." / "configs" / name);
+    places.push_back(program / ".." / "share" / "mtlora" / "configs" / name);
+  }
+  for (const fs::path& place : places)  // a pipe of the shell's, --config <(…), is fine too
+    if (fs::exists(place) && !fs::is_directory(place)) return place;
   std::string looked;
   for (const fs::path& place : places) looked += "\n  " + place.lexically_normal().string();
   fail("--config {}: there is no such file; looked for{}", name, looked);

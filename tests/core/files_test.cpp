@@ -17,6 +17,20 @@ TEST_CASE("a file is written whole or not at all", "[core]") {
   CHECK_THROWS_WITH(write_file(dir / "none" / "a", "x"), Catch::Contains("none/a"));
 }
 
+TEST_CASE("a file of any kind and size is read whole, and what cannot be read is named", "[core]") {
+  const TempDir dir;
+  for (const size_t size : {size_t{0}, size_t{4095}, size_t{4096}, size_t{1'000'000}}) {
+    std::string content(size, 'x');
+    for (size_t i = 0; i < size; i += 7) content[i] = static_cast<char>(i);
+    write_file(dir / "a", content);
+    CHECK(read_file(dir / "a") == content);
+  }
+  CHECK(read_file("/proc/self/smaps").size() > 10'000);  // its size is said to be 0
+  CHECK_THROWS_WITH(read_file("/proc/self/mem"), "/proc/self/mem: cannot read: Input/output error");
+  CHECK_THROWS_WITH(read_file(dir.path()), Catch::Contains("is a folder, not a file"));
+  CHECK_THROWS_WITH(read_file(dir / "none"), Catch::Contains("none: cannot open: No such file"));
+}
+
 TEST_CASE("a full disk is an error that names the file and leaves the old content", "[core]") {
   if (!test::available("/dev/full")) return;
   CHECK_THROWS_WITH(write_file_in_place("/dev/full", "x"),

@@ -60,6 +60,11 @@ class RunFolder(Case):
         now["optimizer"]["lr"] = 1e-3
         self.fails(*self.arguments_of(run, now), "--resume", names=["/optimizer/lr", "another configuration"])
 
+    def test_a_configuration_may_come_from_a_pipe(self):
+        self.succeeds("train", "--config", "/dev/stdin", "--out", self.place / "run", stdin=json.dumps(self.configuration))
+        resolved = json.loads((self.place / "run" / "config.json").read_text())
+        self.assertEqual(resolved["task"]["data"], str(self.data))
+
     def arguments_of(self, run, configuration):
         return "train", "--config", write_json(self.place / "now.json", configuration), "--out", run
 

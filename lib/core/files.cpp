@@ -93,6 +93,20 @@ void rename_or_fail(const fs::path& from, const fs::path& to) {
 
 }  // namespace
 
+fs::path plain_path(const fs::path& path) {
+  fs::path plain;
+  std::error_code ignored;
+  for (const fs::path& part : path) {
+    if (part.empty() || part == ".") continue;
+    const bool is_back = part == ".." && plain.has_filename() && plain.filename() != "..";
+    if (is_back && !fs::is_symlink(plain, ignored))
+      plain = plain.parent_path();
+    else
+      plain /= part;
+  }
+  return plain.empty() && !path.empty() ? "." : plain;
+}
+
 std::string read_file(const fs::path& file) {
   return Descriptor(file, O_RDONLY).read_all();
 }

@@ -9,6 +9,10 @@
 
 namespace mtlora {
 
+/// `path` without `.`, without a `/` at its end, and without each `..` that just undoes the part
+/// before it: behind a symbolic link it stays, as it leads to where the link's folder lies.
+std::filesystem::path plain_path(const std::filesystem::path& path);
+
 /// The bytes of a file. Throws Error naming it when it cannot be read.
 std::string read_file(const std::filesystem::path& file);
 

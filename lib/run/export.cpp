@@ -60,9 +60,8 @@ void write_model(const Session& s, const fs::path& folder) {
 
 // "merged/" is "merged".
 fs::path folder_of(const std::string& out) {
-  const fs::path folder = fs::path(out).lexically_normal();
-  if (folder.empty()) fail("--out \"\": names no folder");
-  return folder.has_filename() ? folder : folder.parent_path();
+  if (out.empty()) fail("--out \"\": names no folder");
+  return plain_path(out);
 }
 
 // The folder to write, made beside at once: that it cannot be made is said before the work, not

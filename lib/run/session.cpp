@@ -5,6 +5,7 @@
 
 #include "lib/backend/cuda/runtime.h"
 #include "lib/core/error.h"
+#include "lib/core/files.h"
 #include "lib/core/log.h"
 #include "lib/data/task.h"
 #include "lib/metrics/metric.h"
@@ -68,7 +69,7 @@ void log_loaded(const LoadReport& loaded) {
 Json resolve(const RunOptions& options, const std::vector<std::string>& labels) {
   Json resolved = dump(options);
   const auto absolute = [](const std::string& path) {
-    return path.empty() ? path : fs::absolute(path).lexically_normal().string();
+    return path.empty() ? path : plain_path(fs::absolute(path)).string();
   };
   resolved["model"]["path"] = absolute(options.model.path);
   if (const auto& from = options.adapter.start_from)

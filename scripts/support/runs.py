@@ -67,7 +67,7 @@ def departures(resolved, wanted, at=""):
     if isinstance(wanted, dict) and isinstance(resolved, dict):
         return [d for key in wanted for d in departures(resolved.get(key), wanted[key], f"{at}/{key}")]
     is_path = isinstance(resolved, str) and isinstance(wanted, str) and os.path.isabs(resolved)
-    if resolved == wanted or is_path and os.path.abspath(wanted) == resolved:
+    if resolved == wanted or is_path and os.path.realpath(wanted) == os.path.realpath(resolved):
         return []
     return [f"{at}: {json.dumps(resolved)} there, {json.dumps(wanted)} now"]
 

@@ -31,6 +31,20 @@ TEST_CASE("a file of any kind and size is read whole, and what cannot be read is
   CHECK_THROWS_WITH(read_file(dir / "none"), Catch::Contains("none: cannot open: No such file"));
 }
 
+TEST_CASE("a path is shortened where it stays the same place", "[core]") {
+  CHECK(plain_path("a/./b/../c//d/") == "a/c/d");
+  CHECK(plain_path("../../a/..") == "../..");
+  CHECK(plain_path("./") == ".");
+  CHECK(plain_path("a/..") == ".");
+  CHECK(plain_path("") == "");
+  const TempDir dir;
+  std::filesystem::create_directories(dir / "elsewhere" / "inner");
+  std::filesystem::create_directory_symlink(dir / "elsewhere" / "inner", dir / "link");
+  CHECK(plain_path(dir / "link" / ".." / "x") == dir / "link" / ".." / "x");
+  CHECK(plain_path(dir / "elsewhere" / ".." / "x") == dir / "x");
+  CHECK(plain_path(dir / "link" / "deep" / ".." / "x") == dir / "link" / "x");
+}
+
 TEST_CASE("a full disk is an error that names the file and leaves the old content", "[core]") {
   if (!test::available("/dev/full")) return;
   CHECK_THROWS_WITH(write_file_in_place("/dev/full", "x"),

@@ -124,6 +124,13 @@ class Export(SharedCase):
         self.assertEqual(result.out, f"{self.place / 'slash'}\n")
         self.assertTrue((self.place / "slash" / "adapter_config.json").exists())
 
+    def test_a_folder_may_be_named_from_behind_a_link(self):
+        (self.place / "far" / "away").mkdir(parents=True)
+        (self.place / "link").symlink_to("far/away")
+        self.succeeds("export", "--checkpoint", self.place / "lora" / "best", "--format", "peft", "--out",
+                      self.place / "link" / ".." / "behind")
+        self.assertTrue((self.place / "far" / "behind" / "adapter_config.json").exists())
+
     def test_a_place_that_cannot_be_written_is_told_before_the_work(self):
         plain = self.place / "plain"
         plain.write_text("a file")

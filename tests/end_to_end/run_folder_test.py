@@ -60,6 +60,18 @@ class RunFolder(Case):
         now["optimizer"]["lr"] = 1e-3
         self.fails(*self.arguments_of(run, now), "--resume", names=["/optimizer/lr", "another configuration"])
 
+    def test_a_run_knows_its_data_behind_a_link(self):
+        """link/.. is where the link's folder lies: a folder of the same name beside the link is another one."""
+        (self.place / "far" / "away").mkdir(parents=True)
+        (self.place / "link").symlink_to("far/away")
+        self.data.rename(self.place / "far" / "data")
+        sentiment(self.place / "data", train=32, dev=8, seed=2)
+        run = self.train("run", config(self.model, "link/../data", train={"epochs": 1}), cwd=self.place)
+        trained = json.loads((run / "result.json").read_text())
+        scored = json.loads(self.succeeds("eval", "--checkpoint", run / "last", "--json", cwd="/").out)
+        self.assertEqual(scored["examples"], 16)
+        self.assertEqual(scored["loss"], trained["last"]["metrics"]["loss"])
+
     def test_a_configuration_may_come_from_a_pipe(self):
         self.succeeds("train", "--config", "/dev/stdin", "--out", self.place / "run", stdin=json.dumps(self.configuration))
         resolved = json.loads((self.place / "run" / "config.json").read_text())

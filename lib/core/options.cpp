@@ -1,6 +1,7 @@
 #include "lib/core/options.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "lib/core/error.h"
 #include "lib/core/utf8.h"
@@ -71,12 +72,24 @@ void merge_config(Json& base, const Json& over) {
   }
 }
 
+namespace {
+
+// JSON, or else a bare string; what begins as a list or an object can only be meant as JSON.
+Json value_of(const std::string& assignment, const std::string& text) {
+  const size_t begin = text.find_first_not_of(" \t\r\n");
+  const bool is_meant = begin != std::string::npos && (text[begin] == '[' || text[begin] == '{');
+  return is_meant || Json::accept(text) ? parse_json(text, assignment) : Json(text);
+}
+
+}  // namespace
+
 void set_option(Json& config, const std::string& assignment) {
   if (const auto bad = invalid_utf8(assignment))
     fail("{}: is not UTF-8 from its byte {} on", replace_invalid_utf8(assignment), *bad + 1);
   const size_t equals = assignment.find('=');
   if (equals == std::string::npos || equals == 0)
     fail("{}: expected PATH=VALUE, such as train.epochs=3", assignment);
+  Json value = value_of(assignment, assignment.substr(equals + 1));
   Json* at = &config;
   std::string path = assignment.substr(0, equals);
   for (size_t begin = 0; begin <= path.size();) {
@@ -89,9 +102,7 @@ void set_option(Json& config, const std::string& assignment) {
     at = &(*at)[path.substr(begin, end - begin)];
     begin = end + 1;
   }
-  const std::string value = assignment.substr(equals + 1);
-  const Json parsed = Json::parse(value, nullptr, /*allow_exceptions=*/false);
-  *at = parsed.is_discarded() ? Json(value) : parsed;
+  *at = std::move(value);
 }
 
 }  // namespace mtlora

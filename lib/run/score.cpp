@@ -33,12 +33,25 @@ std::vector<std::string> split_metrics(const std::string& list) {
   return metrics;
 }
 
+[[noreturn]] void fail_list(const std::string& text) {
+  fail("--metrics {}: modules are a list: 'meteor:modules=[\"exact\",\"stem\"]'", text);
+}
+
+// Without the shell's quotes a list loses its own, and is no JSON.
+ScoredMetric parsed(const std::string& text) {
+  try {
+    return parse_scored_metric(text);
+  } catch (const Error&) {
+    if (text.starts_with("meteor:modules=[")) fail_list(text);
+    throw;
+  }
+}
+
 ScoredMetric metric_of(const std::string& text, const std::string& meteor_data) {
-  ScoredMetric metric = parse_scored_metric(text);
+  ScoredMetric metric = parsed(text);
   if (metric.name != "meteor") return metric;
-  // Without brackets a list ends at its first comma; without the shell's quotes it loses its own.
-  if (metric.options.contains("modules") && !metric.options["modules"].is_array())
-    fail("--metrics {}: modules are a list: 'meteor:modules=[\"exact\",\"stem\"]'", text);
+  // Without brackets a list ends at its first comma.
+  if (metric.options.contains("modules") && !metric.options["modules"].is_array()) fail_list(text);
   set_meteor_data(metric, meteor_data);
   return metric;
 }

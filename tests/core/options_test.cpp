@@ -116,6 +116,21 @@ TEST_CASE("--set takes JSON or a bare string and builds the path", "[core]") {
                     Catch::Contains("is not UTF-8 from its byte 12 on"));
 }
 
+TEST_CASE("an object or a list behind --set is as strict as a config's", "[core]") {
+  Json config = Json::object();
+  set_option(config, "targets=[\"a\"] // both");
+  CHECK(config == Json({{"targets", {"a"}}}));
+  for (const char* wrong :
+       {"method={'name': 'lora'}", "method={\"name\": \"lora\",}", "targets=[a]"})
+    CHECK_THROWS_WITH(set_option(config, wrong),
+                      Catch::Contains(wrong) && Catch::Contains("not valid JSON"));
+  CHECK_THROWS_WITH(set_option(config, "method={\"rank\": 4, \"rank\": 8}"),
+                    Catch::Contains("the key \"rank\" stands twice"));
+  const std::string nested = "targets=" + std::string(100'000, '[') + std::string(100'000, ']');
+  CHECK_THROWS_WITH(set_option(config, nested), Catch::Contains("not valid JSON: more than 500"));
+  CHECK(config == Json({{"targets", {"a"}}}));
+}
+
 TEST_CASE("of two options that exclude each other exactly one is given", "[core]") {
   require_one_of({"--a", true}, {"--b", false});
   require_one_of({"--a", false}, {"--b", true});

@@ -79,6 +79,8 @@ class BadInput(SharedCase):
         self.addCleanup(loop.unlink)
         self.fails("train", "--config", loop, "--out", self.out, names=[f"error: {loop}: Too many levels"])
         file = write_json(broken, self.base)
+        self.fails("train", "--config", file, "--set", "adapter.method={'name': 'lora'}", "--out", self.out, code=2,
+                   names=["--set adapter.method={'name': 'lora'}", "not valid JSON"])
         self.fails("train", "--config", file, "--set", "nonsense", "--out", self.out, code=2,
                    names=["--set nonsense", "PATH=VALUE"])
 

@@ -2,6 +2,8 @@
 // reported at once.
 
 #include <algorithm>
+#include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #include "lib/core/error.h"
@@ -24,6 +26,11 @@ bool is_string(const Json& v) {
 }
 bool is_string_list(const Json& v) {
   return v.is_array() && std::all_of(v.begin(), v.end(), is_string);
+}
+
+// Those are unsigned ones; what is beyond them too is no integer to the parser.
+bool is_beyond_int64(const Json& v) {
+  return v.is_number_unsigned() && v.get<uint64_t>() > INT64_MAX;
 }
 
 template <class T>
@@ -157,6 +164,8 @@ class Reader final : public Fields {
     const std::string where = sections_.back().at + "/" + name;
     if (!type.is(in)) {
       problems_.add(fmt::format("{}: expected {}, got {}", where, type.text, in.dump()));
+    } else if (std::is_same_v<T, int64_t> && is_beyond_int64(in)) {
+      problems_.add(fmt::format("{}: {} is more than {}", where, in.dump(), INT64_MAX));
     } else if (T given = in.get<T>(); !rule.holds(given)) {
       problems_.add(fmt::format("{}: {} is not {}", where, in.dump(), rule.text));
     } else {

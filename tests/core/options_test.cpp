@@ -82,6 +82,8 @@ TEST_CASE("every problem is reported at once, with its place and the nearest rig
         "/steps: expected an integer, got 1.5\n"
         "/targets: expected a list of strings, got \"query\"");
   CHECK(problems("[]") == "/: expected an object, got []");
+  CHECK(problems(R"({"steps": 9223372036854775808})") ==
+        "/steps: 9223372036854775808 is more than 9223372036854775807");
 }
 
 TEST_CASE("JSON errors name file and line, and a key may stand only once", "[core]") {

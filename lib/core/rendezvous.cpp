@@ -1,6 +1,8 @@
 #include "lib/core/rendezvous.h"
 
+#include <algorithm>
 #include <charconv>
+#include <cstdint>
 #include <cstdlib>
 #include <optional>
 #include <string_view>
@@ -109,15 +111,22 @@ Rendezvous rendezvous(const Variable& variable) {
   for (const auto& one : {by_torchrun(variable), by_srun(variable), by_mpirun(variable)})
     if (one) said.push_back(*one);
   if (said.empty()) return {};
+  for (const Rendezvous& r : said) check(r);
+  // Of launchers in each other the inner one has started more processes.
+  std::stable_sort(said.begin(), said.end(),
+                   [](const auto& a, const auto& b) { return a.size > b.size; });
+  const Rendezvous& inner = said[0];
   for (const Rendezvous& r : said) {
-    check(r);
-    if (r.rank != said[0].rank || r.size != said[0].size)
+    const bool is_same = r.rank == inner.rank && r.size == inner.size;
+    // As `srun torchrun …` does, and --processes in a shell that srun has started.
+    const bool started_one_a_machine = int64_t{r.size} * inner.local_size == inner.size;
+    if (!is_same && !started_one_a_machine)
       fail(
           "{} says that this is process {} of {}, {} that it is {} of {}: unset the variables of "
           "the one that did not start it",
-          said[0].source, said[0].rank, said[0].size, r.source, r.rank, r.size);
+          inner.source, inner.rank, inner.size, r.source, r.rank, r.size);
   }
-  return said[0];
+  return inner;
 }
 
 Rendezvous rendezvous() {

@@ -19,7 +19,8 @@ struct Rendezvous {
 /// The value of an environment variable, or null.
 using Variable = std::function<const char*(const char* name)>;
 
-/// Throws Error where a variable is missing or senseless, or where launchers disagree.
+/// Of launchers in each other, as `srun torchrun …`, what the inner one says. Throws Error where a
+/// variable is missing or senseless, or where launchers disagree.
 Rendezvous rendezvous(const Variable& variable);
 /// Of this process's environment.
 Rendezvous rendezvous();

@@ -83,12 +83,30 @@ TEST_CASE("missing, senseless and contradictory variables are named", "[core]") 
   CHECK_THROWS_WITH(in(with(kTorchrun, {{"MASTER_PORT", "70000"}})),
                     Catch::Matchers::Contains("70000"));
   const Environment both =
-      with(kTorchrun, {{"OMPI_COMM_WORLD_SIZE", "4"}, {"OMPI_COMM_WORLD_RANK", "1"}});
+      with(kTorchrun, {{"OMPI_COMM_WORLD_SIZE", "3"}, {"OMPI_COMM_WORLD_RANK", "1"}});
   CHECK_THROWS_WITH(
-      in(both), Catch::Matchers::Contains("process 3 of 8") && Catch::Matchers::Contains("1 of 4"));
+      in(both), Catch::Matchers::Contains("process 3 of 8") && Catch::Matchers::Contains("1 of 3"));
   const Environment agreeing =
       with(kTorchrun, {{"OMPI_COMM_WORLD_SIZE", "8"}, {"OMPI_COMM_WORLD_RANK", "3"}});
   CHECK(in(agreeing).rank == 3);
+}
+
+TEST_CASE("of launchers in each other the inner one counts", "[core]") {
+  // srun has started torchrun on each of four machines, or a shell.
+  const Environment step{{"SLURM_STEP_NUM_TASKS", "4"}, {"SLURM_PROCID", "1"}};
+  const Environment shell{{"SLURM_STEP_NUM_TASKS", "1"}, {"SLURM_PROCID", "0"}};
+  CHECK(in(with(kTorchrun, step)).rank == 3);
+  CHECK(in(with(kTorchrun, step)).size == 8);
+  CHECK_THROWS_WITH(in(with(kTorchrun, shell)),
+                    Catch::Matchers::Contains("srun that it is 0 of 1"));
+  const Environment launched = with(kTorchrun, {{"RANK", "1"}, {"WORLD_SIZE", "2"}});
+  CHECK(in(with(launched, shell)).source == "torchrun");
+  const Environment mpirun{{"OMPI_COMM_WORLD_SIZE", "4"},
+                           {"OMPI_COMM_WORLD_RANK", "2"},
+                           {"OMPI_COMM_WORLD_LOCAL_SIZE", "4"},
+                           {"OMPI_COMM_WORLD_LOCAL_RANK", "2"}};
+  CHECK(in(with(mpirun, shell)).source == "mpirun");
+  CHECK(in(with(mpirun, shell)).rank == 2);
 }
 
 TEST_CASE("the first machine of a SLURM list", "[core]") {

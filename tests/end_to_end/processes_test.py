@@ -221,6 +221,11 @@ class Processes(Case):
         self.assertIn("the processes have from 1 to 2 threads (this one 1): set train.threads", said[0])
         self.assertFalse((self.place / "unlike").exists())
 
+    def test_a_shell_that_srun_has_started_may_start_processes(self):
+        self.succeeds(*self.arguments("srun", self.configuration(epochs=1), 2),
+                      environment={"SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0", "SLURM_JOB_ID": "7"})
+        self.assertTrue((self.place / "srun" / "result.json").exists())
+
     def test_wrong_requests_give_one_message(self):
         arguments = self.arguments("wrong", self.configuration(), 2)
         self.fails(*arguments, "--set", "adapter.method.rnak=3", names=["rnak"])

@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <tuple>
 
 #include "lib/core/error.h"
 #include "lib/core/files.h"
@@ -173,6 +174,17 @@ void check_skipping(const Session& s, const Optimizer& optimizer) {
         s.options.adapter.method.name);
 }
 
+// config.json has to hold the paths that were made absolute.
+void check_current_folder(const Json& resolved) {
+  try {
+    std::ignore = resolved.dump();
+  } catch (const Json::type_error&) {
+    fail(
+        "the current folder's path is not UTF-8, so config.json cannot hold what is named from it: "
+        "train from another folder, or name model and data from the root");
+  }
+}
+
 int train_in(World& world, const TrainRequest& request, const Json& config,
              const fs::path& folder) {
   if (world.leads()) check_folder(folder, request.resume);
@@ -196,6 +208,7 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
   s.trained.set->check({length.total_steps, 0, seed});
   const auto optimizer = open_optimizer(s);
   check_skipping(s, *optimizer);
+  check_current_folder(s.resolved);
 
   // Whatever could be wrong with the request has shown by now: only here something is written.
   bool has_work = true;

@@ -1,6 +1,7 @@
 """Whatever is wrong with what the user gives: one clear message that names it, exit code 1, nothing half-written."""
 
 import json
+import os
 import shutil
 import subprocess
 
@@ -117,6 +118,15 @@ class BadInput(SharedCase):
     def test_fewer_tokens_than_the_special_ones_of_a_pair(self):
         pairs = {**self.base, "task": {"name": "mrpc", "data": str(support.SOURCE / "data" / "samples" / "mrpc")}}
         self.refused("train.max_length", "2 tokens", "special tokens", "3", config=pairs, sets=["train.max_length=2"])
+
+    def test_a_current_folder_that_is_not_utf8(self):
+        folder = os.path.join(os.fsencode(self.place), b"caf\xe9")
+        os.mkdir(folder)
+        self.addCleanup(shutil.rmtree, folder)
+        os.symlink(self.model, os.path.join(folder, b"model"))
+        self.refused("the current folder's path is not UTF-8", config={**self.base, "model": {"path": "model"}}, cwd=folder)
+        self.fails("train", "--config", self.place / "c.json", "--out", "run", cwd=folder, names=["is not UTF-8"])
+        self.assertEqual(os.listdir(folder), [b"model"])
 
     # the model
 

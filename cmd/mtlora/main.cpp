@@ -13,6 +13,7 @@
 #include <string>
 
 #include "cmd/mtlora/command_line.h"
+#include "lib/core/cores.h"
 #include "lib/core/error.h"
 #include "lib/core/log.h"
 
@@ -38,6 +39,7 @@ void take_standard_descriptors() {
 
 int main(int argc, char** argv) {
   mtlora::take_standard_descriptors();
+  mtlora::begin_without_openmp_binding(argv);
   try {
     const int code = mtlora::parse_command_line(argc, argv)();
     if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;

@@ -53,6 +53,7 @@ std::optional<Rendezvous> by_torchrun(const Variable& variable) {
   r.rank = number(variable, "RANK", 0);
   r.local_rank = number_or(variable, "LOCAL_RANK", r.rank);
   r.local_size = number_or(variable, "LOCAL_WORLD_SIZE", r.size);
+  r.started_alike = variable("LOCAL_WORLD_SIZE") != nullptr;
   if (r.size > 1 && !variable("MASTER_ADDR"))
     fail("MASTER_ADDR: is not set, though WORLD_SIZE is {}: name the machine of rank 0", r.size);
   r.host = text_or(variable, "MASTER_ADDR", r.host);
@@ -66,6 +67,7 @@ std::optional<Rendezvous> by_srun(const Variable& variable) {
   if (!variable("SLURM_STEP_NUM_TASKS") || !variable("SLURM_PROCID")) return std::nullopt;
   Rendezvous r;
   r.source = "srun";
+  r.started_alike = false;
   r.size = number(variable, "SLURM_STEP_NUM_TASKS", 1);
   r.rank = number(variable, "SLURM_PROCID", 0);
   r.local_rank = number_or(variable, "SLURM_LOCALID", r.rank);
@@ -83,6 +85,7 @@ std::optional<Rendezvous> by_mpirun(const Variable& variable) {
   if (!variable("OMPI_COMM_WORLD_SIZE")) return std::nullopt;
   Rendezvous r;
   r.source = "mpirun";
+  r.started_alike = false;
   r.size = number(variable, "OMPI_COMM_WORLD_SIZE", 1);
   r.rank = number(variable, "OMPI_COMM_WORLD_RANK", 0);
   r.local_rank = number_or(variable, "OMPI_COMM_WORLD_LOCAL_RANK", r.rank);

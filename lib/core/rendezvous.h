@@ -10,10 +10,13 @@ namespace mtlora {
 struct Rendezvous {
   int rank = 0, size = 1;              ///< of all processes
   int local_rank = 0, local_size = 1;  ///< of those on this machine
-  std::string host = "127.0.0.1";      ///< of the process of rank 0
-  int port = 0;                        ///< where the processes find each other
-  bool store_is_there = false;         ///< a launcher serves the port already (torchrun's agent)
-  std::string source;                  ///< who said so: "torchrun", "srun", "mpirun"; "": nobody
+  /// The processes on this machine have the same cores, as torchrun and --processes start them;
+  /// srun and mpirun bind each to its own, and so may who starts each by hand.
+  bool started_alike = true;
+  std::string host = "127.0.0.1";  ///< of the process of rank 0
+  int port = 0;                    ///< where the processes find each other
+  bool store_is_there = false;     ///< a launcher serves the port already (torchrun's agent)
+  std::string source;              ///< who said so: "torchrun", "srun", "mpirun"; "": nobody
 };
 
 /// The value of an environment variable, or null.

@@ -8,11 +8,13 @@
 #include <thread>
 #include <vector>
 
+#include "lib/core/cores.h"
+
 namespace mtlora {
 namespace {
 
 size_t threads_for(size_t count, size_t wanted, size_t block) {
-  const size_t cores = std::max(1U, std::thread::hardware_concurrency());
+  const auto cores = static_cast<size_t>(cores_here().usable);
   return std::min(wanted == 0 ? cores : wanted, (count + block - 1) / block);
 }
 

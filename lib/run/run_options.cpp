@@ -51,8 +51,9 @@ void TrainOptions::fields(Fields& f) {
   f("label_smoothing", label_smoothing, "Share of a target that is spread over all classes.",
     at_least_zero_below(1));
   f("threads", threads,
-    "Parts of a batch computed at the same time, one thread each; null: one a core, shared among "
-    "the processes of this machine. Where a CUDA device computes, threads that prepare texts.",
+    "Parts of a batch computed at the same time, one thread each; null: one for each core that the "
+    "process may use; processes of this machine that have the same cores share them. Where a CUDA "
+    "device computes, threads that prepare texts.",
     within(1, 4096));
   f("timeout_seconds", timeout_seconds,
     "Of a run of several processes: how long one waits for the others before it gives up.",

@@ -1,9 +1,9 @@
 #include "lib/run/session.h"
 
 #include <algorithm>
-#include <thread>
 
 #include "lib/backend/cuda/runtime.h"
+#include "lib/core/cores.h"
 #include "lib/core/error.h"
 #include "lib/core/files.h"
 #include "lib/core/log.h"
@@ -20,8 +20,8 @@ namespace fs = std::filesystem;
 namespace {
 
 // How many threads work on texts; as many compute, except where a device does.
-int thread_count(const TrainOptions& options, int processes) {
-  const auto cores = std::max<int64_t>(1, std::thread::hardware_concurrency() / processes);
+int thread_count(const TrainOptions& options, const Rendezvous& place) {
+  const int64_t cores = cores_for_each(cores_here(), place.local_size, place.started_alike);
   return static_cast<int>(options.threads.value_or(cores));
 }
 
@@ -100,7 +100,7 @@ void load_writing(Session& s) {
   s.loaded = std::move(loaded);
 }
 
-Session open_with(const Json& config, bool own_head, const SharedMachine& machine = {}) {
+Session open_with(const Json& config, bool own_head, const Rendezvous& place = {}) {
   torch::set_num_threads(1);  // the pool's threads each compute a part of a batch by themselves
   Session s{.options = parse_run_options(config),
             .resolved = {},
@@ -112,7 +112,7 @@ Session open_with(const Json& config, bool own_head, const SharedMachine& machin
             .loaded = {nullptr, ModelConfig(Json::object(), ""), {}, {}, {}},
             .trained = {},
             .pool = {}};
-  s.device = open_device(s.options, machine.local_rank);
+  s.device = open_device(s.options, place.local_rank);
   s.dtype = compute_type(s.options.train, s.device);
   s.tokenizer = load_tokenizer(s.options.model.path);
   const auto seed = static_cast<uint64_t>(s.options.train.seed);
@@ -132,7 +132,7 @@ Session open_with(const Json& config, bool own_head, const SharedMachine& machin
   if (!s.device.is_cpu()) move_to(s.device, s.model(), s.trained);
   meet_bases(s.model());
   s.resolved = resolve(s.options, s.task ? s.task->info().labels : std::vector<std::string>());
-  s.threads = thread_count(s.options.train, machine.processes);
+  s.threads = thread_count(s.options.train, place);
   s.pool = std::make_unique<backend::ShardPool>(s.device.is_cpu() ? s.threads : 1);
   backend::self_test(s.device);
   return s;
@@ -212,8 +212,8 @@ EncodedSet Session::encoded(const TextData& data) const {
   return with_warning(EncodedSet(data, *tokenizer, encode), data.split, encode.max_length);
 }
 
-Session open_session(const Json& config, const SharedMachine& machine) {
-  Session s = open_with(config, false, machine);
+Session open_session(const Json& config, const Rendezvous& place) {
+  Session s = open_with(config, false, place);
   log_loaded(s.loaded);
   const auto& drawn = s.loaded.initialised;
   const bool has_own_head = std::none_of(drawn.begin(), drawn.end(), [&](const std::string& name) {

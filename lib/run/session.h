@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/core/rendezvous.h"
 #include "lib/data/text_task.h"
 #include "lib/models/load.h"
 #include "lib/run/run_options.h"
@@ -15,11 +16,6 @@
 #include "lib/train/step.h"
 
 namespace mtlora {
-
-/// The processes that a run is made of, which share a machine.
-struct SharedMachine {
-  int processes = 1, local_rank = 0;
-};
 
 struct Session {
   RunOptions options;
@@ -60,8 +56,9 @@ struct Session {
 /// Says what reading a split has found: its notes, and the rows that were left out.
 void tell(const TextData& data);
 
-/// Builds everything a run needs. Throws Error.
-Session open_session(const Json& config, const SharedMachine& machine = {});
+/// Builds everything a run needs, in a process that stands there among those of its run. Throws
+/// Error.
+Session open_session(const Json& config, const Rendezvous& place = {});
 
 /// The optimizer of the session's options over what it trains. Throws Error where the method and
 /// the optimizer do not go together.

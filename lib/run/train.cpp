@@ -188,7 +188,7 @@ void check_current_folder(const Json& resolved) {
 int train_in(World& world, const TrainRequest& request, const Json& config,
              const fs::path& folder) {
   if (world.leads()) check_folder(folder, request.resume);
-  Session s = open_session(config, {world.local_size(), world.local_rank()});
+  Session s = open_session(config, world.place());
   s.world = &world;
   check_alike(world, s);
   const TrainOptions& options = s.options.train;

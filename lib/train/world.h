@@ -29,10 +29,8 @@ class World {
 
   int rank() const { return place_.rank; }
   int size() const { return place_.size; }
-  /// Among the processes on this machine.
-  int local_rank() const { return place_.local_rank; }
-  /// Processes on this machine.
-  int local_size() const { return place_.local_size; }
+  /// Where this process stands.
+  const Rendezvous& place() const { return place_; }
   /// The one that writes files and speaks to the user.
   bool leads() const { return place_.rank == 0; }
 

@@ -48,6 +48,9 @@ TEST_CASE("torchrun's variables say it all", "[core]") {
   CHECK(r.store_is_there);
   CHECK(r.source == "torchrun");
   CHECK(!in(kTorchrun).store_is_there);
+  CHECK(r.started_alike);
+  const Environment by_hand{{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"MASTER_ADDR", "head"}};
+  CHECK(!in(by_hand).started_alike);
 }
 
 TEST_CASE("srun's variables name the first machine and a port of the job", "[core]") {
@@ -58,6 +61,7 @@ TEST_CASE("srun's variables name the first machine and a port of the job", "[cor
                            {"SLURM_STEP_NODELIST", "gpu[07-09]"},
                            {"SLURM_JOB_ID", "40017"}});
   CHECK(r.rank == 4);
+  CHECK(!r.started_alike);
   CHECK(r.size == 6);
   CHECK(r.local_size == 2);
   CHECK(r.host == "gpu07");
@@ -107,6 +111,7 @@ TEST_CASE("of launchers in each other the inner one counts", "[core]") {
                            {"OMPI_COMM_WORLD_LOCAL_RANK", "2"}};
   CHECK(in(with(mpirun, shell)).source == "mpirun");
   CHECK(in(with(mpirun, shell)).rank == 2);
+  CHECK(!in(with(mpirun, shell)).started_alike);
 }
 
 TEST_CASE("the first machine of a SLURM list", "[core]") {

@@ -226,6 +226,33 @@ class Processes(Case):
                       environment={"SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0", "SLURM_JOB_ID": "7"})
         self.assertTrue((self.place / "srun" / "result.json").exists())
 
+    def test_threads_are_as_many_as_cores_that_may_be_used(self):
+        one = min(os.sched_getaffinity(0))
+        out = self.place / "one"
+        process = start(*self.arguments("one", self.configuration(epochs=1, threads=None), 1))
+        os.sched_setaffinity(process.pid, {one})  # as it begins
+        self.assertEqual(process.wait(60), 0)
+        self.assertEqual(json.loads((out / "result.json").read_text())["environment"]["threads"], 1)
+
+    def test_openmps_binding_keeps_nobody_on_one_core(self):
+        cores = os.sched_getaffinity(0)
+        if len(cores) == 1:
+            self.skipTest("one core: nothing to be bound to")
+        for processes in (1, 2):
+            with self.subTest(processes=processes):
+                configuration = self.configuration(max_steps=100000, threads=len(cores))
+                process = start(*self.arguments(f"bound-{processes}", configuration, processes),
+                                env={**os.environ, "OMP_PROC_BIND": "true"})
+                self.addCleanup(process.kill)
+                while process.poll() is None and not (self.place / f"bound-{processes}" / "last").exists():
+                    time.sleep(0.002)
+                for pid in (process.pid, *children(process)):
+                    for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
+                        told = f"process {pid} of {process.pid}, thread {thread.name} ({(thread / 'comm').read_text()})"
+                        self.assertEqual(os.sched_getaffinity(int(thread.name)), cores, told)
+                process.terminate()
+                self.assertEqual(process.wait(60), 143)
+
     def test_wrong_requests_give_one_message(self):
         arguments = self.arguments("wrong", self.configuration(), 2)
         self.fails(*arguments, "--set", "adapter.method.rnak=3", names=["rnak"])

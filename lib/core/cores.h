@@ -1,0 +1,25 @@
+// The processor's cores, as this process may use them.
+#pragma once
+
+#include <cstdint>
+
+namespace mtlora {
+
+/// `usable` are those that this process may run on: all of the machine's, or those that a batch
+/// system, a container or taskset has left it.
+struct Cores {
+  int64_t usable, machine;
+};
+Cores cores_here();
+
+/// How many are for each of `processes` on this machine. They share the usable ones where all were
+/// started alike; else each is taken to have got its own, where it has not all.
+int64_t cores_for_each(const Cores& cores, int processes, bool started_alike);
+
+/// For the beginning of main(): where OMP_PROC_BIND, OMP_PLACES or GOMP_CPU_AFFINITY is set, begins
+/// the program anew without them, on every core that it was started with. OpenMP's library, which
+/// is a part of LibTorch, would bind each of our threads, none of which it started, to the first
+/// core.
+void begin_without_openmp_binding(char** argv);
+
+}  // namespace mtlora

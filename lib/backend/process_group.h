@@ -17,7 +17,7 @@ namespace mtlora::backend {
 /// What went wrong between the processes: a rank that is gone or does not answer.
 struct PeerFailure {
   std::vector<int> ranks;  ///< those to blame; empty where nobody can tell
-  bool is_gone = false;    ///< they are gone; else they are there and have stopped answering
+  bool is_gone = false;    ///< they are gone; else they did not answer for the whole timeout
   std::string message;     ///< what a failed rank said of its end, or what the library says
 };
 
@@ -35,13 +35,16 @@ class ProcessGroup {
   /// The largest of all processes' numbers. Throws PeerFailure.
   int64_t largest(int64_t number);
 
-  /// Tells the others why this process is about to end.
+  /// Tells the others why this process is about to end; not where it ends because one of them has.
   void report_failure(const std::string& message);
 
  private:
   struct State;
   void reduce(at::Tensor tensor, bool largest);
-  std::unique_ptr<State> state_;
+  PeerFailure blame(const std::string& why, bool in_time);
+  std::shared_ptr<State> state_;  // also of threads that wait for an answer which never comes
+  bool others_failed_ = false;
+  bool hangs_ = false;  // there are such threads
 };
 
 }  // namespace mtlora::backend

@@ -41,6 +41,8 @@ void quiet_library() {
   if (!std::getenv("TORCH_CPP_LOG_LEVEL")) FLAGS_caffe2_log_level = c10::GLOG_ERROR;
 }
 
+// Each start of torchrun's has keys of its own: its agent's store keeps those of the start before,
+// and where its processes listened.
 c10::intrusive_ptr<c10d::Store> make_store(const Rendezvous& place, Milliseconds timeout) {
   c10d::TCPStoreOptions options;
   options.port = static_cast<uint16_t>(place.port);
@@ -49,7 +51,8 @@ c10::intrusive_ptr<c10d::Store> make_store(const Rendezvous& place, Milliseconds
   options.waitWorkers = false;
   options.timeout = timeout;
   return c10::make_intrusive<c10d::PrefixStore>(
-      "mtlora", c10::make_intrusive<c10d::TCPStore>(place.host, options));
+      "mtlora/" + std::to_string(place.attempt),
+      c10::make_intrusive<c10d::TCPStore>(place.host, options));
 }
 
 // "[/__w/pytorch/…/pair.cc:537] Read error [127.0.0.1]:5548: Connection reset by peer. This is

@@ -59,6 +59,7 @@ std::optional<Rendezvous> by_torchrun(const Variable& variable) {
   r.host = text_or(variable, "MASTER_ADDR", r.host);
   r.port = number_or(variable, "MASTER_PORT", kDefaultPort);
   r.store_is_there = text_or(variable, "TORCHELASTIC_USE_AGENT_STORE", "") == "True";
+  r.attempt = number_or(variable, "TORCHELASTIC_RESTART_COUNT", 0);
   return r;
 }
 

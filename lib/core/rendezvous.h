@@ -16,6 +16,7 @@ struct Rendezvous {
   std::string host = "127.0.0.1";  ///< of the process of rank 0
   int port = 0;                    ///< where the processes find each other
   bool store_is_there = false;     ///< a launcher serves the port already (torchrun's agent)
+  int attempt = 0;                 ///< how often the launcher has started them anew
   std::string source;              ///< who said so: "torchrun", "srun", "mpirun"; "": nobody
 };
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <future>
 #include <string>
+#include <thread>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #include <vector>
 
@@ -13,7 +14,7 @@ using backend::ProcessGroup;
 
 namespace {
 
-// What torchrun's agent keeps for all processes that it starts.
+// What torchrun's agent keeps, for all processes that it starts, and starts anew.
 class Agent {
  public:
   Agent() {
@@ -30,11 +31,14 @@ class Agent {
     std::vector<std::future<std::string>> ends;
     for (int rank = 0; rank < processes; ++rank)
       ends.push_back(std::async(std::launch::async, [=, this] {
+        // those of before are not asked where they listened, though they come first
+        if (attempt_ > 0 && rank > 0) std::this_thread::sleep_for(std::chrono::seconds(1));
         ProcessGroup group(place(rank, processes), 30);
         return work(rank, group);
       }));
     std::vector<std::string> said;
     for (auto& end : ends) said.push_back(end.get());
+    ++attempt_;
     return said;
   }
 
@@ -45,11 +49,13 @@ class Agent {
     r.size = r.local_size = processes;
     r.port = store_->getPort();
     r.store_is_there = true;
+    r.attempt = attempt_;
     r.source = "a test";
     return r;
   }
 
   c10::intrusive_ptr<c10d::TCPStore> store_;
+  int attempt_ = 0;
 };
 
 // "" or whom a sum that fails is laid to: "1, 2 are gone: why".
@@ -66,6 +72,24 @@ std::string sum_or_blame(ProcessGroup& group) {
 }
 
 }  // namespace
+
+TEST_CASE("processes that are started anew know nothing of those before", "[backend]") {
+  Agent agent;
+  const auto first = agent.start(2, [](int rank, ProcessGroup& group) {
+    if (rank == 0) return sum_or_blame(group);
+    group.report_failure("the disk is full");
+    return std::string();
+  });
+  CHECK(first[0] == "1 gone: the disk is full");
+  for (int attempt = 1; attempt <= 3; ++attempt)
+    CHECK(agent.start(2, [](int, ProcessGroup& group) { return sum_or_blame(group); }) ==
+          std::vector<std::string>(2));
+  const auto last = agent.start(2, [](int rank, ProcessGroup& group) {
+    return rank == 0 ? sum_or_blame(group) : std::string();
+  });
+  CHECK_THAT(last[0], Catch::Matchers::StartsWith("1 gone: "));
+  CHECK_THAT(last[0], !Catch::Matchers::Contains("disk"));
+}
 
 TEST_CASE("who ends for another's sake is not to blame", "[backend]") {
   Agent agent;

@@ -79,6 +79,11 @@ TEST_CASE("mpirun's variables need a head only across machines", "[core]") {
   CHECK(in(with(two, {{"MASTER_ADDR", "head"}})).host == "head");
 }
 
+TEST_CASE("what torchrun starts anew is told apart", "[core]") {
+  CHECK(in(kTorchrun).attempt == 0);
+  CHECK(in(with(kTorchrun, {{"TORCHELASTIC_RESTART_COUNT", "2"}})).attempt == 2);
+}
+
 TEST_CASE("missing, senseless and contradictory variables are named", "[core]") {
   CHECK_THROWS_WITH(in({{"RANK", "0"}}), Catch::Matchers::Contains("WORLD_SIZE"));
   CHECK_THROWS_WITH(in({{"WORLD_SIZE", "2"}}), Catch::Matchers::Contains("RANK"));

@@ -72,6 +72,14 @@ void check_same_config(const fs::path& folder, const Json& now) {
 
 }  // namespace
 
+Json identity_of(const Json& config) {
+  Json identity = config;
+  for (const std::string& option : kMayDiffer)
+    if (const Json::json_pointer at(option); identity.contains(at))
+      identity.at(at.parent_pointer()).erase(at.back());
+  return identity;
+}
+
 FolderLock::FolderLock(const fs::path& folder) {
   make_folder(folder);
   descriptor_ = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

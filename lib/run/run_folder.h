@@ -22,6 +22,10 @@ class FolderLock {
   int descriptor_;
 };
 
+/// What of a run's configuration makes it another run: all but where things lie, which their hashes
+/// answer for, and how the run goes on.
+Json identity_of(const Json& config);
+
 /// An existing run is continued when that is asked for, and never written over. Throws Error
 /// otherwise; writes nothing.
 void check_folder(const std::filesystem::path& folder, bool resume);

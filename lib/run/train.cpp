@@ -11,6 +11,7 @@
 #include "lib/core/log.h"
 #include "lib/core/rendezvous.h"
 #include "lib/core/signals.h"
+#include "lib/run/alike.h"
 #include "lib/run/environment.h"
 #include "lib/run/job.h"
 #include "lib/run/launch.h"
@@ -129,25 +130,6 @@ int finish(Job& job, const Session& s, const Trainer& trainer, const Json& hashe
   return 0;
 }
 
-// A batch is cut into as many parts as all processes together have threads, each by itself.
-void check_alike(World& world, const Session& s) {
-  const auto differs = [&](int number) {
-    const int most = world.largest(number), least = -world.largest(-number);
-    return most == least ? "" : fmt::format("from {} to {}", least, most);
-  };
-  const std::string devices = differs(s.device.is_cpu() ? 0 : 1);
-  if (!devices.empty())
-    fail(
-        "some processes compute on a GPU, others on the CPU (this one: {}): give each a GPU, or "
-        "set train.device to \"cpu\"",
-        s.place());
-  if (const std::string counts = differs(s.pool->threads()); !counts.empty())
-    fail("the processes have {} threads (this one {}): set train.threads, the same for all", counts,
-         s.pool->threads());
-  if (!differs(s.dtype == torch::kFloat ? 0 : 1).empty())
-    fail("some processes compute in fp32, others in bf16: set train.dtype, the same for all");
-}
-
 // What every process restores, each from the folder as it sees it.
 void resume(World& world, Trainer& trainer, const fs::path& folder) {
   const bool is_there = fs::exists(folder / "last");
@@ -190,7 +172,7 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
   if (world.leads()) check_folder(folder, request.resume);
   Session s = open_session(config, world.place());
   s.world = &world;
-  check_alike(world, s);
+  require_alike(world, s);
   const TrainOptions& options = s.options.train;
   Json hashes = Json::object();
   const auto job = make_job(s);
@@ -199,6 +181,7 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
   const EncodedSet& train_set = train_split.set;
   hashes["train"] = train_split.hash;
   auto dev = dev_sets(*job, hashes);
+  require_same_run(world, s, hashes);
   const auto seed = static_cast<uint64_t>(options.seed);
   Sampler sampler(train_set.size(), options.batch_size, seed, Sampler::Order::shuffled);
   const RunLength length = run_length(options, *job, sampler.steps_per_epoch());

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import socket
 import struct
@@ -11,7 +12,8 @@ import subprocess
 import time
 
 import support
-from support import Case, bert_model, config, main, read_safetensors, sentiment, start, write_json
+from support import (Case, bert_model, config, main, read_safetensors, sentiment, start, write_json,
+                     write_safetensors)
 
 SAME = ("best/adapter.safetensors", "last/adapter.safetensors", "last/state.safetensors", "metrics.jsonl")
 
@@ -193,34 +195,29 @@ class Processes(Case):
         self.assertEqual([pid for pid in left if is_running(pid)], [])
         self.succeeds("eval", "--checkpoint", self.place / "alone" / "last", "--json")
 
-    def test_processes_of_another_launcher_find_each_other(self):
+    def of_another_launcher(self, name, more=((), ()), **train):
+        """Exit codes and stderr of two processes, each with `more` on its command line."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        arguments = self.arguments("torchrun", self.configuration(epochs=1), 1)
-        both = [subprocess.Popen([support.PROGRAM, *map(str, arguments)], stderr=subprocess.PIPE, text=True,
-                                 stdout=subprocess.DEVNULL,
-                                 env={**os.environ, "RANK": str(rank), "WORLD_SIZE": "2",
-                                      "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)})
+        arguments = self.arguments(name, self.configuration(epochs=1, **train), 1)
+        both = [start(*arguments, *more[rank], stderr=subprocess.PIPE, text=True,
+                      env={**os.environ, "RANK": str(rank), "WORLD_SIZE": "2",
+                           "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)})
                 for rank in range(2)]
         said = [process.communicate(timeout=120)[1] for process in both]
-        self.assertEqual([process.returncode for process in both], [0, 0], said)
+        return [process.returncode for process in both], said
+
+    def test_processes_of_another_launcher_find_each_other(self):
+        codes, said = self.of_another_launcher("torchrun")
+        self.assertEqual(codes, [0, 0], said)
         self.assertTrue((self.place / "torchrun" / "result.json").exists())
         self.assertIn("2 processes", said[0])
         self.assertEqual(said[1], "")
 
     def test_processes_that_cut_batches_otherwise_are_refused(self):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        arguments = self.arguments("unlike", self.configuration(epochs=1), 1)
-        both = [subprocess.Popen([support.PROGRAM, *map(str, arguments), "--set", f"train.threads={1 + rank}"],
-                                 stderr=subprocess.PIPE, text=True, stdout=subprocess.DEVNULL,
-                                 env={**os.environ, "RANK": str(rank), "WORLD_SIZE": "2",
-                                      "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)})
-                for rank in range(2)]
-        said = [process.communicate(timeout=120)[1] for process in both]
-        self.assertEqual([process.returncode for process in both], [1, 1], said)
+        codes, said = self.of_another_launcher("unlike", [("--set", f"train.threads={n}") for n in (1, 2)])
+        self.assertEqual(codes, [1, 1], said)
         self.assertIn("the processes have from 1 to 2 threads (this one 1): set train.threads", said[0])
         self.assertFalse((self.place / "unlike").exists())
 
@@ -255,6 +252,29 @@ class Processes(Case):
                         self.assertEqual(os.sched_getaffinity(int(thread.name)), cores, told)
                 process.terminate()
                 self.assertEqual(process.wait(60), 143)
+
+    def test_processes_of_different_runs_are_refused(self):
+        other_model = bert_model(self.place / "other-model")
+        name = "bert.encoder.layer.1.attention.self.key.weight"
+        tensors = read_safetensors(other_model / "model.safetensors")[0]
+        dtype, shape, content = tensors[name]
+        write_safetensors(other_model / "model.safetensors",
+                          {**tensors, name: (dtype, shape, bytes([content[0] ^ 1]) + content[1:])})
+        for option, wanted in ((f"task.data={sentiment(self.place / 'other-data', train=201, seed=2)}", "other-data"),
+                               (f"model.path={other_model}", "other-model"),
+                               ("train.seed=4", '"seed":4')):
+            with self.subTest(option=option):
+                codes, said = self.of_another_launcher("unlike", ((), ("--set", option)))
+                self.assertEqual(codes, [1, 1], said)
+                self.assertIn("error: the processes have different", said[0])
+                self.assertIn(wanted, said[1])
+                self.assertFalse((self.place / "unlike").exists())
+        # copies of the same are the same
+        copies = [(option, shutil.copytree(folder, self.place / f"copy-{option}"))
+                  for option, folder in (("model.path", self.model), ("task.data", self.data))]
+        codes, said = self.of_another_launcher(
+            "alike", ((), [part for option, copy in copies for part in ("--set", f"{option}={copy}")]))
+        self.assertEqual(codes, [0, 0], said)
 
     def test_wrong_requests_give_one_message(self):
         arguments = self.arguments("wrong", self.configuration(), 2)

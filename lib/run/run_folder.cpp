@@ -28,6 +28,14 @@ struct Difference {
   std::string option, text;
 };
 
+// Whether there is anything in it, beside what a run that was killed in its first moment has left.
+bool is_taken(const fs::path& folder, std::error_code& error) {
+  if (!fs::is_directory(folder, error)) return fs::exists(folder, error);
+  for (const auto& entry : fs::directory_iterator(folder, error))
+    if (entry.path().filename() != "config.json.partial") return true;
+  return false;
+}
+
 // The options that differ between two configurations.
 void differences(const Json& a, const Json& b, const std::string& at,
                  std::vector<Difference>& out) {
@@ -101,13 +109,15 @@ FolderLock::~FolderLock() {
 
 void check_folder(const fs::path& folder, bool resume) {
   std::error_code error;
-  const bool is_there = fs::exists(folder, error) && !fs::is_empty(folder, error);
+  const bool is_there = is_taken(folder, error);
+  const bool holds_run = !error && fs::exists(folder / "config.json", error);
   if (error) fail("{}: cannot be looked into: {}", folder.string(), error.message());
-  if (resume && !fs::exists(folder / "config.json", error))
-    fail("--resume: {} holds no run to resume", folder.string());
-  if (!resume && is_there)
-    fail("{}: already there. Continue that run with --resume, or name another folder with --out",
-         folder.string());
+  if (resume && !holds_run) fail("--resume: {} holds no run to resume", folder.string());
+  if (resume || !is_there) return;
+  if (!holds_run)
+    fail("{}: already there, and holds no run: name another folder with --out", folder.string());
+  fail("{}: already there. Continue that run with --resume, or name another folder with --out",
+       folder.string());
 }
 
 bool open_folder(const fs::path& folder, bool resume, const Json& config) {

@@ -93,8 +93,15 @@ class RunFolder(Case):
         other.mkdir()
         (other / "letter.txt").write_text("dear")
         file = write_json(self.place / "c.json", self.configuration)
-        self.fails("train", "--config", file, "--out", other, names=[other])
+        result = self.fails("train", "--config", file, "--out", other, names=[other, "holds no run", "--out"])
+        self.assertNotIn("--resume", result.err)
         self.assertEqual(list(snapshot(other)), ["letter.txt"])
+
+    def test_a_run_killed_while_its_first_file_was_written_is_begun_again(self):
+        (self.place / "run").mkdir()
+        (self.place / "run" / "config.json.partial").write_text('{"ta')
+        run = self.train("run", self.configuration)
+        self.assertEqual(list(run.glob("*.partial")), [])
 
     def test_a_damaged_state_is_refused(self):
         run = self.train("run", self.configuration)

@@ -76,7 +76,8 @@ void initialise(Session& s, Sampler& sampler, const Objective& objective) {
                   *s.trained.set);
 }
 
-std::vector<std::pair<std::string, EncodedSet>> dev_sets(Job& job, Json& hashes) {
+std::vector<std::pair<std::string, EncodedSet>> dev_sets(Job& job, const TrainOptions& options,
+                                                         Json& hashes) {
   std::vector<std::pair<std::string, EncodedSet>> sets;
   for (const std::string& split : job.splits()) {
     if (!split.starts_with("dev")) continue;
@@ -84,6 +85,9 @@ std::vector<std::pair<std::string, EncodedSet>> dev_sets(Job& job, Json& hashes)
     hashes[split] = dev.hash;
     sets.emplace_back(split, std::move(dev.set));
   }
+  if (sets.empty() && options.patience)
+    fail("/train/patience: {} evaluations, but there is no dev set to evaluate; leave it null",
+         *options.patience);
   if (sets.empty()) log::warn("there is no dev set: the last step counts as the best");
   return sets;
 }
@@ -180,7 +184,7 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
   SplitSet train_split = job->load("train");
   const EncodedSet& train_set = train_split.set;
   hashes["train"] = train_split.hash;
-  auto dev = dev_sets(*job, hashes);
+  auto dev = dev_sets(*job, options, hashes);
   require_same_run(world, s, hashes);
   const auto seed = static_cast<uint64_t>(options.seed);
   Sampler sampler(train_set.size(), options.batch_size, seed, Sampler::Order::shuffled);

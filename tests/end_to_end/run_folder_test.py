@@ -103,6 +103,14 @@ class RunFolder(Case):
         run = self.train("run", self.configuration)
         self.assertEqual(list(run.glob("*.partial")), [])
 
+    def test_early_stopping_without_a_dev_set_is_refused(self):
+        (self.data / "dev.tsv").unlink()
+        file = write_json(self.place / "c.json", self.configuration)
+        self.fails("train", "--config", file, "--out", self.place / "run", "--set", "train.patience=2",
+                   names=["/train/patience", "no dev set"])
+        self.assertFalse((self.place / "run").exists())
+        self.succeeds("train", "--config", file, "--out", self.place / "run")
+
     def test_a_damaged_state_is_refused(self):
         run = self.train("run", self.configuration)
         (run / "result.json").unlink()

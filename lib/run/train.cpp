@@ -134,17 +134,27 @@ int finish(Job& job, const Session& s, const Trainer& trainer, const Json& hashe
   return 0;
 }
 
+// best/, where a kill came before the first last/, or where somebody has removed that: what it
+// holds is not to be lost.
+std::string checkpoint_of(const fs::path& folder) {
+  for (const char* name : {"last", "best"})
+    if (can_be_recovered(folder / name)) return name;
+  return "";
+}
+
 // What every process restores, each from the folder as it sees it.
 void resume(World& world, Trainer& trainer, const fs::path& folder) {
-  const bool is_there = fs::exists(folder / "last");
-  if (is_there) trainer.resume();
+  const std::string name = checkpoint_of(folder);
+  if (!name.empty()) trainer.resume(name);
   const auto step = static_cast<int>(trainer.state().step);
   if (world.largest(step) != -world.largest(-step))
     fail("{}: the processes find other checkpoints there: all need the same folder",
-         (folder / "last").string());
-  log::info(is_there ? fmt::format("resumed at step {}", step)
-                     : fmt::format("{} holds no checkpoint yet: the run starts from the beginning",
-                                   folder.string()));
+         folder.string());
+  if (name == "best") log::warn("there is no last/: the run goes on from best/");
+  log::info(!name.empty() ? fmt::format("resumed at step {}", step)
+                          : fmt::format("{} holds no checkpoint yet: the run starts from the "
+                                        "beginning",
+                                        folder.string()));
 }
 
 // Where a step that is not finite may not be left out.
@@ -191,7 +201,7 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
   const RunLength length = run_length(options, *job, sampler.steps_per_epoch());
   const Schedule schedule(s.options.schedule, length.total_steps);
 
-  if (!(request.resume && can_be_recovered(folder / "last"))) start_from(s);
+  if (!request.resume || checkpoint_of(folder).empty()) start_from(s);
   s.trained.set->check({length.total_steps, 0, seed});
   const auto optimizer = open_optimizer(s);
   check_skipping(s, *optimizer);

@@ -71,14 +71,15 @@ bool Trainer::is_due(int64_t every) const {
   return state_.step == length_.total_steps || (every > 0 && state_.step % every == 0);
 }
 
-void Trainer::resume() {
-  const std::filesystem::path last = parts_.folder / "last";
-  require_checkpoint(last);
-  const Json json = read_json(last / "state.json");
+void Trainer::resume(const std::string& name) {
+  const std::filesystem::path folder = parts_.folder / name;
+  has_no_last_ = name != "last";
+  require_checkpoint(folder);
+  const Json json = read_json(folder / "state.json");
   if (json.value("fingerprint", "") != parts_.fingerprint)
-    fail("{}: was trained on other base weights than those of this model", last.string());
+    fail("{}: was trained on other base weights than those of this model", folder.string());
   if (json.value("data", Json()) != parts_.data_hashes)
-    fail("{}: the data have changed since: {} there, {} now", last.string(),
+    fail("{}: the data have changed since: {} there, {} now", folder.string(),
          json.value("data", Json()).dump(), parts_.data_hashes.dump());
   for (const auto& [what, now] : parts_.computes.items()) {
     // A checkpoint of before may lack some.
@@ -91,10 +92,10 @@ void Trainer::resume() {
   try {
     state_ = RunState::from_json(json);
   } catch (const Json::exception& e) {
-    fail("{}: is not the state of a run: {}", (last / "state.json").string(), e.what());
+    fail("{}: is not the state of a run: {}", (folder / "state.json").string(), e.what());
   }
-  restore_tensors(last / "adapter.safetensors", checkpoint_tensors(parts_.trained));
-  restore_tensors(last / "state.safetensors", moving_state());
+  restore_tensors(folder / "adapter.safetensors", checkpoint_tensors(parts_.trained));
+  restore_tensors(folder / "state.safetensors", moving_state());
 }
 
 // What the next step depends on beside the trained tensors.
@@ -203,10 +204,16 @@ void Trainer::save(const std::string& name) {
                                          moving_state(), &parts_.tokenizer});
 }
 
+void Trainer::save_last() {
+  write_event({{"event", "checkpoint"}, {"step", state_.step}, {"kind", "last"}});
+  save("last");
+}
+
 int Trainer::run() {
   if (parts_.world.leads())
     events_ = std::make_unique<EventLog>(parts_.folder / "metrics.jsonl", state_.metrics_bytes);
   parts_.adapters.begin({length_.total_steps, state_.step, parts_.seed});
+  if (has_no_last_) save_last();
   std::optional<Progress> progress;
   if (parts_.world.leads()) progress.emplace(ProgressOptions{length_.total_steps, state_.step});
   const int64_t examples_before = state_.examples;
@@ -235,8 +242,7 @@ int Trainer::run() {
     // would leave best/ with weights that are not those of its best step.
     const bool is_best = !state_.best_metrics.is_null() && state_.best_step == state_.step;
     if (is_due(length_.save_every_steps) || state_.stopped_early || is_best) {
-      write_event({{"event", "checkpoint"}, {"step", state_.step}, {"kind", "last"}});
-      save("last");
+      save_last();
       since = now();
     } else if (signal != 0) {
       save("last");

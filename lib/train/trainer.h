@@ -69,8 +69,8 @@ class Trainer {
   Trainer(TrainerParts parts, RunLength length)
       : parts_(std::move(parts)), length_(std::move(length)) {}
 
-  /// Takes up the run where `folder`/last left it.
-  void resume();
+  /// Takes up the run where `folder`/last, or another checkpoint of it, left it.
+  void resume(const std::string& name = "last");
   /// Trains to the end, or until a signal asks any process to stop (then a checkpoint is saved
   /// first); returns that signal, or 0 at the end.
   int run();
@@ -86,11 +86,13 @@ class Trainer {
   void write_event(const Json& event);
   void evaluate_now();
   void save(const std::string& name);
+  void save_last();
   bool is_due(int64_t every) const;
 
   TrainerParts parts_;
   RunLength length_;
   RunState state_;
+  bool has_no_last_ = false;      // where it goes on from another checkpoint
   std::optional<Batches> ahead_;  // of the next step
   std::unique_ptr<EventLog> events_;
 };

@@ -157,6 +157,17 @@ class RunFolder(Case):
         for name in SAME:
             self.assertTrue((whole / name).read_bytes() == (run / name).read_bytes(), name)
 
+    def test_a_run_that_has_lost_its_last_checkpoint_goes_on_from_its_best(self):
+        whole, run = (self.train(name, self.configuration) for name in ("whole", "run"))
+        (run / "result.json").unlink()
+        shutil.rmtree(run / "last")
+        step = json.loads((run / "best" / "state.json").read_text())["step"]
+        result = self.succeeds("train", "--config", self.place / "run.json", "--out", run, "--resume")
+        self.assertIn("goes on from best/", result.err)
+        self.assertIn(f"resumed at step {step}", result.err)
+        for name in SAME:
+            self.assertTrue((whole / name).read_bytes() == (run / name).read_bytes(), name)
+
     def test_a_best_checkpoint_is_never_ahead_of_the_last(self):
         settings = {**self.configuration["train"], "epochs": 6, "evaluate_every_steps": 1, "save_every_steps": 1000}
         run = self.train("run", {**self.configuration, "train": settings})

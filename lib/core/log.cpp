@@ -4,11 +4,13 @@
 #include <spdlog/sinks/ringbuffer_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <utility>
 
 #include "lib/core/error.h"
@@ -40,18 +42,56 @@ Sinks& sinks() {
   return only;
 }
 
+void write(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
+
+// The terminal's last line, which is rewritten.
+class Status {
+ public:
+  void show(std::string_view line) {
+    const std::scoped_lock lock(mutex_);
+    if (line.empty() && !is_shown_) return;
+    write("\r\033[K" + std::string(line.substr(0, room())));
+    is_shown_ = !line.empty();
+  }
+
+ private:
+  // A line that goes on in the next cannot be taken back.
+  static size_t room() {
+    struct winsize size {};
+    const bool is_known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    return is_known ? size.ws_col - 1U : std::string_view::npos;
+  }
+
+  std::mutex mutex_;
+  bool is_shown_ = false;
+};
+
+Status& status() {
+  static Status only;
+  return only;
+}
+
 }  // namespace
 
 void info(const std::string& message) {
+  status().show("");
   sinks().logger.info(message);
 }
 void warn(const std::string& message) {
+  status().show("");
   sinks().logger.warn("warning: " + message);
 }
 
 void to_terminal(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stderr);
-  std::fflush(stderr);
+  status().show("");
+  write(text);
+}
+
+void show_status(std::string_view line) {
+  status().show(line);
 }
 
 void also_to(const std::filesystem::path& file) {

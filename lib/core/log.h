@@ -14,6 +14,10 @@ void warn(const std::string& message);
 /// Writes `text` as it is to stderr alone. What cannot be written there is lost.
 void to_terminal(std::string_view text);
 
+/// Shows `line` (ASCII) below all messages of a stderr that is a terminal, as far as it is wide
+/// enough: the next line, or a message, takes its place. "": none.
+void show_status(std::string_view line);
+
 /// Appends everything to `file` too, with time stamps, until the program ends or another file is
 /// named; the first file gets what was said before it as well. Throws Error where it cannot be
 /// written.

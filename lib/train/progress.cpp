@@ -24,7 +24,7 @@ Progress::Progress(const ProgressOptions& options)
       last_(begin_) {}
 
 Progress::~Progress() {
-  clear();
+  log::show_status("");
 }
 
 void Progress::update(int64_t step, double loss, double lr, int64_t examples) {
@@ -41,14 +41,7 @@ void Progress::update(int64_t step, double loss, double lr, int64_t examples) {
       "step {}/{}  loss {:.4f}  lr {:.2e}  {:.0f} examples/s  {} left", step, options_.total_steps,
       loss, lr, static_cast<double>(examples) / spent, duration_text(left));
   if (!is_terminal_) return log::info(line);
-  log::to_terminal("\r\033[K" + line);
-  shown_ = true;
-}
-
-void Progress::clear() {
-  if (!shown_) return;
-  log::to_terminal("\r\033[K");
-  shown_ = false;
+  log::show_status(line);
 }
 
 }  // namespace mtlora

@@ -22,14 +22,11 @@ class Progress {
   /// After `step` steps are done; `loss` and `lr` of the last, `examples` of this program run so
   /// far.
   void update(int64_t step, double loss, double lr, int64_t examples);
-  /// Clears the line, so that something else can be written.
-  void clear();
 
  private:
   using Clock = std::chrono::steady_clock;
   ProgressOptions options_;
   bool is_terminal_;
-  bool shown_ = false;
   Clock::time_point begin_, last_;
 };
 

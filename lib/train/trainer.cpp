@@ -230,7 +230,6 @@ int Trainer::run() {
       progress->update(state_.step, report.loss, lr_of(state_.step - 1),
                        state_.examples - examples_before);
     if (is_due(length_.evaluate_every_steps)) {
-      if (progress) progress->clear();
       evaluate_now();
       state_.stopped_early = length_.patience &&
                              state_.evaluations_since_best >= *length_.patience &&

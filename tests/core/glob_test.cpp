@@ -12,6 +12,7 @@ TEST_CASE("a star stops at dots, two do not", "[core]") {
   CHECK(glob_match("a.**.c", "a.b.b.c"));
   CHECK(glob_match("layer.?", "layer.1"));
   CHECK_FALSE(glob_match("layer.?", "layer.12"));
+  CHECK_FALSE(glob_match("layer.?", "layer."));
   CHECK(glob_match("**", ""));
   CHECK_FALSE(glob_match("", "a"));
 }

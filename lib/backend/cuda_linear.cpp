@@ -1,5 +1,8 @@
 // Linear layers with and without a low-rank change on a CUDA device. The products are cuBLAS's; the
-// equations those of linear.cpp.
+// equations those of linear.cpp. Each kernel takes a time of its own there, however little it does,
+// so that s is a factor of products: of x̃ aᵀ, and of dl.
+#include <algorithm>
+
 #include "lib/backend/cuda_call.h"
 #include "lib/backend/on_cuda.h"
 #include "lib/backend/plain.h"
@@ -25,7 +28,12 @@ Tensor product_of_rows(const Tensor& a, const Tensor& b) {
   return wide_product(a.t(), b);
 }
 
-/// Inputs: x, weight, bias, a, b of every part. Saved: x, x̃ aᵀ.
+/// s a b, rounded to their type.
+Tensor scaled_product(double s, const Tensor& a, const Tensor& b) {
+  return at::empty({a.size(0), b.size(1)}, a.options()).addmm_(a, b, /*beta=*/0, /*alpha=*/s);
+}
+
+/// Inputs: x, weight, bias, a, b of every part. Saved: x, s x̃ aᵀ.
 struct LowRankBackward {
   Weight weight;
   LowRank low_rank;  // detached, a and b in the activations' type
@@ -48,11 +56,19 @@ struct LowRankBackward {
   }
 
  private:
-  // Parts may share ranks.
+  // Parts may share ranks: the first writes what later ones add to.
   Tensor low_gradient(const Tensor& dy) const {
-    const Tensor dlow = at::zeros({dy.size(0), low_rank.a.size(0)}, dy.options());
-    for (const LowRank::Part& part : low_rank.parts)
-      of_rank(dlow, part).addmm_(of_out(dy, part), part.b);
+    const Tensor dlow = at::empty({dy.size(0), low_rank.a.size(0)}, dy.options());
+    int64_t written = 0;
+    for (const LowRank::Part& part : low_rank.parts) {
+      const bool is_first = part.r_begin >= written;
+      TORCH_INTERNAL_ASSERT(part.r_begin == written || part.r_end <= written,
+                            "the ranks of parts come in order");
+      of_rank(dlow, part)
+          .addmm_(of_out(dy, part), part.b, is_first ? 0 : 1, /*alpha=*/low_rank.scale);
+      written = std::max(written, part.r_end);
+    }
+    TORCH_INTERNAL_ASSERT(written == dlow.size(1), "every rank is a part's");
     return dlow;
   }
 
@@ -89,7 +105,7 @@ Tensor linear_low_rank(const Tensor& x, const Weight& weight, const Tensor& bias
   {
     const at::NoGradGuard no_graph;
     y = plain::linear(in, weight.tensor(), bias);
-    low = at::mm(input_of(in, change.dropout), change.a.t());  // [tokens, R]
+    low = scaled_product(change.scale, input_of(in, change.dropout), change.a.t());  // [tokens, R]
     for (const LowRank::Part& part : change.parts)
       of_out(y, part).addmm_(of_rank(low, part), part.b.t());
   }

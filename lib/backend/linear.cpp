@@ -1,7 +1,7 @@
 // y = x Wᵀ + bias, with or without a low-rank change (Hu et al. 2021, arXiv 2106.09685):
-//   y[:, out] += (x̃ aᵀ)[:, r] bᵀ for every part, x̃ = dropout(x)
+//   y[:, out] += s (x̃ aᵀ)[:, r] bᵀ for every part, x̃ = dropout(x)
 // Backward, with g = dy and l = x̃ aᵀ:
-//   dl[:, r] = Σ g[:, out] b,  dx = g W + dropout(dl a),  da = dlᵀ x̃,  db = g[:, out]ᵀ l[:, r]
+//   dl[:, r] = s Σ g[:, out] b,  dx = g W + dropout(dl a),  da = dlᵀ x̃,  db = s g[:, out]ᵀ l[:, r]
 #include <ATen/ATen.h>
 
 #include "lib/backend/gemm.h"
@@ -77,7 +77,7 @@ void add_dropped(const Tensor& y, const Tensor& change, const Dropout& dropout) 
 /// Inputs: x, weight, bias, a, b of every part. Saved: x, x̃ aᵀ.
 struct LowRankBackward {
   Weight weight;
-  LowRank low_rank;  // detached
+  LowRank low_rank;  // detached, b times s
 
   Tensor low_gradient(const Tensor& dy, const Tensor& low) const {
     const Tensor dlow = at::zeros_like(low);
@@ -109,16 +109,19 @@ struct LowRankBackward {
     for (size_t i = 0; i < low_rank.parts.size(); ++i) {
       const LowRank::Part& part = low_rank.parts[i];
       if (needs[4 + i])  // dbᵀ, because its few rows are the cheaper left side
-        result[4 + i] =
-            gemm_float(of_rank(low, part).t(), pack(of_out(dy, part), dy.scalar_type())).t();
+        result[4 + i] = gemm_float(of_rank(low, part).t(), pack(of_out(dy, part), dy.scalar_type()))
+                            .mul_(low_rank.scale)
+                            .t();
     }
     return result;
   }
 };
 
+/// Without a graph, b times s.
 LowRank detached(LowRank low_rank) {
   low_rank.a = low_rank.a.detach().to(at::kFloat);
-  for (LowRank::Part& part : low_rank.parts) part.b = part.b.detach().to(at::kFloat);
+  for (LowRank::Part& part : low_rank.parts)
+    part.b = part.b.detach().to(at::kFloat) * low_rank.scale;
   return low_rank;
 }
 

@@ -90,15 +90,16 @@ Tensor gelu(const Tensor& x);
 /// x's type. A weight of another type than x (fp32, trained) is cast.
 Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias);
 
-/// A low-rank change to ranges of a linear's output: y[:, out] += (x̃ aᵀ)[:, r] bᵀ for every part.
+/// A low-rank change to ranges of a linear's output: y[:, out] += s (x̃ aᵀ)[:, r] bᵀ for every part.
 struct LowRank {
   struct Part {
     int64_t out_begin, out_end, r_begin, r_end;
-    Tensor b;  ///< fp32 [out_end - out_begin, r_end - r_begin], every factor folded in
+    Tensor b;  ///< fp32 [out_end - out_begin, r_end - r_begin]
   };
   Tensor a;  ///< fp32 [R, in]
   std::vector<Part> parts;
-  Dropout dropout;  ///< of the adapter's input: x̃ = dropout(x)
+  Dropout dropout;   ///< of the adapter's input: x̃ = dropout(x)
+  double scale = 1;  ///< s
 };
 
 /// linear() with a low-rank change, as one node of the graph.

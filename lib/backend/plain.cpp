@@ -149,8 +149,8 @@ Tensor linear_low_rank(const Tensor& x, const Tensor& weight, const Tensor& bias
       at::linear(plain::dropout(x, low_rank.dropout), low_rank.a.to(type));  // [tokens, R]
   Tensor change = at::zeros_like(y);
   for (const LowRank::Part& part : low_rank.parts) {
-    const Tensor product =
-        at::linear(low.narrow(1, part.r_begin, part.r_end - part.r_begin), part.b.to(type));
+    const Tensor product = at::linear(low.narrow(1, part.r_begin, part.r_end - part.r_begin),
+                                      (part.b * low_rank.scale).to(type));
     const int64_t after = y.size(1) - part.out_end;
     change = change + at::constant_pad_nd(product, {part.out_begin, after});
   }

@@ -34,7 +34,7 @@ Case small_case(at::ScalarType type, at::Device device) {
   const int64_t tokens = 21;
   const Dropout dropout{0.1, 7, at::arange(tokens, at::TensorOptions(at::kLong).device(device))};
   LowRank low_rank{
-      numbers({4, 96}, 3, device), {{0, 16, 0, 4, numbers({16, 4}, 4, device)}}, dropout};
+      numbers({4, 96}, 3, device), {{0, 16, 0, 4, numbers({16, 4}, 4, device)}}, dropout, 1.5};
   return {numbers({tokens, 96}, 1, device).to(type),
           numbers({32, 96}, 2, device).mul(0.2).to(type),
           low_rank,

@@ -53,15 +53,25 @@ LinearMap LinearImpl::map_of(const Part& range) {
   };
   if (!is_settled_) return {rows(weight), rows(bias)};
   const std::lock_guard lock(packing_);
-  auto found = packed_.find({range.begin, range.end});
-  if (found == packed_.end())
-    found = packed_.emplace(std::pair{range.begin, range.end}, backend::PackedWeight(rows(weight)))
+  auto found = settled_.find({range.begin, range.end});
+  if (found == settled_.end())
+    found = settled_
+                .emplace(std::pair{range.begin, range.end},
+                         LinearMap{backend::PackedWeight(rows(weight)), settled(rows(bias))})
                 .first;
-  return {found->second, rows(bias)};
+  const bool is_trained = bias.defined() && bias.requires_grad();
+  return is_trained ? LinearMap{found->second.weight, rows(bias)} : found->second;
+}
+
+// A device's products take a bias of their own type: a frozen one is converted once. The CPU's add
+// it in fp32.
+Tensor LinearImpl::settled(const Tensor& own) const {
+  const bool is_converted = own.defined() && backend::is_apart(own.device());
+  return is_converted ? own.to(weight.scalar_type()) : own;
 }
 
 void LinearImpl::settle() {
-  packed_.clear();
+  settled_.clear();
   is_settled_ = !weight.requires_grad();
 }
 

@@ -120,6 +120,7 @@ class LinearImpl : public torch::nn::Module {
 
  private:
   LinearMap map_of(const Part& range);
+  Tensor settled(const Tensor& own) const;
 
   LinearShape shape_;
   std::vector<Part> parts_;
@@ -127,8 +128,8 @@ class LinearImpl : public torch::nn::Module {
   std::shared_ptr<Adapter> adapter_;
 
   bool is_settled_ = false;
-  std::mutex packing_;                                             // shards ask at the same time
-  std::map<std::pair<int64_t, int64_t>, backend::Weight> packed_;  // by their rows
+  std::mutex packing_;                                        // shards ask at the same time
+  std::map<std::pair<int64_t, int64_t>, LinearMap> settled_;  // by their rows
 };
 TORCH_MODULE(Linear);
 

@@ -27,11 +27,13 @@ Tensor linear(const std::vector<Tensor>& in) {
 struct Adapted {
   double p = 0;
   bool packed = false;
+  double scale = 1.5;
   Tensor operator()(const std::vector<Tensor>& in) const {
     const int64_t out = in[1].size(0);
     const backend::LowRank low_rank{in[3],
                                     {{0, 16, 0, 3, in[4]}, {20, out, 3, 8, in[5]}},
-                                    {p, 21, p > 0 ? identities(in[0].size(0)) : Tensor()}};
+                                    {p, 21, p > 0 ? identities(in[0].size(0)) : Tensor()},
+                                    scale};
     const backend::Weight weight =
         packed ? backend::Weight(backend::PackedWeight(in[1].detach())) : backend::Weight(in[1]);
     return backend::linear_low_rank(in[0], weight, in[2], low_rank);

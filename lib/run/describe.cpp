@@ -84,6 +84,14 @@ Json models_json() {
   return out;
 }
 
+// Of a whole configuration, which may say where its schema lies.
+Json config_schema(const Visit& visit) {
+  Json schema = options_schema(visit);
+  schema["properties"]["$schema"] = {{"type", "string"},
+                                     {"description", "Where an editor finds this schema."}};
+  return schema;
+}
+
 }  // namespace
 
 void describe(const std::string& topic, bool json) {
@@ -94,7 +102,7 @@ void describe(const std::string& topic, bool json) {
   } else if (topic == "config") {
     fmt::print("{}\n", json ? write_options(visit).dump(2) : options_reference(visit));
   } else if (topic == "schema") {
-    fmt::print("{}\n", options_schema(visit).dump(2));
+    fmt::print("{}\n", config_schema(visit).dump(2));
   } else {
     const Json entries = topic == "methods"      ? methods()
                          : topic == "tasks"      ? tasks_json()

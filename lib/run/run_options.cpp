@@ -121,6 +121,15 @@ fs::path find_config(const std::string& name) {
   fail("--config {}: there is no such file; looked for{}", name, looked);
 }
 
+// Where an editor finds what `mtlora describe schema` prints. It says nothing to the program.
+void take_off_schema(Json& config, const fs::path& file) {
+  const auto found = config.find("$schema");
+  if (found == config.end()) return;
+  if (!found->is_string())
+    fail("{}: /$schema: expected a string, got {}", file.string(), found->dump());
+  config.erase(found);
+}
+
 void set_from_command_line(Json& config, const std::string& assignment) {
   try {
     set_option(config, assignment);
@@ -135,8 +144,9 @@ Json gather_config(const ConfigSource& request, const Json& base) {
   Json config = base;
   for (const std::string& name : request.files) {
     const fs::path file = find_config(name);
-    const Json json = read_json(file);
+    Json json = read_json(file);
     if (!json.is_object()) fail("{}: expected an object", file.string());
+    take_off_schema(json, file);
     merge_config(config, json);
   }
   for (const std::string& assignment : request.assignments)

@@ -102,6 +102,15 @@ class Describe(Case):
             value["train"]["epoch"] = 3
             self.assertEqual(faults(schema, value), ["/train/epoch: unknown"])
 
+    def test_a_configuration_may_say_where_its_schema_lies(self):
+        schema = json.loads(self.succeeds("describe", "schema").out)
+        self.assertEqual(faults(schema, {"$schema": "./mtlora.json"}), [])
+        self.assertEqual(faults(schema, {"$schema": 3}), ["/$schema: not of type string"])
+        file = self.place / "config.json"
+        for value, wanted in ('"./mtlora.json"', "there is no such model"), ("3", "/$schema: expected a string, got 3"):
+            file.write_text(f'{{"$schema": {value}, "model": {{"path": "nowhere"}}}}')
+            self.fails("train", "--config", str(file), "--out", str(self.place / "run"), names=[wanted])
+
     def test_the_schema_takes_the_defaults(self):
         schema = json.loads(self.succeeds("describe", "schema").out)
         defaults = json.loads(self.succeeds("describe", "config", "--json").out)

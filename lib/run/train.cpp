@@ -250,9 +250,18 @@ std::string text_of(const BrokenRun& broken, const fs::path& folder) {
   return why + "; the last checkpoint is intact" + how_on;
 }
 
+// Every process reads the configuration by itself, what comes through a pipe only the first.
+void check_readable_again(const TrainRequest& request) {
+  for (const std::string& file : request.config.files)
+    if (fs::exists(file) && !fs::is_regular_file(file) && !fs::is_directory(file))
+      fail("--processes {}: each of them reads --config {}, which can be read once: name a file",
+           request.processes, file);
+}
+
 }  // namespace
 
 int train(const TrainRequest& request) {
+  if (request.processes > 1) check_readable_again(request);
   const fs::path folder = run_folder(request);
   const Json config = gather_config(request.config);
   const RunOptions options = parse_run_options(config);  // before anything is created or loaded

@@ -283,6 +283,8 @@ class Processes(Case):
         self.fails(*arguments, environment={"RANK": "0"}, names=["WORLD_SIZE"])
         self.fails(*arguments, environment={"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"},
                    names=["--processes 2"])
+        self.fails("train", "--config", "/dev/stdin", "--out", self.place / "wrong", "--processes", 2,
+                   stdin=json.dumps(self.configuration()), names=["--config /dev/stdin", "read once"])
         self.fails(*arguments[:-1], 0, code=2)
         self.assertFalse((self.place / "wrong").exists())
 

@@ -53,26 +53,20 @@ LinearMap LinearImpl::map_of(const Part& range) {
   };
   if (!is_settled_) return {rows(weight), rows(bias)};
   const std::lock_guard lock(packing_);
-  auto found = settled_.find({range.begin, range.end});
-  if (found == settled_.end())
-    found = settled_
-                .emplace(std::pair{range.begin, range.end},
-                         LinearMap{backend::PackedWeight(rows(weight)), settled(rows(bias))})
+  auto found = packed_.find({range.begin, range.end});
+  if (found == packed_.end())
+    found = packed_.emplace(std::pair{range.begin, range.end}, backend::PackedWeight(rows(weight)))
                 .first;
-  const bool is_trained = bias.defined() && bias.requires_grad();
-  return is_trained ? LinearMap{found->second.weight, rows(bias)} : found->second;
-}
-
-// A device's products take a bias of their own type: a frozen one is converted once. The CPU's add
-// it in fp32.
-Tensor LinearImpl::settled(const Tensor& own) const {
-  const bool is_converted = own.defined() && backend::is_apart(own.device());
-  return is_converted ? own.to(weight.scalar_type()) : own;
+  return {found->second, rows(settled_bias_)};
 }
 
 void LinearImpl::settle() {
-  settled_.clear();
+  packed_.clear();
   is_settled_ = !weight.requires_grad();
+  settled_bias_ = bias;
+  const bool is_frozen = bias.defined() && !bias.requires_grad();
+  // A device's products want a bias of their own type; the CPU's add it in fp32.
+  if (is_frozen && backend::is_apart(bias.device())) settled_bias_ = bias.to(weight.scalar_type());
 }
 
 void LinearImpl::attach(std::shared_ptr<Adapter> adapter) {

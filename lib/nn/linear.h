@@ -105,8 +105,8 @@ class LinearImpl : public torch::nn::Module {
   void attach(std::shared_ptr<Adapter> adapter);
   /// Folds the adapter into the weights, in fp32 (or double), and empties the slot.
   void merge();
-  /// Says that a frozen weight will not change any more, so that it may be rearranged once for all
-  /// products to come.
+  /// Says that what is frozen, and where it lies, will not change any more, so that it may be
+  /// rearranged once for all products to come.
   void settle();
 
   const LinearShape& shape() const { return shape_; }
@@ -120,7 +120,6 @@ class LinearImpl : public torch::nn::Module {
 
  private:
   LinearMap map_of(const Part& range);
-  Tensor settled(const Tensor& own) const;
 
   LinearShape shape_;
   std::vector<Part> parts_;
@@ -128,8 +127,9 @@ class LinearImpl : public torch::nn::Module {
   std::shared_ptr<Adapter> adapter_;
 
   bool is_settled_ = false;
-  std::mutex packing_;                                        // shards ask at the same time
-  std::map<std::pair<int64_t, int64_t>, LinearMap> settled_;  // by their rows
+  Tensor settled_bias_;
+  std::mutex packing_;                                             // shards ask at the same time
+  std::map<std::pair<int64_t, int64_t>, backend::Weight> packed_;  // by their rows
 };
 TORCH_MODULE(Linear);
 

@@ -36,13 +36,9 @@ std::vector<Tensor> tensors_in(const Stack& values) {
 
 /// Operations whose result the CPU has to wait for: a stream that is captured cannot do them.
 bool asks_the_device(const std::string& name) {
-  static const std::set<std::string> known = {"aten::_local_scalar_dense",
-                                              "aten::equal",
-                                              "aten::nonzero",
-                                              "aten::masked_select",
-                                              "aten::_unique2",
-                                              "aten::is_same_size",
-                                              "aten::bincount"};
+  static const std::set<std::string> known = {
+      "aten::_local_scalar_dense", "aten::equal",    "aten::nonzero",
+      "aten::masked_select",       "aten::_unique2", "aten::bincount"};
   return known.contains(name);
 }
 

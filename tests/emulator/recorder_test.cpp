@@ -1,6 +1,9 @@
 // The emulated device's graphs keep and lose what a device's do.
+#include "tests/emulator/recorder.h"
+
 #include "lib/backend/cuda/runtime.h"
 #include "lib/backend/ops.h"
+#include "lib/nn/linear.h"
 #include "tests/backend/compare.h"
 
 using namespace mtlora;
@@ -92,4 +95,39 @@ TEST_CASE("what a device cannot record is refused, or is missed", "[emulator]") 
   CHECK(y.isnan().all().item<bool>());
   // and other work after a refusal is not recorded
   CHECK(x.sum().item<float>() == 3);
+}
+
+TEST_CASE("a settled layer asks a device for its product alone", "[emulator]") {
+  const at::NoGradGuard no_grad;
+  Linear layer(LinearShape{32, 48}, std::vector<std::string>{"query", "key", "value"});
+  for (const Tensor& t : {layer->weight, layer->bias}) t.normal_().requires_grad_(false);
+  layer->weight.set_data(layer->weight.to(at::kBFloat16));
+  layer->settle();
+  const Tensor x = normal({8, 32}, 1).to(at::kBFloat16);
+  for (const size_t last : {size_t{3}, size_t{2}}) {  // all, and the queries and keys
+    emulator::Recording recording;
+    recording.record([&] { layer->forward_parts(x, 0, last, {}); });
+    CHECK(recording.names() == std::vector<std::string>{"aten::addmm"});
+  }
+}
+
+TEST_CASE("a low-rank change asks a device for nothing but products and its factors' type",
+          "[emulator]") {
+  const auto bf16 = [](const Tensor& t) { return t.to(at::kBFloat16); };
+  const Tensor x = bf16(normal({8, 32}, 1)).requires_grad_(), weight = bf16(normal({48, 32}, 2)),
+               bias = bf16(normal({48}, 3)), a = normal({8, 32}, 4).requires_grad_(),
+               b = normal({16, 4}, 5).requires_grad_(), c = normal({16, 4}, 6).requires_grad_();
+  const backend::LowRank change{a, {{0, 16, 0, 4, b}, {32, 48, 4, 8, c}}, {}, 2.0};
+  const Tensor dy = bf16(normal({8, 48}, 7));
+  emulator::Recording forward, backward;
+  Tensor y;
+  forward.record([&] { y = backend::linear_low_rank(x, weight, bias, change); });
+  CHECK(forward.names() == std::vector<std::string>{"aten::_to_copy", "aten::_to_copy",
+                                                    "aten::_to_copy", "aten::addmm", "aten::addmm_",
+                                                    "aten::addmm_", "aten::addmm_"});
+  backward.record([&] { torch::autograd::grad({y}, {x, a, b, c}, {dy}); });
+  std::vector<std::string> names = backward.names();
+  std::erase(names, "aten::_to_copy");  // of products with an fp32 result, which a device has
+  CHECK(names == std::vector<std::string>{"aten::addmm_", "aten::addmm_", "aten::mm",
+                                          "aten::addmm_", "aten::mm", "aten::mm", "aten::mm"});
 }

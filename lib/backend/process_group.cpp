@@ -123,11 +123,11 @@ struct ProcessGroup::State {
     return ending.wait_for(lock, kBeat, [&] { return is_ending; });
   }
   void keep_beating() {
-    for (int64_t count = 1; !ends_before_the_next_beat(); ++count) try {
-        beat(count);
-      } catch (const std::exception&) {
-        return;  // the store is gone: the next sum will say so
-      }
+    try {
+      for (int64_t count = 1; !ends_before_the_next_beat(); ++count) beat(count);
+    } catch (const std::exception&) {
+      return;  // the store is gone: the next sum will say so
+    }
   }
 
   PeerFailure blame(const FailedSum& sum) const;

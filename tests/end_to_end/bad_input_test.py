@@ -1,132 +1,23 @@
-"""Whatever is wrong with what the user gives: one clear message that names it, exit code 1, nothing half-written."""
+"""Whatever is wrong with the files that the user names: one clear message that names it, exit code 1, nothing
+half-written."""
 
 import json
-import os
 import shutil
 import subprocess
 
 import support
-from support import SharedCase, bert_model, config, main, read_safetensors, sentiment, write_json, write_table
+from refused import RefusedCase
+from support import config, main, read_safetensors, write_json, write_table
 
 
-class BadInput(SharedCase):
+class BadInput(RefusedCase):
     def setUp(self):
         super().setUp()
-        self.model, self.data, self.best = self.place / "model", self.place / "data", self.place / "run" / "best"
-        self.base = config(self.model, self.data, train={"epochs": 1})
-        self.out = self.place / self.id().rsplit(".")[-1]
+        self.best = self.place / "run" / "best"
 
     def prepare(self):
-        model, data = bert_model(self.place / "model"), sentiment(self.place / "data", train=48, dev=16)
-        self.train("run", config(model, data, train={"epochs": 1}))
-
-    def tearDown(self):
-        self.assertFalse(self.out.exists(), "a run's folder was made")
-
-    def copy(self, folder, name):
-        copy = self.place / name
-        shutil.copytree(folder, copy)
-        self.addCleanup(shutil.rmtree, copy)
-        return copy
-
-    def refused(self, *names, config=None, sets=(), **options):
-        """Training with that configuration fails, naming all of `names`."""
-        file = write_json(self.place / "c.json", config or self.base)
-        given = [part for s in sets for part in ("--set", s)]
-        return self.fails("train", "--config", file, "--out", self.out, *given, names=names, **options)
-
-    def data_with(self, name, content, split="train.tsv"):
-        """The data set with one file replaced."""
-        data = self.copy(self.data, name)
-        (data / split).write_bytes(content if isinstance(content, bytes) else content.encode())
-        return {**self.base, "task": {**self.base["task"], "data": str(data)}}
-
-    def model_with(self, name, **files):
-        model = self.copy(self.model, name)
-        for file, content in files.items():
-            (model / file.replace("__", ".")).write_bytes(content)
-        return {**self.base, "model": {"path": str(model)}}
-
-    # the configuration
-
-    def test_an_unknown_key_names_the_nearest(self):
-        self.refused("/train/epoch", "epochs", sets=["train.epoch=3"])
-        self.refused("/adapter/method", "dorp", "dropout", sets=["adapter.method.dorpout=0.1"])
-
-    def test_several_problems_come_at_once(self):
-        self.refused("/train/epochs", "/train/seed", "/model/pth", "/optimizer/name", "adamw",
-                     sets=["train.epochs=0", "train.seed=true", "model.pth=x", "optimizer.name=adam"])
-
-    def test_wrong_types_and_values(self):
-        for name, value in (("train.epochs", '"three"'), ("train.batch_size", "2.5"), ("adapter.targets", "7"),
-                            ("train.dtype", "fp16"), ("task", "3"), ("adapter.method.rank", "-1"),
-                            ("model.dropout", "1.0"), ("train.best_by", "f2"), ("optimizer.lr", "-1"),
-                            ("train.threads", "0"), ("train.threads", "100000")):
-            with self.subTest(option=name):
-                self.refused("/" + name.replace(".", "/"), sets=[f"{name}={value}"])
-
-    def test_a_missing_or_broken_configuration(self):
-        self.fails("train", "--config", "nowhere.json", "--out", self.out, names=["nowhere.json"])
-        broken = self.place / "broken.json"
-        broken.write_text('{"task": {\n  "name": text\n}}')
-        self.fails("train", "--config", broken, "--out", self.out, names=[f"{broken}:2"])
-        broken.write_text("[]")
-        self.fails("train", "--config", broken, "--out", self.out, names=[broken])
-        broken.write_bytes(b'{"task": "\xff"}')
-        self.fails("train", "--config", broken, "--out", self.out, names=[broken])
-        self.fails("train", "--config", self.place, "--out", self.out, names=[self.place])
-        loop = self.place / "loop"
-        loop.symlink_to("loop")
-        self.addCleanup(loop.unlink)
-        self.fails("train", "--config", loop, "--out", self.out, names=[f"error: {loop}: Too many levels"])
-        file = write_json(broken, self.base)
-        self.fails("train", "--config", file, "--set", "adapter.method={'name': 'lora'}", "--out", self.out, code=2,
-                   names=["--set adapter.method={'name': 'lora'}", "not valid JSON"])
-        self.fails("train", "--config", file, "--set", "nonsense", "--out", self.out, code=2,
-                   names=["--set nonsense", "PATH=VALUE"])
-
-    def test_numbers_beyond_all_reason(self):
-        self.refused("memory", sets=["adapter.method.rank=100000000000"])
-        self.refused("/train/epochs", sets=["train.epochs=9223372036854775807"])
-        self.refused("/train/seed", "more than", sets=["train.seed=18446744073709551615"])
-        self.refused("/schedule/warmup_steps", "3", sets=["schedule.warmup_steps=100"])
-
-    def test_metrics_are_checked_before_training(self):
-        self.refused("nope", "accuracy", sets=['task.metrics=["nope"]'])
-        self.refused("pearson", sets=['task.metrics=["pearson"]'])
-        self.refused("accuracy", sets=["task.kind=regression", 'task.metrics=["accuracy"]'])
-
-    def test_label_smoothing_of_a_regression_is_refused(self):
-        changed = self.data_with("scores", "text\tlabel\na good film\t0.9\na bad film\t0.1\n")
-        changed["task"] |= {"kind": "regression", "dev": "train.tsv"}
-        self.refused("/train/label_smoothing", "0.1", "regression", config=changed, sets=["train.label_smoothing=0.1"])
-        stsb = {**self.base, "task": {"name": "stsb", "data": str(support.SOURCE / "data" / "samples" / "stsb")}}
-        self.refused("/train/label_smoothing", "stsb", config=stsb, sets=["train.label_smoothing=0.1"])
-        self.train("scores_run", changed)  # 0 is the default
-
-    def test_cuda_without_a_device_is_refused(self):
-        self.refused("/train/device", '"cpu"', sets=["train.device=cuda"], environment={"CUDA_VISIBLE_DEVICES": ""})
-
-    def test_a_target_that_matches_nothing_lists_what_there_is(self):
-        self.refused("/adapter/targets", "qeury", "attention.self.query", sets=['adapter.targets=["qeury"]'])
-        self.refused("/adapter/targets", sets=["adapter.targets=[]"])
-        self.refused("/adapter/trainable", "pooler.nothing", sets=['adapter.trainable=["pooler.nothing"]'])
-
-    def test_more_tokens_than_the_model_takes(self):
-        self.refused("/train/max_length", "65", "64", sets=["train.max_length=65"])
-
-    def test_fewer_tokens_than_the_special_ones_of_a_pair(self):
-        pairs = {**self.base, "task": {"name": "mrpc", "data": str(support.SOURCE / "data" / "samples" / "mrpc")}}
-        self.refused("train.max_length", "2 tokens", "special tokens", "3", config=pairs, sets=["train.max_length=2"])
-
-    def test_a_current_folder_that_is_not_utf8(self):
-        folder = os.path.join(os.fsencode(self.place), b"caf\xe9")
-        os.mkdir(folder)
-        self.addCleanup(shutil.rmtree, folder)
-        os.symlink(self.model, os.path.join(folder, b"model"))
-        self.refused("the current folder's path is not UTF-8", config={**self.base, "model": {"path": "model"}}, cwd=folder)
-        self.fails("train", "--config", self.place / "c.json", "--out", "run", cwd=folder, names=["is not UTF-8"])
-        self.assertEqual(os.listdir(folder), [b"model"])
+        super().prepare()
+        self.train("run", config(self.place / "model", self.place / "data", train={"epochs": 1}))
 
     # the model
 
@@ -274,7 +165,7 @@ class BadInput(SharedCase):
         self.fails("inspect", self.data / "dev.tsv", names=["dev.tsv"])
         self.fails("inspect", self.data / "dev.tsv", "--json", names=["dev.tsv"])
 
-    # the place to write to, and the command line
+    # the place to write to
 
     def test_a_place_that_cannot_be_written(self):
         file = write_json(self.place / "c.json", self.base)
@@ -294,27 +185,6 @@ class BadInput(SharedCase):
                                       stderr=subprocess.PIPE)
                 self.assertEqual(done.returncode, 1)
                 self.assertIn(b"No space left", done.stderr)
-
-    def test_a_wrong_command_line_is_exit_code_2(self):
-        for wrong in ([], ["trian"], ["train"], ["train", "--config"], ["eval", "--chekpoint", "x"], ["inspect"],
-                      ["describe", "methods", "more"], ["bench", "--config", "c.json", "--steps", "many"]):
-            with self.subTest(arguments=wrong):
-                result = self.fails(*wrong, code=2)
-                self.assertTrue(result.err)
-                self.assertEqual(result.out, "")
-
-    def test_a_mistyped_word_comes_before_what_is_missing_for_want_of_it(self):
-        for wrong, wanted in (("train --confg my.json", 'mtlora train: unknown option "--confg"; did you mean "--config"?'),
-                              ("train --confg=my.json", 'mtlora train: unknown option "--confg"; did you mean "--config"?'),
-                              ("train --config my.json --resmue", 'mtlora train: unknown option "--resmue"; did you mean'),
-                              ("trian", 'unknown command "trian"; did you mean "train"?'),
-                              ("trian --config my.json", 'unknown command "trian"; did you mean "train"?'),
-                              ("describe methods more", 'mtlora describe: unexpected argument "more"')):
-            with self.subTest(arguments=wrong):
-                err = self.fails(*wrong.split(), code=2, names=[wanted]).err
-                self.assertEqual(err.count("\n"), 2, err)  # it, and how to get help
-                self.assertNotIn("is required", err)
-        self.fails("train", "--confg", "x", "--rseume", "y", "z", code=2, names=["--config", "--resume", '"z"'])
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "lib/core/random.h"
 #include "tests/models/golden_model.h"
+#include "tests/train/random_example.h"
 
 namespace mtlora::test {
 
@@ -19,12 +19,7 @@ inline EncodedSet examples(int64_t count, const std::string& name) {
   Random random(7);
   std::vector<EncodedExample> all;
   for (int64_t i = 0; i < count; ++i) {
-    EncodedExample e;
-    const size_t length = 3 + random.below(10);
-    for (size_t t = 0; t < length; ++t) {
-      e.ids.push_back(static_cast<int32_t>(4 + random.below(50)));
-      e.segments.push_back(!is_roberta && t > length / 2);
-    }
+    EncodedExample e = random_example(random, 3 + random.below(10), 4, 53, !is_roberta);
     e.ids[1] = static_cast<int32_t>(55 + i % 3);
     e.label = static_cast<double>(i % labels);
     all.push_back(e);

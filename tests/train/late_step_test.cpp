@@ -2,6 +2,7 @@
 // waits for them: the same bits, a step that is not finite left out.
 
 #include "tests/models/golden_model.h"
+#include "tests/train/random_example.h"
 
 using namespace mtlora;
 using namespace mtlora::test;
@@ -14,11 +15,7 @@ EncodedSet examples() {
   Random random(7);
   std::vector<EncodedExample> all;
   for (int64_t i = 0; i < 8; ++i) {
-    EncodedExample e;
-    for (size_t t = 0; t < 3 + random.below(9); ++t) {
-      e.ids.push_back(static_cast<int32_t>(random.below(90)));
-      e.segments.push_back(0);
-    }
+    EncodedExample e = random_example(random, 3 + random.below(9), 0, 89, false);
     if (i == 5) e.ids.back() = kBadToken;
     e.label = static_cast<double>(random.below(3));
     all.push_back(e);

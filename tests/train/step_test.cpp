@@ -6,6 +6,7 @@
 #include "lib/core/error.h"
 #include "lib/train/not_finite.h"
 #include "tests/models/golden_model.h"
+#include "tests/train/random_example.h"
 
 using namespace mtlora;
 using namespace mtlora::test;
@@ -20,12 +21,7 @@ EncodedSet examples(int64_t count, bool is_regression = false) {
   Random random(7);
   std::vector<EncodedExample> all;
   for (int64_t i = 0; i < count; ++i) {
-    EncodedExample e;
-    const size_t length = 3 + random.below(19);
-    for (size_t t = 0; t < length; ++t) {
-      e.ids.push_back(static_cast<int32_t>(random.below(100)));
-      e.segments.push_back(t > length / 2);
-    }
+    EncodedExample e = random_example(random, 3 + random.below(19), 0, 99, true);
     e.label = is_regression ? 5 * random.uniform() : static_cast<double>(random.below(3));
     all.push_back(e);
   }

@@ -1,6 +1,5 @@
 #include "lib/core/log.h"
 
-#include <fcntl.h>
 #include <pty.h>
 #include <unistd.h>
 
@@ -22,7 +21,6 @@ class Terminal {
     std::fflush(stderr);
     dup2(terminal, STDERR_FILENO);
     close(terminal);
-    fcntl(here_, F_SETFL, O_NONBLOCK);
   }
   ~Terminal() {
     log::show_status("");
@@ -34,12 +32,14 @@ class Terminal {
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
 
-  /// What it was given since the last call.
+  /// What it was given since the last call. What is written reaches the other
+  /// end when the system finds time for it, so that a zero byte is sent after
+  /// it and waited for.
   std::string text() const {
     std::fflush(stderr);
-    std::string all(4096, '\0');
-    const ssize_t count = read(here_, all.data(), all.size());
-    all.resize(static_cast<size_t>(std::max<ssize_t>(0, count)));
+    REQUIRE(write(STDERR_FILENO, "\0", 1) == 1);
+    std::string all;
+    for (char one = 0; read(here_, &one, 1) == 1 && one != '\0';) all += one;
     return all;
   }
 

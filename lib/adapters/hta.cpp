@@ -172,19 +172,17 @@ class Hta final : public Adapter {
   Tensor added(const Tensor& x, const LinearMap& base, const Part& range, const Pass& pass) {
     backend::LowRank change;
     std::vector<backend::Diagonal> diagonals;
-    std::vector<Tensor> downs;
     int64_t rank = 0;
     for (const Factors& f : parts_) {
       if (!range.contains(f.part)) continue;
       const Thin thin = thin_of(f);
       const int64_t begin = f.part.begin - range.begin, r = thin.a.size(0);
-      downs.push_back(thin.a);
+      change.a.push_back(thin.a);
       change.parts.push_back({begin, begin + f.part.size(), rank, rank + r, thin.b});
       diagonals.push_back({begin, f.d});
       rank += r;
     }
-    if (downs.empty()) return backend::linear(x, base.weight, base.bias);
-    change.a = downs.size() == 1 ? downs[0] : torch::cat(downs);
+    if (change.parts.empty()) return backend::linear(x, base.weight, base.bias);
     change.dropout = dropout_->at(pass);
     const Tensor y = backend::linear_low_rank(x, base.weight, base.bias, change);
     return backend::add_diagonals(y, backend::dropout(x, change.dropout), diagonals);

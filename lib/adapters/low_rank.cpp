@@ -42,18 +42,16 @@ LowRankAdapter::LowRankAdapter(const Settings& settings, const AdaptedLayer& lay
 backend::LowRank LowRankAdapter::change_in(const Part& range) const {
   backend::LowRank change;
   change.scale = settings_.scale;
-  std::vector<Tensor> downs;
   int64_t rank = 0;
   for (size_t i = 0; i < pairs_.size(); ++i) {
     const Part& part = pairs_[i].part;
     if (!range.contains(part)) continue;
-    downs.push_back(down(i));
-    const int64_t r = downs.back().size(0);
+    change.a.push_back(down(i));
+    const int64_t r = change.a.back().size(0);
     change.parts.push_back(
         {part.begin - range.begin, part.end - range.begin, rank, rank + r, folded(i)});
     rank += r;
   }
-  if (!downs.empty()) change.a = downs.size() == 1 ? downs[0] : torch::cat(downs);
   return change;
 }
 

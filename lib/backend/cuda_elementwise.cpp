@@ -1,4 +1,6 @@
 // Dropout, norms, SwiGLU and rotary positions on a CUDA device; the arithmetic is in cuda/*.cu.
+#include <utility>
+
 #include "lib/backend/cuda_call.h"
 #include "lib/backend/on_cuda.h"
 
@@ -17,19 +19,33 @@ Tensor vector_of_floats(const Tensor& x) {
   return x.defined() ? x.detach().to(at::kFloat).contiguous() : x;
 }
 
-/// The gradients of x, residual, gamma and beta; dnormed may be undefined where dsum is not.
-std::vector<Tensor> norm_gradients(const Tensor& dnormed, const Tensor& dsum,
-                                   const std::vector<Tensor>& saved, bool centred,
-                                   const Dropout& dropout, const Needs& needs) {
+/// What comes out beside the norm.
+enum class Beside { nothing, itself, sum };
+
+/// The gradients of what a norm gives; any may be undefined, not all.
+struct NormSlopes {
+  NormSlopes(Beside beside, const std::vector<Tensor>& gradients)
+      : y(gradients[0]),
+        more(beside == Beside::itself ? gradients[1] : Tensor()),
+        sum(beside == Beside::sum ? gradients[1] : Tensor()) {
+    if (!y.defined()) std::swap(y, more);
+  }
+  Tensor y, more, sum;
+};
+
+/// The gradients of x, residual, gamma and beta.
+std::vector<Tensor> norm_gradients(const NormSlopes& slopes, const std::vector<Tensor>& saved,
+                                   bool centred, const Dropout& dropout, const Needs& needs) {
   const Tensor &normalized = saved[0], &rstd = saved[1], &gamma = saved[2];
   const int64_t count = normalized.size(0), width = normalized.size(1);
-  const Tensor dy = dnormed.defined() ? dnormed : at::zeros_like(normalized);
+  Tensor dy = slopes.y.defined() ? slopes.y : at::zeros_like(normalized), more = slopes.more;
+  if ((needs[2] || needs[3]) && more.defined()) dy = dy + std::exchange(more, Tensor());
   const bool separate = needs[0] && active(dropout);  // else x and residual have one gradient
   const Tensor dresidual = at::empty_like(normalized);
   const Tensor dx = separate ? at::empty_like(normalized) : Tensor();
-  cuda::norm_backward({element_of(dy), matrix(dy), matrix(dsum), matrix(normalized),
-                       rstd.data_ptr<float>(), gamma.data_ptr<float>(), centred, matrix(dresidual),
-                       matrix(dx), count, width, device_mask(dropout, count)},
+  cuda::norm_backward({element_of(dy), matrix(dy), matrix(more), matrix(slopes.sum),
+                       matrix(normalized), rstd.data_ptr<float>(), gamma.data_ptr<float>(), centred,
+                       matrix(dresidual), matrix(dx), count, width, device_mask(dropout, count)},
                       cuda::current_stream());
   Tensor dgamma, dbeta;
   if (needs[2]) dgamma = (dy.to(at::kFloat) * normalized.to(at::kFloat)).sum(0);
@@ -37,9 +53,9 @@ std::vector<Tensor> norm_gradients(const Tensor& dnormed, const Tensor& dsum,
   return {separate ? dx : dresidual, dresidual, dgamma, dbeta};
 }
 
-/// {normed}, or {normed, sum} where `with_sum`.
+/// {normed}, and what is beside it.
 std::vector<Tensor> norm(const Tensor& x, const Tensor& residual, const Affine& affine,
-                         const Dropout& given, bool with_sum) {
+                         const Dropout& given, Beside beside_it) {
   const Dropout dropout = beside(given, x);
   const std::vector<Tensor> inputs{x, residual, affine.gamma, affine.beta};
   const bool graph = wants_gradient(inputs), centred = affine.beta.defined();
@@ -48,7 +64,7 @@ std::vector<Tensor> norm(const Tensor& x, const Tensor& residual, const Affine& 
   const Tensor gamma = vector_of_floats(affine.gamma), beta = vector_of_floats(affine.beta);
   const int64_t count = x.size(0), width = x.size(1);
   const Tensor y = at::empty({count, width}, x.options());
-  const Tensor sum = with_sum ? at::empty_like(y) : Tensor();
+  const Tensor sum = beside_it == Beside::sum ? at::empty_like(y) : Tensor();
   const Tensor normalized = graph ? at::empty_like(y) : Tensor();
   const Tensor rstd = graph ? at::empty({count}, gamma.options()) : Tensor();
   cuda::norm_forward({element_of(x), matrix(in), matrix(other), gamma.data_ptr<float>(),
@@ -56,12 +72,13 @@ std::vector<Tensor> norm(const Tensor& x, const Tensor& residual, const Affine& 
                       width, static_cast<float>(affine.eps), device_mask(dropout, count)},
                      cuda::current_stream());
   std::vector<Tensor> outputs{y};
-  if (with_sum) outputs.push_back(sum);
+  if (beside_it == Beside::sum) outputs.push_back(sum);
+  if (beside_it == Beside::itself) outputs.push_back(y.variable_data());
   if (!graph) return outputs;
-  const auto backward = [centred, dropout](const std::vector<Tensor>& gradients,
-                                           const std::vector<Tensor>& saved, const Needs& needs) {
-    return norm_gradients(gradients[0], gradients.size() > 1 ? gradients[1] : Tensor(), saved,
-                          centred, dropout, needs);
+  const auto backward = [beside_it, centred, dropout](const std::vector<Tensor>& gradients,
+                                                      const std::vector<Tensor>& saved,
+                                                      const Needs& needs) {
+    return norm_gradients({beside_it, gradients}, saved, centred, dropout, needs);
   };
   return differentiable(inputs, ComputedTogether{outputs, {normalized, rstd, gamma}, backward});
 }
@@ -94,21 +111,22 @@ bool takes_norm(const Tensor& x) {
 }
 
 Tensor layer_norm(const Tensor& x, const Affine& affine) {
-  return norm(x, {}, affine, {}, false)[0];
+  return norm(x, {}, affine, {}, Beside::nothing)[0];
 }
 
-Tensor dropout_add_norm(const Tensor& x, const Tensor& residual, const Affine& affine,
-                        const Dropout& dropout) {
-  return norm(x, residual, affine, dropout, false)[0];
+Branches dropout_add_norm(const Tensor& x, const Tensor& residual, const Affine& affine,
+                          const Dropout& dropout) {
+  const auto both = norm(x, residual, affine, dropout, Beside::itself);
+  return {both[0], both[1]};
 }
 
 Tensor rms_norm(const Tensor& x, const Tensor& gamma, double eps) {
-  return norm(x, {}, {gamma, {}, eps}, {}, false)[0];
+  return norm(x, {}, {gamma, {}, eps}, {}, Beside::nothing)[0];
 }
 
 Normed add_norm(const Tensor& x, const Tensor& residual, const Affine& affine,
                 const Dropout& dropout) {
-  const auto both = norm(x, residual, affine, dropout, true);
+  const auto both = norm(x, residual, affine, dropout, Beside::sum);
   return {both[1], both[0]};
 }
 

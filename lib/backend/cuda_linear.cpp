@@ -1,22 +1,16 @@
 // Linear layers with and without a low-rank change on a CUDA device. The products are cuBLAS's; the
-// equations those of linear.cpp. Each kernel takes a time of its own there, however little it does,
-// so that s is a factor of products: of x̃ aᵀ, and of dl.
+// equations those of linear.cpp. Each kernel takes a time of its own there, however little it does:
+// s is a factor of products, of x̃ aᵀ and of dl, and the b's of several parts are one matrix, whose
+// blocks they are.
 #include <algorithm>
 
 #include "lib/backend/cuda_call.h"
+#include "lib/backend/low_rank_parts.h"
 #include "lib/backend/on_cuda.h"
 #include "lib/backend/plain.h"
 
 namespace mtlora::backend::device {
 namespace {
-
-Tensor of_out(const Tensor& y, const LowRank::Part& part) {
-  return y.narrow(1, part.out_begin, part.out_end - part.out_begin);
-}
-
-Tensor of_rank(const Tensor& low, const LowRank::Part& part) {
-  return low.narrow(1, part.r_begin, part.r_end - part.r_begin);
-}
 
 /// x̃, without a graph.
 Tensor input_of(const Tensor& x, const Dropout& dropout) {
@@ -33,39 +27,106 @@ Tensor scaled_product(double s, const Tensor& a, const Tensor& b) {
   return at::empty({a.size(0), b.size(1)}, a.options()).addmm_(a, b, /*beta=*/0, /*alpha=*/s);
 }
 
-/// Inputs: x, weight, bias, a, b of every part. Saved: x, s x̃ aᵀ.
+/// Up to so many ranks the zeros of one matrix of all b's cost less than a product for each.
+constexpr int64_t kMostRanksOfOne = 64;
+
+/// The factors in the activations' type.
+struct Factors {
+  Tensor a;  ///< [R, in]
+  Tensor b;  ///< [outs, R]: every part's b where its outputs and ranks meet, zeros elsewhere
+  int64_t first_out = 0;             ///< of b
+  bool as_one = false;               ///< the parts' products are one
+  std::vector<LowRank::Part> parts;  ///< their b's are those of b
+
+  /// y[:, the outputs of b]
+  Tensor outs(const Tensor& y) const { return y.narrow(1, first_out, b.size(0)); }
+};
+
+cuda::Blocks::Block block_of(const Tensor& x, int64_t row, int64_t column) {
+  TORCH_INTERNAL_ASSERT(is_reached(x) && x.scalar_type() == at::kFloat);
+  return {x.data_ptr<float>(), x.stride(0), x.stride(1), row, column, x.size(0), x.size(1)};
+}
+
+void add(cuda::Blocks& blocks, const cuda::Blocks::Block& block) {
+  TORCH_INTERNAL_ASSERT(blocks.count < cuda::Blocks::kMost, "a layer of too many parts");
+  blocks.block[blocks.count++] = block;
+}
+
+cuda::Blocks blocks_of(const Tensor& whole) {
+  return {matrix(whole), whole.size(0), whole.size(1), 0, {}};
+}
+
+/// The outputs from the first part's to the last one's, and the sum of ranks.
+struct Extent {
+  int64_t first = 0, last = 0, ranks = 0;
+  explicit Extent(const LowRank& change) : first(change.parts.at(0).out_begin) {
+    for (const LowRank::Part& part : change.parts) {
+      first = std::min(first, part.out_begin);
+      last = std::max(last, part.out_end);
+    }
+    for (const Tensor& a : change.a) ranks += a.size(0);
+  }
+};
+
+Factors factors_of(const LowRank& change, at::ScalarType type) {
+  const at::NoGradGuard no_graph;
+  const Extent extent(change);
+  const auto options = change.a[0].options().dtype(type);
+  Factors f{at::empty({extent.ranks, change.a[0].size(1)}, options),
+            at::empty({extent.last - extent.first, extent.ranks}, options), extent.first,
+            change.parts.size() == 1 || extent.ranks <= kMostRanksOfOne, change.parts};
+  cuda::Blocks of_a = blocks_of(f.a), of_b = blocks_of(f.b);
+  int64_t row = 0;
+  for (const Tensor& a : change.a) {
+    add(of_a, block_of(a, row, 0));
+    row += a.size(0);
+  }
+  for (LowRank::Part& part : f.parts) {
+    add(of_b, block_of(part.b, part.out_begin - f.first_out, part.r_begin));
+    part.b = f.b.narrow(0, part.out_begin - f.first_out, part.out_end - part.out_begin)
+                 .narrow(1, part.r_begin, part.r_end - part.r_begin);
+  }
+  cuda::place_blocks(element_of(f.a), of_a, of_b, cuda::current_stream());
+  return f;
+}
+
+/// Saved: x, s x̃ aᵀ.
 struct LowRankBackward {
   Weight weight;
-  LowRank low_rank;  // detached, a and b in the activations' type
+  Factors factors;
+  Dropout dropout;
+  double scale;
+  LowRankInputs inputs;
 
   std::vector<Tensor> operator()(const Tensor& dy, const std::vector<Tensor>& saved,
                                  const Needs& needs) const {
     const at::NoGradGuard no_graph;
     const Tensor &x = saved[0], &low = saved[1];
-    std::vector<Tensor> result(4 + low_rank.parts.size());
-    const Tensor dlow = needs[0] || needs[3] ? low_gradient(dy) : Tensor();
+    std::vector<Tensor> result(inputs.count());
+    const bool wants_a = inputs.wants_a(needs);
+    const Tensor dlow = needs[0] || wants_a ? low_gradient(dy) : Tensor();
     if (needs[0]) result[0] = input_gradient(dy, dlow);
     if (needs[1]) result[1] = product_of_rows(dy, x).to(weight.tensor().scalar_type());
     if (needs[2]) result[2] = dy.sum(0, false, at::kFloat);
-    if (needs[3]) result[3] = product_of_rows(dlow, input_of(x, low_rank.dropout));
-    for (size_t i = 0; i < low_rank.parts.size(); ++i)
-      if (needs[4 + i])
-        result[4 + i] =
-            product_of_rows(of_out(dy, low_rank.parts[i]), of_rank(low, low_rank.parts[i]));
+    if (wants_a) inputs.set_a(result, product_of_rows(dlow, input_of(x, dropout)));
+    for (size_t i = 0; i < factors.parts.size(); ++i)  // each alone: its gradient lies in one piece
+      if (needs[inputs.b(i)])
+        result[inputs.b(i)] =
+            product_of_rows(of_out(dy, factors.parts[i]), of_rank(low, factors.parts[i]));
     return result;
   }
 
  private:
-  // Parts may share ranks: the first writes what later ones add to.
   Tensor low_gradient(const Tensor& dy) const {
-    const Tensor dlow = at::empty({dy.size(0), low_rank.a.size(0)}, dy.options());
+    if (factors.as_one) return scaled_product(scale, factors.outs(dy), factors.b);
+    // Parts may share ranks: the first writes what later ones add to.
+    const Tensor dlow = at::empty({dy.size(0), factors.a.size(0)}, dy.options());
     int64_t written = 0;
-    for (const LowRank::Part& part : low_rank.parts) {
+    for (const LowRank::Part& part : factors.parts) {
       const bool is_first = part.r_begin >= written;
       TORCH_INTERNAL_ASSERT(part.r_begin == written || part.r_end <= written,
                             "the ranks of parts come in order");
-      of_rank(dlow, part)
-          .addmm_(of_out(dy, part), part.b, is_first ? 0 : 1, /*alpha=*/low_rank.scale);
+      of_rank(dlow, part).addmm_(of_out(dy, part), part.b, is_first ? 0 : 1, /*alpha=*/scale);
       written = std::max(written, part.r_end);
     }
     TORCH_INTERNAL_ASSERT(written == dlow.size(1), "every rank is a part's");
@@ -74,19 +135,22 @@ struct LowRankBackward {
 
   Tensor input_gradient(const Tensor& dy, const Tensor& dlow) const {
     Tensor dx = at::mm(dy, weight.tensor().detach().to(dy.scalar_type()));
-    if (!active(low_rank.dropout)) return dx.addmm_(dlow, low_rank.a);
-    const Tensor change = at::mm(dlow, low_rank.a);
+    if (!active(dropout)) return dx.addmm_(dlow, factors.a);
+    const Tensor change = at::mm(dlow, factors.a);
     cuda::dropout({element_of(dx), matrix(change), matrix(dx), dx.size(0), dx.size(1),
-                   device_mask(low_rank.dropout, dx.size(0)), true},
+                   device_mask(dropout, dx.size(0)), true},
                   cuda::current_stream());
     return dx;
   }
 };
 
-LowRank detached(LowRank low_rank, at::ScalarType type) {
-  low_rank.a = low_rank.a.detach().to(type);
-  for (LowRank::Part& part : low_rank.parts) part.b = part.b.detach().to(type);
-  return low_rank;
+void add_change(const Tensor& y, const Tensor& low, const Factors& factors) {
+  if (factors.as_one) {
+    factors.outs(y).addmm_(low, factors.b.t());
+    return;
+  }
+  for (const LowRank::Part& part : factors.parts)
+    of_out(y, part).addmm_(of_rank(low, part), part.b.t());
 }
 
 }  // namespace
@@ -97,22 +161,22 @@ Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias) {
 
 Tensor linear_low_rank(const Tensor& x, const Weight& weight, const Tensor& bias,
                        const LowRank& low_rank) {
-  const auto type = x.scalar_type();
   const Tensor in = row_major(x.detach());
-  LowRank change = detached(low_rank, type);
-  change.dropout = beside(low_rank.dropout, x);
+  const Dropout dropout = beside(low_rank.dropout, x);
+  const Factors factors = factors_of(low_rank, x.scalar_type());
   Tensor y, low;
   {
     const at::NoGradGuard no_graph;
     y = plain::linear(in, weight.tensor(), bias);
-    low = scaled_product(change.scale, input_of(in, change.dropout), change.a.t());  // [tokens, R]
-    for (const LowRank::Part& part : change.parts)
-      of_out(y, part).addmm_(of_rank(low, part), part.b.t());
+    low = scaled_product(low_rank.scale, input_of(in, dropout), factors.a.t());  // [tokens, R]
+    add_change(y, low, factors);
   }
-  std::vector<Tensor> inputs{x, weight.tensor(), bias, low_rank.a};
-  for (const LowRank::Part& part : low_rank.parts) inputs.push_back(part.b);
+  const std::vector<Tensor> inputs = LowRankInputs::of(x, weight.tensor(), bias, low_rank);
   if (!wants_gradient(inputs)) return y;
-  return differentiable(inputs, Computed{y, {in, low}, LowRankBackward{weight, change}});
+  return differentiable(inputs, Computed{y,
+                                         {in, low},
+                                         LowRankBackward{weight, factors, dropout, low_rank.scale,
+                                                         LowRankInputs(low_rank)}});
 }
 
 }  // namespace mtlora::backend::device

@@ -88,11 +88,12 @@ Tensor layer_norm(const Tensor& x, const Affine& affine) {
   return fast(x) ? norm(x, {}, affine, {}) : plain::layer_norm(x, affine);
 }
 
-Tensor dropout_add_norm(const Tensor& x, const Tensor& residual, const Affine& affine,
-                        const Dropout& dropout) {
+Branches dropout_add_norm(const Tensor& x, const Tensor& residual, const Affine& affine,
+                          const Dropout& dropout) {
   if (device::takes_norm(x)) return device::dropout_add_norm(x, residual, affine, dropout);
-  return fast(x) ? norm(x, residual, affine, dropout)
-                 : plain::dropout_add_norm(x, residual, affine, dropout);
+  if (!fast(x)) return plain::dropout_add_norm(x, residual, affine, dropout);
+  const Tensor y = norm(x, residual, affine, dropout);
+  return {y, y};
 }
 
 Tensor gelu(const Tensor& x) {

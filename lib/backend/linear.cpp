@@ -5,7 +5,7 @@
 #include <ATen/ATen.h>
 
 #include "lib/backend/gemm.h"
-#include "lib/backend/kernel_call.h"
+#include "lib/backend/low_rank_parts.h"
 #include "lib/backend/on_cuda.h"
 #include "lib/backend/plain.h"
 
@@ -52,14 +52,6 @@ struct LinearBackward {
   }
 };
 
-Tensor of_out(const Tensor& y, const LowRank::Part& part) {
-  return y.narrow(1, part.out_begin, part.out_end - part.out_begin);
-}
-
-Tensor of_rank(const Tensor& low, const LowRank::Part& part) {
-  return low.narrow(1, part.r_begin, part.r_end - part.r_begin);
-}
-
 Tensor dropped(const Tensor& x, const Dropout& dropout) {
   at::NoGradGuard no_graph;
   return backend::dropout(x, dropout);
@@ -74,10 +66,11 @@ void add_dropped(const Tensor& y, const Tensor& change, const Dropout& dropout) 
   });
 }
 
-/// Inputs: x, weight, bias, a, b of every part. Saved: x, x̃ aᵀ.
+/// Saved: x, x̃ aᵀ.
 struct LowRankBackward {
   Weight weight;
-  LowRank low_rank;  // detached, b times s
+  LowRank low_rank;  // detached(); its one a holds all rows
+  LowRankInputs inputs;
 
   Tensor low_gradient(const Tensor& dy, const Tensor& low) const {
     const Tensor dlow = at::zeros_like(low);
@@ -88,7 +81,7 @@ struct LowRankBackward {
 
   Tensor input_gradient(const Tensor& dy, const Tensor& dlow) const {
     const Tensor dx = product_back(dy, weight);
-    const PackedMatrix a = pack(low_rank.a, dy.scalar_type());
+    const PackedMatrix a = pack(low_rank.a[0], dy.scalar_type());
     if (active(low_rank.dropout))
       add_dropped(dx, gemm(dlow, a), low_rank.dropout);
     else
@@ -99,27 +92,31 @@ struct LowRankBackward {
   std::vector<Tensor> operator()(const Tensor& dy, const std::vector<Tensor>& saved,
                                  const Needs& needs) const {
     const Tensor &x = saved[0], &low = saved[1];
-    std::vector<Tensor> result(4 + low_rank.parts.size());
-    const Tensor dlow = needs[0] || needs[3] ? low_gradient(dy, low) : Tensor();
+    std::vector<Tensor> result(inputs.count());
+    const bool wants_a = inputs.wants_a(needs);
+    const Tensor dlow = needs[0] || wants_a ? low_gradient(dy, low) : Tensor();
     if (needs[0]) result[0] = input_gradient(dy, dlow);
     if (needs[1]) result[1] = weight_gradient(dy, x, weight.tensor());
     if (needs[2]) result[2] = bias_gradient(dy);
-    if (needs[3])
-      result[3] = gemm_float(dlow.t(), pack(dropped(x, low_rank.dropout), x.scalar_type()));
+    if (wants_a)
+      inputs.set_a(result,
+                   gemm_float(dlow.t(), pack(dropped(x, low_rank.dropout), x.scalar_type())));
     for (size_t i = 0; i < low_rank.parts.size(); ++i) {
       const LowRank::Part& part = low_rank.parts[i];
-      if (needs[4 + i])  // dbᵀ, because its few rows are the cheaper left side
-        result[4 + i] = gemm_float(of_rank(low, part).t(), pack(of_out(dy, part), dy.scalar_type()))
-                            .mul_(low_rank.scale)
-                            .t();
+      if (needs[inputs.b(i)])  // dbᵀ, because its few rows are the cheaper left side
+        result[inputs.b(i)] =
+            gemm_float(of_rank(low, part).t(), pack(of_out(dy, part), dy.scalar_type()))
+                .mul_(low_rank.scale)
+                .t();
     }
     return result;
   }
 };
 
-/// Without a graph, b times s.
+/// Without a graph, the a's joined, b times s.
 LowRank detached(LowRank low_rank) {
-  low_rank.a = low_rank.a.detach().to(at::kFloat);
+  const at::NoGradGuard no_graph;
+  low_rank.a = {joined(low_rank.a).detach().to(at::kFloat)};
   for (LowRank::Part& part : low_rank.parts)
     part.b = part.b.detach().to(at::kFloat) * low_rank.scale;
   return low_rank;
@@ -151,13 +148,13 @@ Tensor linear_low_rank(const Tensor& x, const Weight& weight, const Tensor& bias
   const Tensor in = row_major(x.detach());
   const LowRank change = detached(low_rank);
   const Tensor y = product(in, weight, detached(bias));
-  const Tensor low = gemm(dropped(in, change.dropout), pack(change.a.t(), type));  // [tokens, R]
+  const Tensor low = gemm(dropped(in, change.dropout), pack(change.a[0].t(), type));  // [tokens, R]
   for (const LowRank::Part& part : change.parts)
     gemm_add(of_rank(low, part), pack(part.b.t(), type), of_out(y, part));
-  std::vector<Tensor> inputs{x, weight.tensor(), bias, low_rank.a};
-  for (const LowRank::Part& part : low_rank.parts) inputs.push_back(part.b);
+  const std::vector<Tensor> inputs = LowRankInputs::of(x, weight.tensor(), bias, low_rank);
   if (!wants_gradient(inputs)) return y;
-  return differentiable(inputs, {y, {in, low}, LowRankBackward{weight, change}});
+  return differentiable(inputs,
+                        {y, {in, low}, LowRankBackward{weight, change, LowRankInputs(low_rank)}});
 }
 
 }  // namespace mtlora::backend

@@ -45,8 +45,8 @@ Tensor mask_factors(const Dropout& dropout, int64_t channels, int64_t heads = 0)
 /// Rows that the norm kernels take.
 bool takes_norm(const Tensor& x);
 Tensor layer_norm(const Tensor& x, const Affine& affine);
-Tensor dropout_add_norm(const Tensor& x, const Tensor& residual, const Affine& affine,
-                        const Dropout& dropout);
+Branches dropout_add_norm(const Tensor& x, const Tensor& residual, const Affine& affine,
+                          const Dropout& dropout);
 Tensor rms_norm(const Tensor& x, const Tensor& gamma, double eps);
 /// beta of `affine` undefined: RMS norm.
 Normed add_norm(const Tensor& x, const Tensor& residual, const Affine& affine,

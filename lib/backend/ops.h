@@ -79,9 +79,16 @@ struct Affine {
 /// LayerNorm(x), [tokens, width]; statistics are fp32.
 Tensor layer_norm(const Tensor& x, const Affine& affine);
 
+/// One value [tokens, width] for both branches of what comes next: into its layers, and around
+/// them to the residual sum. Two tensors of the same memory, so that a device adds up their
+/// gradients where it reads them.
+struct Branches {
+  Tensor into, around;
+};
+
 /// LayerNorm(residual + dropout(x)).
-Tensor dropout_add_norm(const Tensor& x, const Tensor& residual, const Affine& affine,
-                        const Dropout& dropout);
+Branches dropout_add_norm(const Tensor& x, const Tensor& residual, const Affine& affine,
+                          const Dropout& dropout);
 
 /// x Φ(x), the exact GELU (Hendrycks & Gimpel 2016, arXiv 1606.08415).
 Tensor gelu(const Tensor& x);
@@ -91,12 +98,13 @@ Tensor gelu(const Tensor& x);
 Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias);
 
 /// A low-rank change to ranges of a linear's output: y[:, out] += s (x̃ aᵀ)[:, r] bᵀ for every part.
+/// Parts may share ranks, not outputs.
 struct LowRank {
   struct Part {
     int64_t out_begin, out_end, r_begin, r_end;
     Tensor b;  ///< fp32 [out_end - out_begin, r_end - r_begin]
   };
-  Tensor a;  ///< fp32 [R, in]
+  std::vector<Tensor> a;  ///< fp32 [ranks, in] each, R ranks together: row after row what r counts
   std::vector<Part> parts;
   Dropout dropout;   ///< of the adapter's input: x̃ = dropout(x)
   double scale = 1;  ///< s

@@ -1,6 +1,7 @@
 #include "lib/backend/plain.h"
 
 #include "lib/backend/dropout.h"
+#include "lib/backend/low_rank_parts.h"
 #include "lib/backend/on_cuda.h"
 
 namespace mtlora::backend {
@@ -125,10 +126,11 @@ Tensor layer_norm(const Tensor& x, const Affine& affine) {
       .to(x.scalar_type());
 }
 
-Tensor dropout_add_norm(const Tensor& x, const Tensor& residual, const Affine& affine,
-                        const Dropout& dropout) {
-  return plain::layer_norm(widened(residual) + plain::dropout(widened(x), dropout), affine)
-      .to(x.scalar_type());
+Branches dropout_add_norm(const Tensor& x, const Tensor& residual, const Affine& affine,
+                          const Dropout& dropout) {
+  const Tensor sum = widened(residual) + plain::dropout(widened(x), dropout);
+  const Tensor y = plain::layer_norm(sum, affine).to(x.scalar_type());
+  return {y, y};
 }
 
 Tensor gelu(const Tensor& x) {
@@ -145,8 +147,8 @@ Tensor linear_low_rank(const Tensor& x, const Tensor& weight, const Tensor& bias
                        const LowRank& low_rank) {
   const auto type = x.scalar_type();
   const Tensor y = plain::linear(x, weight, bias);
-  const Tensor low =
-      at::linear(plain::dropout(x, low_rank.dropout), low_rank.a.to(type));  // [tokens, R]
+  const Tensor low = at::linear(plain::dropout(x, low_rank.dropout),
+                                joined(low_rank.a).to(type));  // [tokens, R]
   Tensor change = at::zeros_like(y);
   for (const LowRank::Part& part : low_rank.parts) {
     const Tensor product = at::linear(low.narrow(1, part.r_begin, part.r_end - part.r_begin),

@@ -19,8 +19,8 @@ Tensor disentangled_pooled_attention(const Tensor& q, const Tensor& kv,
                                      const AttentionShape& shape, const Dropout& dropout);
 Tensor dropout(const Tensor& x, const Dropout& dropout);
 Tensor layer_norm(const Tensor& x, const Affine& affine);
-Tensor dropout_add_norm(const Tensor& x, const Tensor& residual, const Affine& affine,
-                        const Dropout& dropout);
+Branches dropout_add_norm(const Tensor& x, const Tensor& residual, const Affine& affine,
+                          const Dropout& dropout);
 Tensor gelu(const Tensor& x);
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias);
 Tensor linear_low_rank(const Tensor& x, const Tensor& weight, const Tensor& bias,

@@ -68,20 +68,22 @@ BertLayerImpl::BertLayerImpl(const BertConfig& c)
   after_attention_.register_in(*this, attention);
 }
 
-Tensor BertLayerImpl::forward(const Tensor& x, const Batch& batch, const Pass& pass) {
-  const Tensor context = backend::self_attention(qkv_(x, pass), batch.packing, attention_,
+backend::Branches BertLayerImpl::forward(const backend::Branches& x, const Batch& batch,
+                                         const Pass& pass) {
+  const Tensor context = backend::self_attention(qkv_(x.into, pass), batch.packing, attention_,
                                                  attention_dropout_->at(pass));
-  return after_attention_(context, x, pass);
+  return after_attention_(context, x.around, pass);
 }
 
-Tensor BertLayerImpl::forward_first(const Tensor& x, const Batch& batch, const Pass& pass) {
+Tensor BertLayerImpl::forward_first(const backend::Branches& x, const Batch& batch,
+                                    const Pass& pass) {
   const Pass of_first = pass.at(batch.first);
-  const Tensor first = x.index_select(0, batch.first);
+  const Tensor first = x.around.index_select(0, batch.first);
   const Tensor q = qkv_->forward_parts(first, 0, 1, of_first);
-  const Tensor kv = qkv_->forward_parts(x, 1, 3, pass);
+  const Tensor kv = qkv_->forward_parts(x.into, 1, 3, pass);
   const Tensor context =
       backend::pooled_attention(q, kv, batch.packing, attention_, attention_dropout_->at(of_first));
-  return after_attention_(context, first, of_first);
+  return after_attention_(context, first, of_first).into;
 }
 
 BertEncoderImpl::BertEncoderImpl(const BertConfig& config)
@@ -98,12 +100,17 @@ BertEncoderImpl::BertEncoderImpl(const BertConfig& config)
 
 std::vector<Tensor> BertEncoderImpl::hidden_states(const Batch& batch, const Pass& pass) {
   std::vector<Tensor> states = {embeddings_(batch, pass)};
-  for (BertLayer& layer : layers_) states.push_back(layer(states.back(), batch, pass));
+  backend::Branches x{states[0], states[0]};
+  for (BertLayer& layer : layers_) {
+    x = layer(x, batch, pass);
+    states.push_back(x.into);
+  }
   return states;
 }
 
 Tensor BertEncoderImpl::first_tokens(const Batch& batch, const Pass& pass) {
-  Tensor x = embeddings_(batch, pass);
+  const Tensor embedded = embeddings_(batch, pass);
+  backend::Branches x{embedded, embedded};
   for (size_t i = 0; i + 1 < layers_.size(); ++i) x = layers_[i](x, batch, pass);
   return layers_.back()->forward_first(x, batch, pass);
 }

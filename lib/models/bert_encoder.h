@@ -49,11 +49,11 @@ TORCH_MODULE(BertEmbeddings);
 class BertLayerImpl : public torch::nn::Module {
  public:
   explicit BertLayerImpl(const BertConfig& config);
-  Tensor forward(const Tensor& x, const Batch& batch,
-                 const Pass& pass);  ///< [tokens, width] -> the same
+  backend::Branches forward(const backend::Branches& x, const Batch& batch,
+                            const Pass& pass);  ///< [tokens, width] -> the same
   /// Only the rows of the first tokens: [tokens, width] -> [sequences, width]. What the others
   /// would become in the last layer nobody reads.
-  Tensor forward_first(const Tensor& x, const Batch& batch, const Pass& pass);
+  Tensor forward_first(const backend::Branches& x, const Batch& batch, const Pass& pass);
 
  private:
   backend::AttentionShape attention_;

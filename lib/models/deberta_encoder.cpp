@@ -79,16 +79,16 @@ DebertaLayerImpl::DebertaLayerImpl(const DebertaConfig& c)
   after_attention_.register_in(*this, attention);
 }
 
-Tensor DebertaLayerImpl::forward(const Tensor& x, const RelativeTable& table, const Batch& batch,
-                                 const Pass& pass) {
-  return after_attention_(self_(x, table, batch, pass), x, pass);
+backend::Branches DebertaLayerImpl::forward(const backend::Branches& x, const RelativeTable& table,
+                                            const Batch& batch, const Pass& pass) {
+  return after_attention_(self_(x.into, table, batch, pass), x.around, pass);
 }
 
-Tensor DebertaLayerImpl::forward_first(const Tensor& x, const RelativeTable& table,
+Tensor DebertaLayerImpl::forward_first(const backend::Branches& x, const RelativeTable& table,
                                        const Batch& batch, const Pass& pass) {
-  const Tensor first = x.index_select(0, batch.first);
-  const Tensor context = self_->forward_first(x, first, table, batch, pass);
-  return after_attention_(context, first, pass.at(batch.first));
+  const Tensor first = x.around.index_select(0, batch.first);
+  const Tensor context = self_->forward_first(x.into, first, table, batch, pass);
+  return after_attention_(context, first, pass.at(batch.first)).into;
 }
 
 DebertaEncoderImpl::DebertaEncoderImpl(const DebertaConfig& config)
@@ -107,27 +107,34 @@ DebertaEncoderImpl::DebertaEncoderImpl(const DebertaConfig& config)
 }
 
 // The convolution reads the embeddings, which are the first layer's x.
-Tensor DebertaEncoderImpl::layer(size_t i, const Tensor& x, const RelativeTable& table,
-                                 const Batch& batch, const Pass& pass) {
-  const Tensor y = layers_[i](x, table, batch, pass);
-  return i == 0 && convolution_ ? convolution_(x, y, batch, pass) : y;
+backend::Branches DebertaEncoderImpl::layer(size_t i, const backend::Branches& x,
+                                            const RelativeTable& table, const Batch& batch,
+                                            const Pass& pass) {
+  const backend::Branches y = layers_[i](x, table, batch, pass);
+  if (i > 0 || !convolution_) return y;
+  const Tensor convolved = convolution_(x.into, y.into, batch, pass);
+  return {convolved, convolved};
 }
 
 std::vector<Tensor> DebertaEncoderImpl::hidden_states(const Batch& batch, const Pass& pass) {
   const RelativeTable table = positions_.at(batch.packing.longest, pass);
   std::vector<Tensor> states = {embeddings_(batch, pass)};
-  for (size_t i = 0; i < layers_.size(); ++i)
-    states.push_back(layer(i, states.back(), table, batch, pass));
+  backend::Branches x{states[0], states[0]};
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    x = layer(i, x, table, batch, pass);
+    states.push_back(x.into);
+  }
   return states;
 }
 
 Tensor DebertaEncoderImpl::first_tokens(const Batch& batch, const Pass& pass) {
   const RelativeTable table = positions_.at(batch.packing.longest, pass);
-  Tensor x = embeddings_(batch, pass);
+  const Tensor embedded = embeddings_(batch, pass);
+  backend::Branches x{embedded, embedded};
   const size_t last = layers_.size() - 1;
   for (size_t i = 0; i < last; ++i) x = layer(i, x, table, batch, pass);
   if (last == 0 && convolution_)
-    return layer(0, x, table, batch, pass).index_select(0, batch.first);
+    return layer(0, x, table, batch, pass).into.index_select(0, batch.first);
   return layers_[last]->forward_first(x, table, batch, pass);
 }
 

@@ -50,10 +50,10 @@ TORCH_MODULE(DebertaConvolution);
 class DebertaLayerImpl : public torch::nn::Module {
  public:
   explicit DebertaLayerImpl(const DebertaConfig& config);
-  Tensor forward(const Tensor& x, const RelativeTable& table, const Batch& batch,
-                 const Pass& pass);  ///< [tokens, width] -> the same
+  backend::Branches forward(const backend::Branches& x, const RelativeTable& table,
+                            const Batch& batch, const Pass& pass);  ///< [tokens, width] -> the same
   /// Only the rows of the first tokens: [tokens, width] -> [sequences, width].
-  Tensor forward_first(const Tensor& x, const RelativeTable& table, const Batch& batch,
+  Tensor forward_first(const backend::Branches& x, const RelativeTable& table, const Batch& batch,
                        const Pass& pass);
 
  private:
@@ -74,8 +74,8 @@ class DebertaEncoderImpl : public torch::nn::Module {
   const DebertaConfig& config() const { return config_; }
 
  private:
-  Tensor layer(size_t i, const Tensor& x, const RelativeTable& table, const Batch& batch,
-               const Pass& pass);
+  backend::Branches layer(size_t i, const backend::Branches& x, const RelativeTable& table,
+                          const Batch& batch, const Pass& pass);
 
   DebertaConfig config_;
   DebertaEmbeddings embeddings_;

@@ -26,11 +26,12 @@ void PostNorm::register_in(torch::nn::Module& layer, torch::nn::Module& attentio
   output.register_module("dropout", output_dropout_);
 }
 
-Tensor PostNorm::operator()(const Tensor& context, const Tensor& x, const Pass& pass) {
-  const Tensor attended = attention_norm_->after_residual(attention_output_(context, pass), x,
-                                                          attention_dropout_->at(pass));
-  const Tensor inner = activation_(intermediate_(attended, pass));
-  return output_norm_->after_residual(output_(inner, pass), attended, output_dropout_->at(pass));
+backend::Branches PostNorm::operator()(const Tensor& context, const Tensor& x, const Pass& pass) {
+  const backend::Branches attended = attention_norm_->after_residual(
+      attention_output_(context, pass), x, attention_dropout_->at(pass));
+  const Tensor inner = activation_(intermediate_(attended.into, pass));
+  return output_norm_->after_residual(output_(inner, pass), attended.around,
+                                      output_dropout_->at(pass));
 }
 
 }  // namespace mtlora

@@ -27,7 +27,7 @@ class PostNorm {
   void register_in(torch::nn::Module& layer, torch::nn::Module& attention);
 
   /// context and x [rows, width] -> the layer's output, the same
-  Tensor operator()(const Tensor& context, const Tensor& x, const Pass& pass);
+  backend::Branches operator()(const Tensor& context, const Tensor& x, const Pass& pass);
 
  private:
   Activation activation_;

@@ -27,7 +27,8 @@ class LayerNormImpl : public torch::nn::Module {
   /// LayerNorm(x), x [tokens, width]
   Tensor forward(const Tensor& x) { return backend::layer_norm(x, {weight, bias, epsilon_}); }
   /// LayerNorm(residual + dropout(x)), dropout(x) changed by the block where there is one.
-  Tensor after_residual(const Tensor& x, const Tensor& residual, const backend::Dropout& dropout) {
+  backend::Branches after_residual(const Tensor& x, const Tensor& residual,
+                                   const backend::Dropout& dropout) {
     if (!block_) return backend::dropout_add_norm(x, residual, {weight, bias, epsilon_}, dropout);
     const Tensor changed = block_->forward(backend::dropout(x, dropout), residual,
                                            [this](const Tensor& sum) { return forward(sum); });

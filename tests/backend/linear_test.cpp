@@ -30,7 +30,7 @@ struct Adapted {
   double scale = 1.5;
   Tensor operator()(const std::vector<Tensor>& in) const {
     const int64_t out = in[1].size(0);
-    const backend::LowRank low_rank{in[3],
+    const backend::LowRank low_rank{{in[3]},
                                     {{0, 16, 0, 3, in[4]}, {20, out, 3, 8, in[5]}},
                                     {p, 21, p > 0 ? identities(in[0].size(0)) : Tensor()},
                                     scale};
@@ -119,17 +119,41 @@ TEST_CASE("adapter and base train together", "[backend]") {
 }
 
 TEST_CASE("parts may share their ranks", "[backend]") {
-  const Sizes s{14, 64, 96};
-  std::vector<Tensor> in = inputs_of(s, false);
-  in.push_back((normal({4, 64}, 4) * 0.2).requires_grad_());
-  in.push_back(normal({32, 4}, 5).requires_grad_());
-  in.push_back(normal({32, 4}, 6).requires_grad_());
-  compare_both(in,
-               [](const std::vector<Tensor>& i) {
-                 return backend::linear_low_rank(
-                     i[0], i[1], i[2], {i[3], {{0, 32, 0, 4, i[4]}, {64, 96, 0, 4, i[5]}}, {}});
-               },
-               {2, 3, 4, 5});
+  for (const int64_t rank : {4, 72}) {
+    INFO(rank << " ranks");
+    std::vector<Tensor> in = inputs_of({14, 64, 96}, false);
+    in.push_back((normal({rank, 64}, 4) * 0.2).requires_grad_());
+    in.push_back(normal({32, rank}, 5).requires_grad_());
+    in.push_back(normal({32, rank}, 6).requires_grad_());
+    compare_both(in,
+                 [&](const std::vector<Tensor>& i) {
+                   return backend::linear_low_rank(
+                       i[0], i[1], i[2],
+                       {{i[3]}, {{0, 32, 0, rank, i[4]}, {64, 96, 0, rank, i[5]}}, {}});
+                 },
+                 {2, 3, 4, 5});
+  }
+}
+
+TEST_CASE("every part may bring its own rows of a", "[backend]") {
+  for (const int64_t rank : {3, 40}) {  // 6 ranks, and 80
+    INFO(rank << " ranks each");
+    std::vector<Tensor> in = inputs_of({14, 64, 96}, false);
+    in.push_back((normal({64, rank}, 4) * 0.2).requires_grad_());  // transposed where it is used
+    in.push_back((normal({rank, 64}, 5) * 0.2).requires_grad_());
+    in.push_back(normal({32, rank}, 6).requires_grad_());
+    in.push_back(normal({rank, 40}, 7).requires_grad_());  // this one too
+    compare_both(in,
+                 [&](const std::vector<Tensor>& i) {
+                   return backend::linear_low_rank(
+                       i[0], i[1], i[2],
+                       {{i[3].t(), i[4]},
+                        {{10, 42, 0, rank, i[5]}, {56, 96, rank, 2 * rank, i[6].t()}},
+                        {0.1, 21, identities(14)},
+                        1.5});
+                 },
+                 {2, 3, 4, 5, 6});
+  }
 }
 
 TEST_CASE("a frozen linear neither computes nor keeps what nobody wants", "[backend]") {

@@ -111,23 +111,33 @@ TEST_CASE("a settled layer asks a device for its product alone", "[emulator]") {
   }
 }
 
-TEST_CASE("a low-rank change asks a device for nothing but products and its factors' type",
+TEST_CASE("a low-rank change asks a device for its factors' type at once, and for products",
           "[emulator]") {
   const auto bf16 = [](const Tensor& t) { return t.to(at::kBFloat16); };
   const Tensor x = bf16(normal({8, 32}, 1)).requires_grad_(), weight = bf16(normal({48, 32}, 2)),
-               bias = bf16(normal({48}, 3)), a = normal({8, 32}, 4).requires_grad_(),
-               b = normal({16, 4}, 5).requires_grad_(), c = normal({16, 4}, 6).requires_grad_();
-  const backend::LowRank change{a, {{0, 16, 0, 4, b}, {32, 48, 4, 8, c}}, {}, 2.0};
-  const Tensor dy = bf16(normal({8, 48}, 7));
+               bias = bf16(normal({48}, 3)), a = normal({4, 32}, 4).requires_grad_(),
+               b = normal({16, 4}, 5).requires_grad_(), c = normal({4, 32}, 6).requires_grad_(),
+               d = normal({16, 4}, 7).requires_grad_();
+  const backend::LowRank change{{a, c}, {{0, 16, 0, 4, b}, {32, 48, 4, 8, d}}, {}, 2.0};
+  const Tensor dy = bf16(normal({8, 48}, 8));
   emulator::Recording forward, backward;
   Tensor y;
   forward.record([&] { y = backend::linear_low_rank(x, weight, bias, change); });
-  CHECK(forward.names() == std::vector<std::string>{"aten::_to_copy", "aten::_to_copy",
-                                                    "aten::_to_copy", "aten::addmm", "aten::addmm_",
-                                                    "aten::addmm_", "aten::addmm_"});
-  backward.record([&] { torch::autograd::grad({y}, {x, a, b, c}, {dy}); });
+  CHECK(forward.names() ==
+        std::vector<std::string>{"grid", "aten::addmm", "aten::addmm_", "aten::addmm_"});
+  backward.record([&] { torch::autograd::grad({y}, {x, a, b, c, d}, {dy}); });
   std::vector<std::string> names = backward.names();
   std::erase(names, "aten::_to_copy");  // of products with an fp32 result, which a device has
-  CHECK(names == std::vector<std::string>{"aten::addmm_", "aten::addmm_", "aten::mm",
-                                          "aten::addmm_", "aten::mm", "aten::mm", "aten::mm"});
+  CHECK(names == std::vector<std::string>{"aten::addmm_", "aten::mm", "aten::addmm_", "aten::mm",
+                                          "aten::mm", "aten::mm"});
+}
+
+TEST_CASE("gradients of a norm's two readers are added by the norm", "[emulator]") {
+  const Tensor x = normal({8, 32}, 1).requires_grad_(), residual = normal({8, 32}, 2),
+               slope = normal({8, 32}, 3);
+  const auto [into, around] =
+      backend::dropout_add_norm(x, residual, {at::ones({32}), at::zeros({32}), 1e-5}, {});
+  emulator::Recording backward;
+  backward.record([&] { torch::autograd::grad({into, around}, {x}, {slope, slope}); });
+  CHECK(backward.names() == std::vector<std::string>{"grid"});
 }

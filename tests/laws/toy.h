@@ -39,8 +39,8 @@ class Toy : public torch::nn::Module {
   }
   Tensor forward(const Tensor& x, const Pass& pass = {}) {
     const Tensor a = qkv(of_qkv(x), pass);
-    const Tensor c = dense(first_norm->after_residual(torch::tanh(a), a, {}), pass);
-    return no_bias(second_norm->after_residual(torch::tanh(c), c, {}), pass);
+    const Tensor c = dense(first_norm->after_residual(torch::tanh(a), a, {}).into, pass);
+    return no_bias(second_norm->after_residual(torch::tanh(c), c, {}).into, pass);
   }
 
   /// What of x the first layer sees.

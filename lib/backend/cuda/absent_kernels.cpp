@@ -16,6 +16,9 @@ Stream current_stream() {
 void dropout(const DropoutCall&, Stream) {
   std::abort();
 }
+void place_blocks(Element, const Blocks&, const Blocks&, Stream) {
+  std::abort();
+}
 void mask_factors(const Mask&, int64_t, int64_t, int64_t, bool, float*, Stream) {
   std::abort();
 }

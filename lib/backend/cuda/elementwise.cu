@@ -1,4 +1,5 @@
-// Dropout, its masks, SwiGLU and rotary positions: one thread an element (or a pair).
+// Dropout, its masks, SwiGLU, rotary positions and matrices out of blocks: one thread an element
+// (or a pair).
 #include "lib/backend/cuda/device.cuh"
 
 namespace mtlora::backend::cuda {
@@ -24,6 +25,27 @@ __global__ void mask_kernel(Mask mask, int64_t columns, bool by_head, float* fac
   const MaskRow bits = mask_row(key, mask.rows[row]);
   float* out = factors + (head * gridDim.x + row) * columns;
   for (int64_t i = threadIdx.x; i < columns; i += blockDim.x) out[i] = factor_of(bits, i, mask);
+}
+
+__device__ inline float value_at(const Blocks& blocks, int64_t row, int64_t column) {
+  for (int i = 0; i < blocks.count; ++i) {
+    const Blocks::Block& b = blocks.block[i];
+    const int64_t r = row - b.row, c = column - b.column;
+    if (r >= 0 && r < b.rows && c >= 0 && c < b.columns)
+      return b.data[r * b.row_stride + c * b.column_stride];
+  }
+  return 0.0f;
+}
+
+template <class T>
+__global__ void blocks_kernel(Blocks first, Blocks second) {
+  const int64_t in_first = first.rows * first.columns;
+  int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  const Blocks& blocks = i < in_first ? first : second;
+  if (i >= in_first) i -= in_first;
+  if (i >= blocks.rows * blocks.columns) return;
+  const int64_t row = i / blocks.columns, column = i % blocks.columns;
+  row_to<T>(blocks.whole, row)[column] = narrow<T>(value_at(blocks, row, column));
 }
 
 template <class T>
@@ -70,6 +92,15 @@ void dropout(const DropoutCall& call, Stream stream) {
   with_element(call.element, [&](auto element) {
     launch("dropout", dropout_kernel<decltype(element)>, static_cast<unsigned>(call.rows), kThreads,
            0, stream, call);
+  });
+}
+
+void place_blocks(Element element, const Blocks& first, const Blocks& second, Stream stream) {
+  const int64_t count = first.rows * first.columns + second.rows * second.columns;
+  if (count == 0) return;
+  with_element(element, [&](auto e) {
+    launch("place_blocks", blocks_kernel<decltype(e)>, blocks_for(count, kThreads), kThreads, 0,
+           stream, first, second);
   });
 }
 

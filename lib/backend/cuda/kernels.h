@@ -39,6 +39,24 @@ struct DropoutCall {
 };
 void dropout(const DropoutCall& call, Stream stream);
 
+/// One matrix out of blocks: fp32 matrices of any strides, side by side or below each other, zeros
+/// between them.
+struct Blocks {
+  static constexpr int kMost = 8;
+  struct Block {
+    const float* data;
+    int64_t row_stride, column_stride;
+    int64_t row, column;  ///< where it begins in the whole
+    int64_t rows, columns;
+  };
+  Matrix whole;
+  int64_t rows, columns;
+  int count;
+  Block block[kMost];
+};
+/// Both wholes are of the element's type.
+void place_blocks(Element element, const Blocks& first, const Blocks& second, Stream stream);
+
 /// factors [heads, rows, columns] of the mask, fp32; the key of head h is head_key(key, h), or the
 /// mask's own where `by_head` is false (then heads is 1).
 void mask_factors(const Mask& mask, int64_t heads, int64_t rows, int64_t columns, bool by_head,
@@ -58,10 +76,11 @@ struct NormCall {
 };
 void norm_forward(const NormCall& call, Stream stream);
 
-/// dresidual = d loss / d sum, of dy and, where there is one, of dsum; dx = dresidual · mask.
+/// dresidual = d loss / d sum, of dy (+ more_dy) and, where there is one, of dsum; dx = dresidual ·
+/// mask.
 struct NormBackwardCall {
   Element element;
-  Matrix dy, dsum;  ///< dsum may be none
+  Matrix dy, more_dy, dsum;  ///< more_dy and dsum may be none
   Matrix normalized;
   const float *rstd, *gamma;
   bool centred;          ///< LayerNorm; else RMS

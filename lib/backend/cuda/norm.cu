@@ -47,17 +47,28 @@ __global__ void forward_kernel(NormCall c) {
   }
 }
 
+/// A row of the gradient of y, where two readers of y have one each.
+template <class T>
+struct GradientRow {
+  const T *one, *more;  // more null: one alone
+  __device__ float operator[](int64_t i) const {
+    return more ? widen(one[i]) + widen(more[i]) : widen(one[i]);
+  }
+};
+
 // d sum = rstd · (g - mean(g) - n · mean(g · n)), g = dy · gamma, n the normalised row; without
 // mean(g) for RMS.
 template <class T>
 __global__ void backward_kernel(NormBackwardCall c) {
   __shared__ float room[33];
   const int64_t row = blockIdx.x;
-  const T *dy = row_of<T>(c.dy, row), *normalized = row_of<T>(c.normalized, row);
+  const GradientRow<T> dy{row_of<T>(c.dy, row),
+                          c.more_dy.data ? row_of<T>(c.more_dy, row) : nullptr};
+  const T* normalized = row_of<T>(c.normalized, row);
   const T* dsum = c.dsum.data ? row_of<T>(c.dsum, row) : nullptr;
   float total = 0, along = 0;
   for (int64_t i = threadIdx.x; i < c.width; i += blockDim.x) {
-    const float g = widen(dy[i]) * c.gamma[i];
+    const float g = dy[i] * c.gamma[i];
     total += g;
     along += g * widen(normalized[i]);
   }
@@ -69,7 +80,7 @@ __global__ void backward_kernel(NormBackwardCall c) {
   T* dresidual = row_to<T>(c.dresidual, row);
   T* dx = c.dx.data ? row_to<T>(c.dx, row) : nullptr;
   for (int64_t i = threadIdx.x; i < c.width; i += blockDim.x) {
-    float d = rstd * (widen(dy[i]) * c.gamma[i] - mean - widen(normalized[i]) * share);
+    float d = rstd * (dy[i] * c.gamma[i] - mean - widen(normalized[i]) * share);
     if (dsum) d += widen(dsum[i]);
     dresidual[i] = narrow<T>(d);
     if (dx) dx[i] = narrow<T>(c.mask.rows ? d * factor_of(bits, i, c.mask) : d);

@@ -93,6 +93,9 @@ class AdapterSet {
   virtual void initialise(const std::vector<Tensor>&) {}
   /// Training begins; the tensors have their values, those of a checkpoint where it is resumed.
   virtual void begin(const TrainingPlan&) {}
+  /// Before a pass of training, with gradients switched on: what layers would each compute of
+  /// trained tensors alone. Called by several threads at once.
+  virtual Prepared prepare() const { return {}; }
   /// What is added to the loss of a step, an fp32 scalar with its graph; undefined: nothing.
   virtual Tensor penalty() { return {}; }
   /// Before the update of `step` (0, 1, …); gradients are summed and clipped.

@@ -71,7 +71,7 @@ class Dora final : public LowRankAdapter {
 
   Tensor forward(const Tensor& x, const LinearMap& base, const Part& range,
                  const Pass& pass) override {
-    backend::LowRank change = change_in(range);
+    backend::LowRank change = change_in(range, pass);
     if (change.parts.empty()) return backend::linear(x, base.weight, base.bias);
     const Tensor ratio = ratios(base.weight.tensor(), range);
     change.dropout = input_dropout(pass);

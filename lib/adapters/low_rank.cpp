@@ -39,25 +39,34 @@ LowRankAdapter::LowRankAdapter(const Settings& settings, const AdaptedLayer& lay
   }
 }
 
-backend::LowRank LowRankAdapter::change_in(const Part& range) const {
+std::vector<Tensor> LowRankAdapter::downs(const std::vector<size_t>& pairs, const Pass&) const {
+  std::vector<Tensor> all;
+  for (const size_t i : pairs) all.push_back(down(i));
+  return all;
+}
+
+backend::LowRank LowRankAdapter::change_in(const Part& range, const Pass& pass) const {
   backend::LowRank change;
   change.scale = settings_.scale;
+  std::vector<size_t> inside;
   int64_t rank = 0;
   for (size_t i = 0; i < pairs_.size(); ++i) {
     const Part& part = pairs_[i].part;
     if (!range.contains(part)) continue;
-    change.a.push_back(down(i));
-    const int64_t r = change.a.back().size(0);
+    inside.push_back(i);
+    Tensor b = pass.prepared ? pass.prepared->of(pairs_[i].b) : Tensor();
+    if (!b.defined()) b = folded(i);
     change.parts.push_back(
-        {part.begin - range.begin, part.end - range.begin, rank, rank + r, folded(i)});
-    rank += r;
+        {part.begin - range.begin, part.end - range.begin, rank, rank + b.size(1), b});
+    rank += b.size(1);
   }
+  change.a = downs(inside, pass);
   return change;
 }
 
 Tensor LowRankAdapter::forward(const Tensor& x, const LinearMap& base, const Part& range,
                                const Pass& pass) {
-  backend::LowRank update = change_in(range);
+  backend::LowRank update = change_in(range, pass);
   if (update.parts.empty()) return backend::linear(x, base.weight, base.bias);
   update.dropout = input_dropout(pass);
   Tensor y = backend::linear_low_rank(x, base.weight, base.bias, update);

@@ -44,9 +44,12 @@ class LowRankAdapter : public Adapter {
   virtual Tensor folded(size_t pair) const = 0;
   /// What the input meets first, [rank, in]: A.
   virtual Tensor down(size_t pair) const { return pairs_[pair].a; }
+  /// Those of some pairs, one after the other, in one tensor or in several.
+  virtual std::vector<Tensor> downs(const std::vector<size_t>& pairs, const Pass& pass) const;
 
-  /// The change of the pairs in `range`, without dropout; no parts where there are none.
-  backend::LowRank change_in(const Part& range) const;
+  /// The change of the pairs in `range`, without dropout; no parts where there are none. B T is
+  /// what was prepared of B, or folded.
+  backend::LowRank change_in(const Part& range, const Pass& pass) const;
   double scale() const { return settings_.scale; }
   /// That of the adapter's input.
   backend::Dropout input_dropout(const Pass& pass) const { return dropout_->at(pass); }

@@ -9,6 +9,9 @@
 // in], T [g·rank, g·rank], and part i changes by (alpha / rank) B_i (T A)_i, rows i·rank ..
 // (i+1)·rank of T A.
 
+#include <map>
+#include <utility>
+
 #include "lib/adapters/low_rank.h"
 #include "lib/core/random.h"
 
@@ -56,6 +59,26 @@ struct MtloraOptions {
   }
 };
 
+// What T is made of, and A, with n coordinates: A [n, in], C and D [n, n]; or [layers, …] of each.
+struct Core {
+  Tensor a, c, d;
+};
+
+// T of a core.
+Tensor square_of(Structure structure, const Core& core) {
+  switch (structure) {
+    case Structure::shim:
+      return core.c;
+    case Structure::icfm:
+      return core.c.matmul(core.c.transpose(-2, -1));
+    case Structure::ctcm:
+      return core.c.matmul(core.d);
+    case Structure::dtsm:
+      return core.c + core.d;
+  }
+  TORCH_INTERNAL_ASSERT(false);
+}
+
 class Mtlora final : public LowRankAdapter {
  public:
   Mtlora(const MtloraOptions& o, const AdaptedLayer& layer)
@@ -78,12 +101,20 @@ class Mtlora final : public LowRankAdapter {
     }
   }
 
- private:
-  // A and what T is made of, with n coordinates: A [n, in], C and D [n, n].
-  struct Core {
-    Tensor a, c, d;
+  // A product with T that the layer needs: `thin` T, or T `thin`.
+  struct Product {
+    Tensor thin;  // B [out, rank] of a pair, or A [n, in] of a shared core
+    const Core& core;
   };
+  std::vector<Product> products() const {
+    if (is_shared_) return {{cores_.front().a, cores_.front()}};
+    std::vector<Product> all;
+    for (size_t i = 0; i < pairs_.size(); ++i) all.push_back({pairs_[i].b, cores_[i]});
+    return all;
+  }
+  bool is_shared() const { return is_shared_; }
 
+ private:
   Core make_core(torch::nn::Module& home, int64_t n, int64_t in, uint64_t key) const {
     const auto square = [&](const char* name, uint64_t which) {
       return home.register_parameter(
@@ -100,31 +131,20 @@ class Mtlora final : public LowRankAdapter {
     return structure_ == Structure::dtsm ? torch::eye(rank) / 2 : torch::eye(rank);
   }
 
-  // T of a core, times m on its left: m T.
-  Tensor times_core(const Tensor& m, const Core& core) const {
-    switch (structure_) {
-      case Structure::shim:
-        return m.mm(core.c);
-      case Structure::icfm:
-        return m.mm(core.c.mm(core.c.t()));
-      case Structure::ctcm:
-        return m.mm(core.c.mm(core.d));
-      case Structure::dtsm:
-        return m.mm(core.c + core.d);
-    }
-    TORCH_INTERNAL_ASSERT(false);
-  }
-
   // One core a part: folded into B, the smaller product. A shared one: rows of T A.
   Tensor folded(size_t i) const override {
-    return is_shared_ ? pairs_[i].b : times_core(pairs_[i].b, cores_[i]);
+    return is_shared_ ? pairs_[i].b : pairs_[i].b.mm(square_of(structure_, cores_[i]));
   }
   Tensor down(size_t i) const override {
     if (!is_shared_) return pairs_[i].a;
     const Core& core = cores_.front();
-    const Tensor rows = torch::eye(core.a.size(0), core.a.options())
-                            .narrow(0, static_cast<int64_t>(i) * rank_, rank_);
-    return times_core(rows, core).mm(core.a);
+    return square_of(structure_, core).narrow(0, static_cast<int64_t>(i) * rank_, rank_).mm(core.a);
+  }
+  std::vector<Tensor> downs(const std::vector<size_t>& pairs, const Pass& pass) const override {
+    if (!is_shared_ || pairs.size() < pairs_.size()) return LowRankAdapter::downs(pairs, pass);
+    const Core& core = cores_.front();
+    const Tensor ready = pass.prepared ? pass.prepared->of(core.a) : Tensor();
+    return {ready.defined() ? ready : square_of(structure_, core).mm(core.a)};
   }
 
   Structure structure_;
@@ -134,10 +154,48 @@ class Mtlora final : public LowRankAdapter {
   std::vector<Core> cores_;  // of each pair, or one for all
 };
 
+class MtloraSet final : public Layerwise<MtloraOptions, Mtlora> {
+ public:
+  using Layerwise::Layerwise;
+
+  // The products of all layers whose factors are of one shape, as one.
+  Prepared prepare() const override {
+    std::map<std::pair<bool, std::vector<int64_t>>, std::vector<Mtlora::Product>> alike;
+    for (const auto& layer : layers)
+      for (const Mtlora::Product& p : layer->products())
+        alike[{layer->is_shared(), p.thin.sizes().vec()}].push_back(p);
+    Prepared made;
+    for (const auto& [what, products] : alike) {
+      const bool from_left = what.first;
+      const Core cores = stacked(products);
+      const Tensor t = square_of(structure_of(options.structure), cores);
+      const Tensor thin = stack_of(products, [](const Mtlora::Product& p) { return p.thin; });
+      const std::vector<Tensor> each = (from_left ? t.bmm(thin) : thin.bmm(t)).unbind();
+      for (size_t i = 0; i < each.size(); ++i) made.set(products[i].thin, each[i]);
+    }
+    return made;
+  }
+
+ private:
+  template <class Which>
+  static Tensor stack_of(const std::vector<Mtlora::Product>& products, Which which) {
+    std::vector<Tensor> all;
+    for (const Mtlora::Product& p : products) all.push_back(which(p));
+    return torch::stack(all);
+  }
+  Core stacked(const std::vector<Mtlora::Product>& products) const {
+    Core all;
+    all.c = stack_of(products, [](const Mtlora::Product& p) { return p.core.c; });
+    if (has_d(structure_of(options.structure)))
+      all.d = stack_of(products, [](const Mtlora::Product& p) { return p.core.d; });
+    return all;
+  }
+};
+
 }  // namespace
 
 AdapterMethod mtlora() {
-  return layerwise<MtloraOptions, Mtlora>(
+  return layerwise<MtloraOptions, Mtlora, MtloraSet>(
       {.name = "mtlora",
        .summary = "LoRA with a trained transformation T between the two thin matrices.",
        .equation = "ΔW = (α/r)·B·T·A; shim T=C, icfm T=CCᵀ, ctcm T=CD, dtsm T=C+D",

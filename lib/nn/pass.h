@@ -5,6 +5,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <unordered_map>
 
 #include "lib/backend/ops.h"
 #include "lib/core/random.h"
@@ -45,6 +46,22 @@ class LayerWatch {
   virtual void saw(const LinearImpl& layer, int64_t begin, const Tensor& output) = 0;
 };
 
+/// What adapters have computed for all layers together at the start of a pass, with its graph: a
+/// product for each would be many small ones.
+class Prepared {
+ public:
+  /// `value` is what an adapter makes of the trained tensor `of`, and perhaps of others.
+  void set(const Tensor& of, const Tensor& value) { values_[of.unsafeGetTensorImpl()] = value; }
+  /// Undefined: nothing was prepared.
+  Tensor of(const Tensor& tensor) const {
+    const auto found = values_.find(tensor.unsafeGetTensorImpl());
+    return found == values_.end() ? Tensor() : found->second;
+  }
+
+ private:
+  std::unordered_map<const c10::TensorImpl*, Tensor> values_;
+};
+
 /// One forward pass.
 struct Pass {
   bool training = false;
@@ -52,7 +69,8 @@ struct Pass {
   Tensor rows;       ///< [tokens] int64, see Batch::rows; of the rows at hand
   /// Where defined, `key` is this number on the CUDA device instead: see backend::Dropout.
   Tensor step_key = {};
-  LayerWatch* watch = nullptr;  ///< null: nobody looks
+  LayerWatch* watch = nullptr;         ///< null: nobody looks
+  const Prepared* prepared = nullptr;  ///< null: adapters compute what they need themselves
 
   /// Dropout with probability p at one site of the model; none in evaluation.
   backend::Dropout dropout(double p, uint64_t site) const {
@@ -61,7 +79,9 @@ struct Pass {
   }
   /// The same pass for a selection of rows.
   Pass at(const Tensor& index) const {
-    return {training, key, rows.defined() ? rows.index_select(0, index) : rows, step_key, watch};
+    Pass other = *this;
+    if (rows.defined()) other.rows = rows.index_select(0, index);
+    return other;
   }
 };
 

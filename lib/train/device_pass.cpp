@@ -141,7 +141,9 @@ void DevicePass::record(Place& place, const Batch& batch) {
 PassResult DevicePass::compute(const Place& place) {
   const torch::AutoGradMode with_gradients(true);
   const Batch& batch = place.batch.batch();
-  const Pass pass{options_.training, 0, batch.rows, place.step_key};
+  const Prepared prepared = options_.adapters ? options_.adapters->prepare() : Prepared();
+  Pass pass{options_.training, 0, batch.rows, place.step_key};
+  pass.prepared = &prepared;
   const Tensor loss = objective_.loss(batch, pass) * place.share;
   const auto slopes = torch::autograd::grad({loss}, tensors_, {}, /*retain_graph=*/false,
                                             /*create_graph=*/false, /*allow_unused=*/true);

@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "lib/adapters/adapter_set.h"
 #include "lib/backend/cuda/runtime.h"
 #include "lib/train/device_batch.h"
 #include "lib/train/objective.h"
@@ -29,6 +30,7 @@ struct DevicePassOptions {
   /// Whether what is asked of the device depends on the sizes of a batch alone. Else nothing is
   /// recorded.
   bool repeats = true;
+  const AdapterSet* adapters = nullptr;  ///< what prepares a pass; null: nobody. Outlives it
 };
 
 class DevicePass {

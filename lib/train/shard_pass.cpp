@@ -18,7 +18,7 @@ void add(std::vector<Tensor>& gradients, const std::vector<Tensor>& more) {
 
 ShardPass::ShardPass(const Objective& objective, std::vector<Tensor> tensors,
                      DevicePassOptions options)
-    : objective_(objective), tensors_(std::move(tensors)), training_(options.training) {
+    : objective_(objective), tensors_(std::move(tensors)), options_(options) {
   if (backend::is_apart(objective_.device()) && !tensors_.empty())
     device_pass_ = std::make_unique<DevicePass>(objective_, tensors_, options);
 }
@@ -35,7 +35,10 @@ void ShardPass::add_gradients(const std::vector<Item>& items, uint64_t key, doub
     clock.lap(sum.phases.forward);
     return;
   }
-  const Tensor shared = objective_.loss(batch, {training_, key, batch.rows}) * share;
+  const Prepared prepared = options_.adapters ? options_.adapters->prepare() : Prepared();
+  Pass pass{options_.training, key, batch.rows};
+  pass.prepared = &prepared;
+  const Tensor shared = objective_.loss(batch, pass) * share;
   clock.lap(sum.phases.forward);
   const auto gradients =
       torch::autograd::grad({shared}, tensors_, {}, /*retain_graph=*/false, /*create_graph=*/false,

@@ -45,7 +45,7 @@ class ShardPass {
 
   const Objective& objective_;
   std::vector<Tensor> tensors_;
-  bool training_;
+  DevicePassOptions options_;
   std::unique_ptr<DevicePass> device_pass_;  // on a CUDA device
 };
 

@@ -28,8 +28,9 @@ TrainStep::TrainStep(const Objective& objective, std::vector<Parameter> paramete
       tensors_(tensors_of(parameters_)),
       pool_(pool),
       options_(options),
-      shard_pass_(objective, tensors_,
-                  {options.training, !options.adapters || options.adapters->repeats()}) {}
+      shard_pass_(
+          objective, tensors_,
+          {options.training, !options.adapters || options.adapters->repeats(), options.adapters}) {}
 
 TrainStep::~TrainStep() = default;
 

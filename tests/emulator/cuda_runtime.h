@@ -15,6 +15,7 @@
 #define __global__
 #define __device__
 #define __launch_bounds__(threads)
+#define __grid_constant__
 #define __shared__ static thread_local  // one block runs at a time on a thread of the CPU
 
 struct alignas(8) float2 {

@@ -131,3 +131,37 @@ TEST_CASE("the first step moves B alone", "[laws]") {
     CHECK(torch::equal(before[i], parameters[i].tensor) == !is(parameters[i].name, "B"));
   }
 }
+
+TEST_CASE("the products with T are prepared for all layers at once", "[laws]") {
+  const auto structure = GENERATE(as<std::string>(), "shim", "icfm", "ctcm", "dtsm");
+  const auto are = GENERATE(PartsAre::layers, PartsAre::rows);  // rows share a core
+  CAPTURE(structure, are == PartsAre::rows);
+  const PlainPath plain;
+  const torch::NoGradGuard no_grad;
+  const Case c = mtlora_case(structure);
+  const auto set = c.method->start(c.options);
+  const std::vector<Part> parts = parts_of({{"query", 4}, {"key", 4}, {"value", 4}});
+  const std::vector<Part> adapted{parts[0], parts[2]};
+  std::vector<std::shared_ptr<Adapter>> layers;
+  for (uint64_t key : {1, 2, 3}) {
+    layers.push_back(set->make({"layer", LinearShape{6, 12}, adapted, are, key}));
+    layers.back()->to(torch::kDouble);
+    for (Tensor& p : layers.back()->parameters()) p.copy_(Toy::values(p, ++key));
+  }
+  const Prepared prepared = set->prepare();
+  const LinearMap base{Toy::values(at::empty({12, 6}), 8).to(torch::kDouble), {}};
+  const Tensor x = toy_input();
+  for (const auto& layer : layers) {
+    size_t found = 0;
+    for (const auto& named : layer->named_parameters()) found += prepared.of(*named).defined();
+    CHECK(found == (are == PartsAre::rows ? 1 : 2));  // T A of the core, or B T of each part
+    for (const Part& range : {Part{"", 0, 12}, Part{"", 8, 12}}) {
+      const LinearMap rows{base.weight.tensor().narrow(0, range.begin, range.size()), {}};
+      Pass pass;
+      const Tensor want = layer->forward(x, rows, range, pass);
+      pass.prepared = &prepared;
+      CHECK(distance(layer->forward(x, rows, range, pass), want) < 1e-12);
+      CHECK(distance(want, at::linear(x, rows.weight.tensor())) > 1e-3);
+    }
+  }
+}

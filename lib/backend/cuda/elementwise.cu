@@ -38,14 +38,24 @@ __device__ inline float value_at(const Blocks& blocks, int64_t row, int64_t colu
 }
 
 template <class T>
-__global__ void blocks_kernel(Blocks first, Blocks second) {
-  const int64_t in_first = first.rows * first.columns;
-  int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  const Blocks& blocks = i < in_first ? first : second;
-  if (i >= in_first) i -= in_first;
+__device__ inline void place(const Blocks& blocks, int64_t i) {
   if (i >= blocks.rows * blocks.columns) return;
-  const int64_t row = i / blocks.columns, column = i % blocks.columns;
+  // not as 64 bits, which a device divides slowly
+  const auto row = static_cast<uint32_t>(i) / static_cast<uint32_t>(blocks.columns);
+  const auto column = static_cast<uint32_t>(i) % static_cast<uint32_t>(blocks.columns);
   row_to<T>(blocks.whole, row)[column] = narrow<T>(value_at(blocks, row, column));
+}
+
+// Arguments that are looked up by an index: without __grid_constant__ every thread has a copy.
+template <class T>
+__global__ void blocks_kernel(const __grid_constant__ Blocks first,
+                              const __grid_constant__ Blocks second) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  const int64_t in_first = first.rows * first.columns;
+  if (i < in_first)
+    place<T>(first, i);
+  else
+    place<T>(second, i - in_first);
 }
 
 template <class T>

@@ -50,7 +50,7 @@ struct Blocks {
     int64_t rows, columns;
   };
   Matrix whole;
-  int64_t rows, columns;
+  int64_t rows, columns;  ///< their product below 2³²
   int count;
   Block block[kMost];
 };

@@ -6,13 +6,17 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstdlib>
-#include <filesystem>
+#include <fstream>
+#include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace mtlora {
+namespace fs = std::filesystem;
 namespace {
 
 // A set of cores that is large enough for the machine's; empty where the system does not say.
@@ -36,12 +40,54 @@ Function* openmp(const char* name) {
   return reinterpret_cast<Function*>(dlsym(RTLD_DEFAULT, name));
 }
 
+// Of one group: microseconds in each period; nothing where there is no limit, or no such group.
+std::optional<double> quota_of(const fs::path& group) {
+  double quota = 0, period = 0;
+  if (std::ifstream file(group / "cpu.max"); file >> quota >> period && period > 0)
+    return quota / period;                             // "max 100000" is no number
+  std::ifstream(group / "cpu.cfs_quota_us") >> quota;  // -1: no limit
+  std::ifstream(group / "cpu.cfs_period_us") >> period;
+  return quota > 0 && period > 0 ? std::optional(quota / period) : std::nullopt;
+}
+
+// Where a line of /proc/self/cgroup, "id:controllers:/path", says that a process's time is
+// limited, below the groups' root; nothing where it is about something else. Version 2 names no
+// controllers.
+std::optional<std::pair<fs::path, fs::path>> hierarchy_and_group(const std::string& line) {
+  const size_t first = line.find(':'), second = line.find(':', first + 1);
+  if (second == std::string::npos) return std::nullopt;
+  const std::string controllers = line.substr(first + 1, second - first - 1);
+  const bool is_time = ("," + controllers + ",").find(",cpu,") != std::string::npos;
+  if (!controllers.empty() && !is_time) return std::nullopt;
+  return std::pair{fs::path(controllers), fs::path(line.substr(second + 1)).relative_path()};
+}
+
 }  // namespace
+
+std::optional<int64_t> cores_by_quota(const fs::path& groups, const fs::path& root) {
+  std::optional<double> least;
+  std::ifstream file(groups);
+  for (std::string line; std::getline(file, line);) {
+    const auto found = hierarchy_and_group(line);
+    if (!found) continue;
+    // A group has what the groups around it leave it. In a container, which sees its own group as
+    // the root, the path may name what is not there.
+    for (fs::path group = found->second;; group = group.parent_path()) {
+      const auto quota = quota_of(root / found->first / group);
+      if (quota) least = std::min(*quota, least.value_or(*quota));
+      if (group.empty()) break;
+    }
+  }
+  if (!least) return std::nullopt;
+  return std::max<int64_t>(1, static_cast<int64_t>(std::ceil(*least)));
+}
 
 Cores cores_here() {
   const int64_t machine = std::max(1U, std::thread::hardware_concurrency());
   const CoreSet set = cores_of_this_thread();
-  return {set.empty() ? machine : std::max(1, CPU_COUNT_S(bytes_of(set), set.data())), machine};
+  const int64_t own = set.empty() ? machine : CPU_COUNT_S(bytes_of(set), set.data());
+  const int64_t by_time = cores_by_quota("/proc/self/cgroup", "/sys/fs/cgroup").value_or(machine);
+  return {std::max<int64_t>(1, std::min(own, by_time)), machine};
 }
 
 int64_t cores_for_each(const Cores& cores, int processes, bool started_alike) {
@@ -64,7 +110,7 @@ void begin_without_openmp_binding(char** argv) {
   sched_setaffinity(0, bytes_of(set), set.data());  // this thread is bound already
   for (const char* name : {"OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY"}) unsetenv(name);
   std::error_code ignored;
-  execv(std::filesystem::read_symlink("/proc/self/exe", ignored).c_str(), argv);
+  execv(fs::read_symlink("/proc/self/exe", ignored).c_str(), argv);
 }
 
 }  // namespace mtlora

@@ -2,15 +2,23 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
+#include <optional>
 
 namespace mtlora {
 
 /// `usable` are those that this process may run on: all of the machine's, or those that a batch
-/// system, a container or taskset has left it.
+/// system, a container or taskset has left it, or as many as its share of the time comes to.
 struct Cores {
   int64_t usable, machine;
 };
 Cores cores_here();
+
+/// The time that control groups leave a process (docker run --cpus, Kubernetes' limits), in cores,
+/// rounded up; nothing where they leave it all. `groups`: /proc/self/cgroup; `root`: where the
+/// groups' files are.
+std::optional<int64_t> cores_by_quota(const std::filesystem::path& groups,
+                                      const std::filesystem::path& root);
 
 /// How many are for each of `processes` on this machine. They share the usable ones where all were
 /// started alike; else each is taken to have got its own, where it has not all.

@@ -5,7 +5,12 @@
 #include <catch2/catch.hpp>
 #include <thread>
 
+#include "lib/core/files.h"
+#include "tests/support/paths.h"
+
 using namespace mtlora;
+using test::TempDir;
+namespace fs = std::filesystem;
 
 TEST_CASE("cores that a process may not use do not count", "[core]") {
   Cores found{};
@@ -20,6 +25,39 @@ TEST_CASE("cores that a process may not use do not count", "[core]") {
   CHECK(found.usable == 1);
   CHECK(found.machine == cores_here().machine);
   CHECK(cores_here().usable <= found.machine);
+}
+
+TEST_CASE("a share of the time counts as so many cores", "[core]") {
+  const TempDir temp;
+  const fs::path groups = temp / "groups", root = temp / "root";
+  const auto put = [&](const std::string& file, const std::string& text) {
+    fs::create_directories((root / file).parent_path());
+    write_file(root / file, text);
+  };
+  write_file(groups, "0::/outer/inner\n");
+  CHECK(cores_by_quota(groups, root) == std::nullopt);
+  CHECK(cores_by_quota(temp / "none", root) == std::nullopt);
+  put("outer/inner/cpu.max", "max 100000\n");
+  CHECK(cores_by_quota(groups, root) == std::nullopt);
+  put("outer/cpu.max", "150000 100000\n");
+  CHECK(cores_by_quota(groups, root) == 2);
+  put("outer/inner/cpu.max", "25000 50000\n");
+  CHECK(cores_by_quota(groups, root) == 1);
+  put("outer/inner/cpu.max", "800000 100000\n");  // more than what is around it
+  CHECK(cores_by_quota(groups, root) == 2);
+
+  // a container that is its own root
+  write_file(groups, "0::/../elsewhere\n");
+  put("cpu.max", "400000 100000\n");
+  CHECK(cores_by_quota(groups, root) == 4);
+
+  // version 1
+  write_file(groups, "5:memory:/a\n4:cpuset:/a\n3:cpu,cpuacct:/a\n");
+  put("cpu,cpuacct/a/cpu.cfs_quota_us", "-1\n");
+  put("cpu,cpuacct/a/cpu.cfs_period_us", "100000\n");
+  CHECK(cores_by_quota(groups, root) == std::nullopt);
+  put("cpu,cpuacct/a/cpu.cfs_quota_us", "300000\n");
+  CHECK(cores_by_quota(groups, root) == 3);
 }
 
 TEST_CASE("processes share cores where all have the same", "[core]") {

@@ -9,6 +9,7 @@
 
 #include "lib/core/error.h"
 #include "lib/core/files.h"
+#include "lib/core/gguf_config.h"
 #include "lib/core/glob.h"
 #include "lib/core/log.h"
 #include "lib/run/commands.h"
@@ -56,6 +57,13 @@ void write_model(const Session& s, const fs::path& folder) {
     tensors.emplace_back(t.name, as_stored(s, t));
   write_file(folder / "config.json", config_of(s).dump(2) + "\n");
   write_safetensors(folder / "model.safetensors", tensors, {{"format", "pt"}});
+}
+
+// How the model's texts end, where its folder says so: what goes on with the texts reads it.
+void copy_generation_config(const Session& s, const fs::path& folder) {
+  constexpr const char* kName = "generation_config.json";
+  const fs::path from = model_place(s.options.model.path) / kName;
+  if (fs::exists(from)) write_file(folder / kName, read_file(from));
 }
 
 // "merged/" is "merged".
@@ -121,7 +129,12 @@ void export_model(const ExportRequest& request) {
   if (is_merged)
     log::info(fmt::format("merged in fp32: the logits move by at most {:.1e} of the largest",
                           merge_checked(s)));
-  is_merged ? write_model(s, folder.beside()) : write_peft(s, folder.beside());
+  if (is_merged) {
+    write_model(s, folder.beside());
+    copy_generation_config(s, folder.beside());
+  } else {
+    write_peft(s, folder.beside());
+  }
   s.tokenizer->save(folder.beside());
   folder.place();
   fmt::print("{}\n", out.string());

@@ -49,6 +49,7 @@ class Export(SharedCase):
             self.train(name, config(model, data, adapter={"method": method, "targets": ["query", "**.layer.0.output.dense"]},
                                     train={"max_steps": 8}))
         gpt2 = gpt2_model(self.place / "gpt2")
+        (gpt2 / "generation_config.json").write_text('{"eos_token_id": [10, 258]}\n')
         words = pairs(self.place / "words", ["sun", "moon"])
         targets = {"targets": ["query", "value", "c_fc"]}
         for name, method in {"gpt2-lora": {"name": "lora", "rank": 2}, "gpt2-dora": {"name": "dora", "rank": 2},
@@ -117,6 +118,12 @@ class Export(SharedCase):
         alone = self.succeeds("predict", "--model", self.exported("lora", "merged"), "--set", "train.max_length=32",
                               stdin="a good film\n").out
         self.assertIn(json.loads(alone)["label"], ("bad", "good"))
+
+    def test_how_texts_end_goes_with_the_merged_model(self):
+        name = "generation_config.json"
+        self.assertEqual((self.exported("gpt2-lora", "merged") / name).read_text(),
+                         (self.place / "gpt2" / name).read_text())
+        self.assertFalse((self.exported("lora", "merged") / name).exists())
 
     def test_a_folder_may_be_named_with_a_slash_at_its_end(self):
         result = self.succeeds("export", "--checkpoint", self.place / "lora" / "best", "--format", "peft", "--out",

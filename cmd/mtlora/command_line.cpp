@@ -43,7 +43,12 @@ void add_train(CLI::App& program, Action& action) {
   app->get_option("--config")->required();
   app->add_option("--out", request->out, "The run's folder (default: runs/<name of the config>)")
       ->type_name("DIR");
-  app->add_flag("--resume", request->resume, "Continue the run in that folder, bit for bit");
+  CLI::Option* resume =
+      app->add_flag("--resume", request->resume, "Continue the run in that folder, bit for bit");
+  app->add_flag("--resume-or-start", request->resume_or_start,
+                "The same, or begin one where there is none yet: for jobs that a batch system "
+                "starts again")
+      ->excludes(resume);
   app->add_option("--processes", request->processes,
                   "Processes of this machine that compute the run together. torchrun, srun and "
                   "mpirun start them too: torchrun --no-python -- mtlora train …")
@@ -58,6 +63,7 @@ void add_train(CLI::App& program, Action& action) {
       "  mtlora train --config demo.json --set 'adapter.method={\"name\": \"lora\", \"rank\": 4}' "
       "--out runs/lora\n"
       "  mtlora train --config demo.json --resume\n"
+      "  mtlora train --config demo.json --out /scratch/demo --resume-or-start\n"
       "  mtlora train --config demo.json --processes 2 --set train.threads=1");
   app->callback([&action, request] { action = [request] { return train(*request); }; });
 }

@@ -15,9 +15,10 @@ struct ConfigSource {
 
 struct TrainRequest {
   ConfigSource config;
-  std::string out;  ///< the run's folder; "": runs/<name of the config>
-  bool resume = false;
-  int processes = 1;  ///< of this machine that compute it together
+  std::string out;               ///< the run's folder; "": runs/<name of the config>
+  bool resume = false;           ///< the run there goes on
+  bool resume_or_start = false;  ///< the same, or one is begun where there is none
+  int processes = 1;             ///< of this machine that compute it together
 };
 /// Returns the exit code: 0, or 128 + the signal that stopped the run after it was saved.
 int train(const TrainRequest& request);

@@ -107,14 +107,23 @@ FolderLock::~FolderLock() {
   if (descriptor_ >= 0) close(descriptor_);
 }
 
+bool holds_run(const fs::path& folder) {
+  std::error_code error;
+  const bool holds = fs::exists(folder / "config.json", error);
+  if (error) fail("{}: cannot be looked into: {}", folder.string(), error.message());
+  return holds;
+}
+
 void check_folder(const fs::path& folder, bool resume) {
   std::error_code error;
   const bool is_there = is_taken(folder, error);
-  const bool holds_run = !error && fs::exists(folder / "config.json", error);
   if (error) fail("{}: cannot be looked into: {}", folder.string(), error.message());
-  if (resume && !holds_run) fail("--resume: {} holds no run to resume", folder.string());
+  const bool is_run = holds_run(folder);
+  if (resume && !is_run)
+    fail("--resume: {} holds no run to resume; --resume-or-start begins one there",
+         folder.string());
   if (resume || !is_there) return;
-  if (!holds_run)
+  if (!is_run)
     fail("{}: already there, and holds no run: name another folder with --out", folder.string());
   fail("{}: already there. Continue that run with --resume, or name another folder with --out",
        folder.string());

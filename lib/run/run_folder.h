@@ -26,6 +26,9 @@ class FolderLock {
 /// answer for, and how the run goes on.
 Json identity_of(const Json& config);
 
+/// Whether the folder holds a run, finished or not.
+bool holds_run(const std::filesystem::path& folder);
+
 /// An existing run is continued when that is asked for, and never written over. Throws Error
 /// otherwise; writes nothing.
 void check_folder(const std::filesystem::path& folder, bool resume);

@@ -106,6 +106,7 @@ std::vector<std::string> arguments_of(const TrainRequest& request, const fs::pat
   for (const std::string& a : request.config.assignments) all.insert(all.end(), {"--set", a});
   all.insert(all.end(), {"--out", folder.string()});
   if (request.resume) all.push_back("--resume");
+  if (request.resume_or_start) all.push_back("--resume-or-start");
   return all;
 }
 
@@ -181,9 +182,15 @@ void check_current_folder(const Json& resolved) {
   }
 }
 
+bool goes_on(const TrainRequest& request, const fs::path& folder) {
+  return request.resume || (request.resume_or_start && holds_run(folder));
+}
+
 int train_in(World& world, const TrainRequest& request, const Json& config,
              const fs::path& folder) {
-  if (world.leads()) check_folder(folder, request.resume);
+  // As the leader finds it, before it has written anything there.
+  const bool resumes = world.largest(world.leads() && goes_on(request, folder) ? 1 : 0) != 0;
+  if (world.leads()) check_folder(folder, resumes);
   Session s = open_session(config, world.place());
   s.world = &world;
   require_alike(world, s);
@@ -201,7 +208,7 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
   const RunLength length = run_length(options, *job, sampler.steps_per_epoch());
   const Schedule schedule(s.options.schedule, length.total_steps);
 
-  if (!request.resume || checkpoint_of(folder).empty()) start_from(s);
+  if (!resumes || checkpoint_of(folder).empty()) start_from(s);
   s.trained.set->check({length.total_steps, 0, seed});
   const auto optimizer = open_optimizer(s);
   check_skipping(s, *optimizer);
@@ -212,7 +219,7 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
   std::optional<FolderLock> lock;
   if (world.leads()) {
     lock.emplace(folder);
-    has_work = open_folder(folder, request.resume, s.resolved);
+    has_work = open_folder(folder, resumes, s.resolved);
   }
   if (world.largest(has_work ? 0 : 1) != 0) return 0;
   if (world.leads()) log::also_to(folder / "log.txt");
@@ -231,7 +238,7 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
        [&](const EncodedSet& set) { return job->evaluate(set); }, s.resolved, s.loaded.fingerprint,
        s.computes(), hashes, *s.tokenizer, folder, *s.trained.set, seed, world},
       length);
-  if (request.resume) resume(world, trainer, folder);
+  if (resumes) resume(world, trainer, folder);
   if (trainer.state().step == 0) initialise(s, sampler, *objective);
   if (const int signal = trainer.run(); signal != 0) {
     log::info(fmt::format("stopped by {} after step {}; saved in {}; continue with --resume",
@@ -270,7 +277,7 @@ int train(const TrainRequest& request) {
     fail("--processes {}: {} has started {} processes already", request.processes, place.source,
          place.size);
   if (request.processes > 1) {
-    check_folder(folder, request.resume);
+    check_folder(folder, goes_on(request, folder));
     return launch(request.processes, arguments_of(request, folder));
   }
   catch_stop_signals();

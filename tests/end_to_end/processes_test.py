@@ -98,8 +98,8 @@ class Processes(Case):
         whole = self.run_in("whole", 1)
         out = self.place / "broken"
         arguments = self.arguments("broken", self.configuration(max_steps=None), processes)
-        process = subprocess.Popen([support.PROGRAM, *map(str, arguments)], stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen([support.PROGRAM, *map(str, arguments), "--resume-or-start"],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         while process.poll() is None and not (out / "last" / "state.json").exists():
             time.sleep(0.002)
         time.sleep(self.random.uniform(0, 0.05))
@@ -123,7 +123,7 @@ class Processes(Case):
                     self.assertIn("the last checkpoint is intact; --resume continues from it", error, self.told)
                 self.assertFalse((out / "result.json").exists())
                 self.succeeds("eval", "--checkpoint", out / "last", "--json")
-                self.succeeds(*arguments[:-1], then, "--resume")
+                self.succeeds(*arguments[:-1], then, "--resume-or-start")
                 self.assert_close(whole, out)
 
     def test_a_process_killed_before_the_first_checkpoint_leaves_nothing_to_continue_from(self):

@@ -37,8 +37,7 @@ class Resume(Case):
         codes = []
         size = (whole / "metrics.jsonl").stat().st_size
         for share in sorted(self.random.uniform(0, 0.9) for _ in signals):
-            resume = ["--resume"] if (out / "config.json").exists() else []
-            process = start(*arguments, *resume)
+            process = start(*arguments, "--resume-or-start")
             # waits until so much is written as belongs to that share of the run, and then a moment of any length
             while process.poll() is None and not self.has_written(out, share * size):
                 time.sleep(0.001)

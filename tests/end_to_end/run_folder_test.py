@@ -88,6 +88,28 @@ class RunFolder(Case):
             self.fails("train", "--config", file, "--out", out, "--resume", names=[out, "--resume"])
         self.assertFalse((self.place / "nothing").exists())
 
+    def test_one_command_begins_a_run_and_goes_on_with_it(self):
+        run = self.place / "requeued"
+        arguments = ["train", "--config", write_json(self.place / "c.json", self.configuration), "--out", run,
+                     "--resume-or-start"]
+        self.assertNotIn("resumed", self.succeeds(*arguments).err)
+        written = snapshot(run)
+        self.assertIn("is finished", self.succeeds(*arguments).err)
+        (run / "result.json").unlink()
+        self.assertIn("resumed at step", self.succeeds(*arguments).err)
+        self.assertEqual(snapshot(run).keys(), written.keys())
+        self.fails(*arguments, "--set", "train.seed=7", names=["/train/seed"])
+        self.fails(*arguments, "--resume", code=2, names=["--resume", "--resume-or-start"])
+        # and where a kill came before its first step
+        begun = self.place / "begun"
+        begun.mkdir()
+        (begun / "config.json").write_bytes((run / "config.json").read_bytes())
+        self.assertIn("not finished", self.succeeds("inspect", begun).out)
+        arguments[arguments.index(run)] = begun
+        self.assertIn("holds no checkpoint yet", self.succeeds(*arguments).err)
+        (begun / "config.json").unlink()
+        self.fails(*arguments, names=[begun, "holds no run"])
+
     def test_a_folder_with_other_things_is_left_alone(self):
         other = self.place / "other"
         other.mkdir()

@@ -1,4 +1,7 @@
 // Attention over packed sequences on a CUDA device; the arithmetic is in cuda/attention_*.cu.
+#include <tuple>
+#include <utility>
+
 #include "lib/backend/cuda_call.h"
 #include "lib/backend/on_cuda.h"
 
@@ -164,17 +167,61 @@ struct Disentangled {
     return in;
   }
 
-  // d (x Pᵀ) of [heads, rows, positions] → the gradients of x, added to `dx`, and of P.
-  Tensor through_products(const Tensor& slopes, const Tensor& content, const Tensor& positions,
-                          const Tensor& dx, bool of_positions) const {
-    const auto wide = [&](const Tensor& x) { return by_head(x.to(at::kFloat), s); };
-    const Tensor more = at::bmm(slopes, wide(positions));  // [heads, rows, head]
-    dx.add_(more.transpose(0, 1).reshape({dx.size(0), dx.size(1)}));
-    if (!of_positions) return {};
-    const Tensor of = at::bmm(slopes.transpose(1, 2), wide(content));  // [heads, positions, head]
-    return of.transpose(0, 1)
-        .reshape({positions.size(0), positions.size(1)})
-        .to(positions.scalar_type());
+  /// a b of every head, into its columns of `out`, fp32 [rows, width].
+  void product_of_heads(const Tensor& a, const Tensor& b, const Tensor& out) const {
+    Tensor columns = by_head(out, s);
+    at::bmm_out(columns, a, by_head(b, s));
+  }
+
+  /// d (x Pᵀ) of [heads, rows, positions] → the gradients of x, added to `dx`, and of P, into
+  /// `of_positions` where that is defined. `wide`: x in fp32.
+  void through_products(const Tensor& slopes, const Tensor& wide, const Tensor& positions,
+                        const Tensor& dx, const Tensor& of_positions) const {
+    const Tensor more = at::empty({dx.size(0), dx.size(1)}, slopes.options());
+    product_of_heads(slopes, positions.to(at::kFloat), more);
+    dx.add_(more);
+    if (of_positions.defined()) product_of_heads(slopes.transpose(1, 2), wide, of_positions);
+  }
+
+  /// The gradients of the positions' query and key, side by side. Undefined where not wanted.
+  std::pair<Tensor, Tensor> through_products(const Inputs& in, const Inputs& d,
+                                             const Tensor& position_query,
+                                             const Tensor& position_key, const Needs& needs) const {
+    const bool of_query = d.p2c.defined() && needs[2], of_key = d.c2p.defined() && needs[3];
+    const int64_t width = in.q.size(1);
+    const Tensor& some = position_key.defined() ? position_key : position_query;
+    const Tensor sums =
+        at::empty({some.size(0), (of_query + of_key) * width}, some.options().dtype(at::kFloat));
+    const auto half = [&](const Tensor& both, bool wanted, bool is_second) {
+      return wanted ? both.narrow(1, is_second ? width : 0, width) : Tensor();
+    };
+    const Inputs wide = widened(in);
+    if (d.c2p.defined())
+      through_products(d.c2p, wide.q, position_key, d.q, half(sums, of_key, of_query));
+    if (d.p2c.defined())
+      through_products(d.p2c, wide.k, position_query, d.k, half(sums, of_query, false));
+    const Tensor rounded = sums.to(some.scalar_type());
+    return {half(rounded, of_query, false), half(rounded, of_key, of_query)};
+  }
+
+  /// Queries and keys in fp32.
+  Inputs widened(const Inputs& in) const {
+    if (!together) return {in.q.to(at::kFloat), in.k.to(at::kFloat), {}, {}, {}};
+    const int64_t width = in.q.size(1);
+    const Tensor both = in.q.as_strided({in.q.size(0), 2 * width}, in.q.strides()).to(at::kFloat);
+    return {both.narrow(1, 0, width), both.narrow(1, width, width), {}, {}, {}};
+  }
+
+  /// Room for the gradients of two products, zeros, where there are such.
+  static std::pair<Tensor, Tensor> zeros_like_both(const Tensor& a, const Tensor& b) {
+    const auto count = [](const Tensor& x) { return x.defined() ? x.numel() : 0; };
+    const Tensor& some = a.defined() ? a : b;
+    if (!some.defined()) return {};
+    const Tensor all = at::zeros({count(a) + count(b)}, some.options().dtype(at::kFloat));
+    const auto like = [&](const Tensor& x, int64_t begin) {
+      return x.defined() ? all.narrow(0, begin, x.numel()).view(x.sizes()) : x;
+    };
+    return {like(a, 0), like(b, count(a))};
   }
 
   std::vector<Tensor> operator()(const Tensor& dout, const std::vector<Tensor>& saved,
@@ -188,15 +235,10 @@ struct Disentangled {
     };
     const Tensor dfirst = like(first), dkv = like(kv);
     Inputs d = together ? split(dfirst, s) : split(dfirst, dkv);
-    const auto zeros = [](const Tensor& x) {
-      return x.defined() ? at::zeros(x.sizes(), x.options().dtype(at::kFloat)) : x;
-    };
-    d.c2p = zeros(in.c2p);
-    d.p2c = zeros(in.p2c);
+    std::tie(d.c2p, d.p2c) = zeros_like_both(in.c2p, in.p2c);
     backward_of(in, s, {saved[2], saved[3], saved[4]}, dout, d);
-    Tensor dquery, dkey;
-    if (d.c2p.defined()) dkey = through_products(d.c2p, in.q, position_key, d.q, needs[3]);
-    if (d.p2c.defined()) dquery = through_products(d.p2c, in.k, position_query, d.k, needs[2]);
+    if (!d.c2p.defined() && !d.p2c.defined()) return {dfirst, dkv, {}, {}};
+    const auto [dquery, dkey] = through_products(in, d, position_query, position_key, needs);
     return {dfirst, dkv, dquery, dkey};
   }
 };

@@ -117,7 +117,34 @@ Inputs pool(const Tensor& q, const Tensor& kv, const Tensor& position_query,
   return {q, kv.narrow(1, 0, width), kv.narrow(1, width, width), position_query, position_key};
 }
 
+/// What gradients of column_halves() are together; either may be undefined.
+Tensor side_by_side(const Tensor& left, const Tensor& right) {
+  const Tensor& one = left.defined() ? left : right;
+  const int64_t rows = one.size(0), width = one.size(1);
+  const auto is_half = [&](const Tensor& x) {
+    return x.stride(0) == 2 * width && x.stride(1) == 1;
+  };
+  if (left.defined() && right.defined() && left.is_alias_of(right) && is_half(left) &&
+      is_half(right) && right.storage_offset() == left.storage_offset() + width)
+    return left.as_strided({rows, 2 * width}, {2 * width, 1});
+  const auto or_zeros = [&](const Tensor& x) { return x.defined() ? x : at::zeros_like(one); };
+  return at::cat({or_zeros(left), or_zeros(right)}, 1);
+}
+
 }  // namespace
+
+std::pair<Tensor, Tensor> column_halves(const Tensor& x) {
+  const int64_t width = x.size(1) / 2;
+  const auto half = [&](int64_t i) { return x.narrow(1, i * width, width); };
+  if (!on_cuda(x) || !wants_gradient({x})) return {half(0), half(1)};
+  const auto backward = [](const std::vector<Tensor>& gradients, const std::vector<Tensor>&,
+                           const Needs&) -> std::vector<Tensor> {
+    return {side_by_side(gradients[0], gradients[1])};
+  };
+  const auto both = differentiable(
+      {x}, ComputedTogether{{half(0).variable_data(), half(1).variable_data()}, {}, backward});
+  return {both[0], both[1]};
+}
 
 Tensor disentangled_attention(const Tensor& qkv, const RelativePositions& positions,
                               const Packing& packing, const AttentionShape& shape,

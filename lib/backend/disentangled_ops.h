@@ -1,6 +1,8 @@
 // Attention with relative positions, on the terms of ops.h.
 #pragma once
 
+#include <utility>
+
 #include "lib/backend/ops.h"
 
 namespace mtlora::backend {
@@ -27,5 +29,9 @@ Tensor disentangled_attention(const Tensor& qkv, const RelativePositions& positi
 Tensor disentangled_pooled_attention(const Tensor& q, const Tensor& kv,
                                      const RelativePositions& positions, const Packing& packing,
                                      const AttentionShape& shape, const Dropout& dropout);
+
+/// x [rows, 2 · width] as its left and its right columns: query and key rows that were projected
+/// together. On a device their gradients, where they lie side by side, are one without a copy.
+std::pair<Tensor, Tensor> column_halves(const Tensor& x);
 
 }  // namespace mtlora::backend

@@ -1,6 +1,7 @@
 #include "lib/models/deberta_attention.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "lib/core/error.h"
 #include "lib/nn/names.h"
@@ -76,10 +77,11 @@ backend::RelativePositions DebertaSelfAttentionImpl::project(const RelativeTable
   if (position_key_) positions.key = position_key_(x, pass);
   if (position_query_) positions.query = position_query_(x, pass);
   if (position_key_ || position_query_) return positions;
-  const Tensor both = qkv_->forward_parts(x, p2c_ ? 0 : 1, c2p_ ? 2 : 1, pass);
-  const int64_t width = x.size(1);
-  if (p2c_) positions.query = both.narrow(1, 0, width);
-  if (c2p_) positions.key = both.narrow(1, both.size(1) - width, width);
+  const Tensor projected = qkv_->forward_parts(x, p2c_ ? 0 : 1, c2p_ ? 2 : 1, pass);
+  if (p2c_ && c2p_)
+    std::tie(positions.query, positions.key) = backend::column_halves(projected);
+  else
+    (p2c_ ? positions.query : positions.key) = projected;
   return positions;
 }
 

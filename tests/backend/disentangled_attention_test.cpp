@@ -108,6 +108,32 @@ TEST_CASE("pooled disentangled attention has the plain path's values and gradien
   }
 }
 
+TEST_CASE("query and key rows may have been projected together", "[backend]") {
+  const Packing packing = packing_of({7, 20, 1});
+  const Rows rows = bucketed(20, 6, 21);
+  const Tensor table = input({rows_of(rows), 2 * heads * 32}, 4);
+  const auto positions = [&](const Tensor& both) {
+    const auto [query, key] = backend::column_halves(both);
+    return RelativePositions{query, key, rows};
+  };
+  compare_both({input({30, 3 * heads * 32}, 5), table}, [&](const std::vector<Tensor>& in) {
+    return backend::disentangled_attention(in[0], positions(in[1]), packing, {heads, scale}, {});
+  });
+  compare_both({input({3, heads * 32}, 6), input({30, 2 * heads * 32}, 7), table},
+               [&](const std::vector<Tensor>& in) {
+                 return backend::disentangled_pooled_attention(in[0], in[1], positions(in[2]),
+                                                               packing, {heads, scale}, {});
+               });
+  // gradients that do not lie side by side, and one alone
+  compare_both({table}, [](const std::vector<Tensor>& in) {
+    const auto [left, right] = backend::column_halves(in[0]);
+    return left * 2 - right * 3;
+  });
+  compare_both({table}, [](const std::vector<Tensor>& in) {
+    return backend::column_halves(in[0]).second * 2;
+  });
+}
+
 TEST_CASE("every length up to 512 is finite and right in bf16", "[backend]") {
   // One head of 16, so that 512 lengths take a second; three sequences, the middle one as long. An
   // emulated device takes minutes.

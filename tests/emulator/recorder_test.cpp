@@ -1,7 +1,10 @@
 // The emulated device's graphs keep and lose what a device's do.
 #include "tests/emulator/recorder.h"
 
+#include <map>
+
 #include "lib/backend/cuda/runtime.h"
+#include "lib/backend/disentangled_ops.h"
 #include "lib/backend/ops.h"
 #include "lib/nn/linear.h"
 #include "tests/backend/compare.h"
@@ -140,4 +143,25 @@ TEST_CASE("gradients of a norm's two readers are added by the norm", "[emulator]
   emulator::Recording backward;
   backward.record([&] { torch::autograd::grad({into, around}, {x}, {slope, slope}); });
   CHECK(backward.names() == std::vector<std::string>{"grid"});
+}
+
+TEST_CASE("gradients of disentangled attention are written where they are wanted", "[emulator]") {
+  const Packing packing = packing_of({9, 3});
+  const Tensor qkv = normal({12, 96}, 1).to(at::kBFloat16).requires_grad_(),
+               rows = normal({17, 64}, 2).to(at::kBFloat16).requires_grad_(),
+               slope = normal({12, 32}, 3).to(at::kBFloat16);
+  auto row_of = std::make_shared<std::vector<int32_t>>();
+  for (int32_t i = 0; i < 17; ++i) row_of->push_back(i);
+  const auto [query, key] = backend::column_halves(rows);
+  const Tensor y =
+      backend::disentangled_attention(qkv, {query, key, row_of}, packing, {2, 0.2}, {});
+  emulator::Recording backward;
+  backward.record([&] { torch::autograd::grad({y}, {qkv, rows}, {slope}); });
+  std::map<std::string, int> count;
+  for (const std::string& name : backward.names()) ++count[name];
+  CHECK(count["aten::zeros"] == 1);
+  CHECK(count["aten::bmm"] == 6);  // the scores again, and their slopes' products
+  CHECK(count["aten::add_"] == 2);
+  for (const char* copies : {"aten::clone", "aten::cat", "aten::slice_backward", "aten::add"})
+    CHECK(count[copies] == 0);
 }

@@ -134,6 +134,20 @@ TEST_CASE("query and key rows may have been projected together", "[backend]") {
   });
 }
 
+TEST_CASE("scores with a huge table of positions are right", "[backend]") {
+  // 2 · 12 · 200,000 numbers: a device does not keep them for the backward pass
+  const int64_t count = 200000;
+  auto row_of = std::make_shared<std::vector<int32_t>>();
+  for (int32_t i = 0; i < 17; ++i) row_of->push_back(i * 12000);
+  compare(
+      {input({12, 3 * 2 * 16}, 5), input({count, 2 * 16}, 6), input({count, 2 * 16}, 7)},
+      [&](const std::vector<Tensor>& in) {
+        return backend::disentangled_attention(in[0], {in[1], in[2], row_of}, packing_of({9, 3}),
+                                               {2, scale}, {});
+      },
+      at::kBFloat16);
+}
+
 TEST_CASE("every length up to 512 is finite and right in bf16", "[backend]") {
   // One head of 16, so that 512 lengths take a second; three sequences, the middle one as long. An
   // emulated device takes minutes.

@@ -160,7 +160,7 @@ TEST_CASE("gradients of disentangled attention are written where they are wanted
   std::map<std::string, int> count;
   for (const std::string& name : backward.names()) ++count[name];
   CHECK(count["aten::zeros"] == 1);
-  CHECK(count["aten::bmm"] == 6);  // the scores again, and their slopes' products
+  CHECK(count["aten::bmm"] == 4);  // small scores are kept
   CHECK(count["aten::add_"] == 2);
   for (const char* copies : {"aten::clone", "aten::cat", "aten::slice_backward", "aten::add"})
     CHECK(count[copies] == 0);

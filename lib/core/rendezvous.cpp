@@ -82,20 +82,32 @@ std::optional<Rendezvous> by_srun(const Variable& variable) {
   return r;
 }
 
-std::optional<Rendezvous> by_mpirun(const Variable& variable) {
-  if (!variable("OMPI_COMM_WORLD_SIZE")) return std::nullopt;
+// What an MPI calls things. `sign`: is set by it alone.
+struct MpiNames {
+  const char *sign, *size, *rank, *local_rank, *local_size;
+  const char* how_to_name_a_machine;
+};
+constexpr MpiNames kOpenMpi{"OMPI_COMM_WORLD_SIZE",       "OMPI_COMM_WORLD_SIZE",
+                            "OMPI_COMM_WORLD_RANK",       "OMPI_COMM_WORLD_LOCAL_RANK",
+                            "OMPI_COMM_WORLD_LOCAL_SIZE", "mpirun -x MASTER_ADDR=…"};
+// MPICH's and Intel MPI's
+constexpr MpiNames kHydra{"MPI_LOCALRANKID", "PMI_SIZE",        "PMI_RANK",
+                          "MPI_LOCALRANKID", "MPI_LOCALNRANKS", "mpirun -genv MASTER_ADDR …"};
+
+std::optional<Rendezvous> by_mpirun(const Variable& variable, const MpiNames& names) {
+  if (!variable(names.sign)) return std::nullopt;
   Rendezvous r;
   r.source = "mpirun";
   r.started_alike = false;
-  r.size = number(variable, "OMPI_COMM_WORLD_SIZE", 1);
-  r.rank = number(variable, "OMPI_COMM_WORLD_RANK", 0);
-  r.local_rank = number_or(variable, "OMPI_COMM_WORLD_LOCAL_RANK", r.rank);
-  r.local_size = number_or(variable, "OMPI_COMM_WORLD_LOCAL_SIZE", r.size);
+  r.size = number(variable, names.size, 1);
+  r.rank = number(variable, names.rank, 0);
+  r.local_rank = number_or(variable, names.local_rank, r.rank);
+  r.local_size = number_or(variable, names.local_size, r.size);
   if (r.local_size < r.size && !variable("MASTER_ADDR"))
     fail(
         "MASTER_ADDR: is not set, and mpirun's {} processes are on several machines: name the "
-        "machine of rank 0 (mpirun -x MASTER_ADDR=…)",
-        r.size);
+        "machine of rank 0 ({})",
+        r.size, names.how_to_name_a_machine);
   r.host = text_or(variable, "MASTER_ADDR", r.host);
   r.port = number_or(variable, "MASTER_PORT", kDefaultPort);
   return r;
@@ -112,7 +124,8 @@ std::string first_node(const std::string& list) {
 
 Rendezvous rendezvous(const Variable& variable) {
   std::vector<Rendezvous> said;
-  for (const auto& one : {by_torchrun(variable), by_srun(variable), by_mpirun(variable)})
+  for (const auto& one : {by_torchrun(variable), by_srun(variable), by_mpirun(variable, kOpenMpi),
+                          by_mpirun(variable, kHydra)})
     if (one) said.push_back(*one);
   if (said.empty()) return {};
   for (const Rendezvous& r : said) check(r);

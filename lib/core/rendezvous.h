@@ -1,5 +1,6 @@
 // Where this process stands among those of its run, as the program that started them says in the
-// environment: torchrun (RANK, WORLD_SIZE, …), srun (SLURM_…) or mpirun (OMPI_…).
+// environment: torchrun (RANK, WORLD_SIZE, …), srun (SLURM_…) or mpirun (OMPI_…; of MPICH and
+// Intel MPI PMI_…).
 #pragma once
 
 #include <functional>

@@ -52,8 +52,8 @@ void TrainOptions::fields(Fields& f) {
     at_least_zero_below(1));
   f("threads", threads,
     "Parts of a batch computed at the same time, one thread each; null: one for each core that the "
-    "process may use; processes of this machine that have the same cores share them. Where a CUDA "
-    "device computes, threads that prepare texts.",
+    "process may use, fewer where a container limits its time; processes of this machine that have "
+    "the same cores share them. Where a CUDA device computes, threads that prepare texts.",
     within(1, 4096));
   f("timeout_seconds", timeout_seconds,
     "Of a run of several processes: how long one waits for the others before it gives up.",

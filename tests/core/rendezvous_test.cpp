@@ -79,6 +79,19 @@ TEST_CASE("mpirun's variables need a head only across machines", "[core]") {
   CHECK(in(with(two, {{"MASTER_ADDR", "head"}})).host == "head");
 }
 
+TEST_CASE("MPICH's and Intel MPI's variables are understood", "[core]") {
+  const Environment one{
+      {"PMI_SIZE", "2"}, {"PMI_RANK", "1"}, {"MPI_LOCALNRANKS", "2"}, {"MPI_LOCALRANKID", "1"}};
+  CHECK(in(one).size == 2);
+  CHECK(in(one).rank == 1);
+  CHECK(in(one).local_rank == 1);
+  CHECK(in(one).host == "127.0.0.1");
+  CHECK_THROWS_WITH(in(with(one, {{"PMI_SIZE", "4"}})),
+                    Catch::Matchers::Contains("mpirun -genv MASTER_ADDR"));
+  // srun's own, of a job that is no MPI's
+  CHECK(in({{"PMI_SIZE", "2"}, {"PMI_RANK", "1"}}).size == 1);
+}
+
 TEST_CASE("what torchrun starts anew is told apart", "[core]") {
   CHECK(in(kTorchrun).attempt == 0);
   CHECK(in(with(kTorchrun, {{"TORCHELASTIC_RESTART_COUNT", "2"}})).attempt == 2);

@@ -165,7 +165,8 @@ Model& Session::model() const {
 }
 
 std::string Session::place() const {
-  return device.is_cpu() ? fmt::format("{} threads", threads) : backend::cuda::device_name();
+  if (!device.is_cpu()) return backend::cuda::device_name();
+  return fmt::format("{} thread{}", threads, threads == 1 ? "" : "s");
 }
 
 Json Session::computes() const {

@@ -79,25 +79,28 @@ void check(const DataToTextOptions& options) {
 std::unique_ptr<TextTask> start(const Json& in) {
   const auto options = parse<DataToTextOptions>(in, "/task");
   check(options);
-  return open_corpus(
-      {.info = {.name = "data_to_text", .groups = options.groups, .score_preset = ""},
-       .source = "Name the folder of the files with task.data.",
-       .splits = {{"train", "", {"train"}, "train", {}},
-                  {"dev", "", {"dev"}, "dev", {}},
-                  {"test", "", {"test"}, "test", {}}},
-       .extensions = {".jsonl"},
-       .prompts = Prompts::distinct,
-       .read =
-           [options](const std::filesystem::path& file, std::string_view content,
-                     TextCollector& into) {
-             check_line_ends(content, file.string());
-             TableReader lines(content, '\0', Quoting::none);
-             Row row;
-             while (lines.next(row))
-               into.add(row.line,
-                        [&] { return entry_of(whole_line(row), options, into.is_test()); });
-           }},
-      options);
+  return open_corpus({.info = {.name = "data_to_text",
+                               .groups = options.groups,
+                               .score_preset = "",
+                               .context_key = options.prompt},
+                      .source = "Name the folder of the files with task.data.",
+                      .splits = {{"train", "", {"train"}, "train", {}},
+                                 {"dev", "", {"dev"}, "dev", {}},
+                                 {"test", "", {"test"}, "test", {}}},
+                      .extensions = {".jsonl"},
+                      .prompts = Prompts::distinct,
+                      .read =
+                          [options](const std::filesystem::path& file, std::string_view content,
+                                    TextCollector& into) {
+                            check_line_ends(content, file.string());
+                            TableReader lines(content, '\0', Quoting::none);
+                            Row row;
+                            while (lines.next(row))
+                              into.add(row.line, [&] {
+                                return entry_of(whole_line(row), options, into.is_test());
+                              });
+                          }},
+                     options);
 }
 
 }  // namespace

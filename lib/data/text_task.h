@@ -37,8 +37,9 @@ struct TextData {
 
 struct TextTaskInfo {
   std::string name{};
-  std::vector<std::string> groups{};  ///< of prompts; scores are told for each beside those of all
-  std::string score_preset{};         ///< "e2e", "webnlg", "dart", or "" for data of one's own
+  std::vector<std::string> groups{};   ///< of prompts; scores are told for each beside those of all
+  std::string score_preset{};          ///< "e2e", "webnlg", "dart", or "" for data of one's own
+  std::string context_key = "prompt";  ///< of a context in JSON lines that come alone
 };
 
 /// A task with its options set. Reads files only when asked to load.

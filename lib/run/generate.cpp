@@ -18,12 +18,12 @@ namespace {
 // Contexts that are answered together at most; a stream is answered as far as it has come.
 constexpr size_t kContextsAtOnce = 256;
 
-std::string context_of(const std::string& line, const std::string& where, bool is_json) {
-  if (!is_json) return line;
+// Of a line of JSON, where the task keeps it.
+std::string context_of(const std::string& line, const std::string& where, const std::string& key) {
   const Json json = parse_json(line, where);
-  if (!json.is_object() || !json.contains("prompt") || !json["prompt"].is_string())
-    fail("{}: expected an object with a string \"prompt\"", where);
-  return json["prompt"].get<std::string>();
+  if (!json.is_object() || !json.contains(key) || !json[key].is_string())
+    fail("{}: expected an object with a string \"{}\"", where, key);
+  return json[key].get<std::string>();
 }
 
 // Prints what is written in the order of the contexts, as soon as that allows.
@@ -63,7 +63,9 @@ void answer_lines(const Session& s, InputSource& input) {
   std::istream& in = input.stream();
   InputLines lines(in, input.name());
   for (std::string line; lines.next(line);) {
-    contexts.push_back(context_of(line, lines.where(), input.is_json_lines()));
+    contexts.push_back(input.is_json_lines()
+                           ? context_of(line, lines.where(), s.text_task->info().context_key)
+                           : line);
     if (contexts.size() == kContextsAtOnce || in.rdbuf()->in_avail() <= 0) answer(s, contexts);
   }
   answer(s, contexts);

@@ -38,6 +38,15 @@ class Generate(SharedCase):
         file.write_text("\r\n".join(json.dumps({"prompt": c, "other": 1}) for c in contexts) + "\r\n")
         self.assertEqual(self.texts("--input", file), together)
 
+    def test_json_lines_have_their_context_where_the_task_says(self):
+        file = self.place / "own.jsonl"
+        file.write_text('{"prompt": "other", "question": "name : A"}\n')
+        wanted = self.texts("--input", "-", stdin="name : A\n")
+        task = {"name": "data_to_text", "prompt": "question", "data": str(self.place)}
+        self.assertEqual(self.texts("--input", file, "--set", f"task={json.dumps(task)}"), wanted)
+        file.write_text('{"prompt": "name : A"}\n')
+        self.refused(*self.checkpoint, "--input", file, "--set", f"task={json.dumps(task)}", names=[f"{file}:1", "question"])
+
     def test_a_byte_order_mark_before_the_contexts_is_none_of_them(self):
         wanted = self.texts(stdin="name : A\nname : B\n")
         for name, given in (("lines.txt", "name : A\nname : B\n"), ("lines.jsonl", '{"prompt": "name : A"}\n{"prompt": "name : B"}\n')):

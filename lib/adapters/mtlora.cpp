@@ -141,10 +141,15 @@ class Mtlora final : public LowRankAdapter {
     return square_of(structure_, core).narrow(0, static_cast<int64_t>(i) * rank_, rank_).mm(core.a);
   }
   std::vector<Tensor> downs(const std::vector<size_t>& pairs, const Pass& pass) const override {
-    if (!is_shared_ || pairs.size() < pairs_.size()) return LowRankAdapter::downs(pairs, pass);
+    if (!is_shared_) return LowRankAdapter::downs(pairs, pass);
     const Core& core = cores_.front();
-    const Tensor ready = pass.prepared ? pass.prepared->of(core.a) : Tensor();
-    return {ready.defined() ? ready : square_of(structure_, core).mm(core.a)};
+    Tensor all = pass.prepared ? pass.prepared->of(core.a) : Tensor();
+    if (!all.defined()) all = square_of(structure_, core).mm(core.a);
+    if (pairs.size() == pairs_.size()) return {all};
+    std::vector<Tensor> some;
+    for (const size_t i : pairs)
+      some.push_back(all.narrow(0, static_cast<int64_t>(i) * rank_, rank_));
+    return some;
   }
 
   Structure structure_;

@@ -58,8 +58,8 @@ struct Disentangled {
 
   /// d (x Pᵀ) of [heads, rows, positions] → the gradients of x, added to `dx`, and of P, into
   /// `of_positions` where that is defined. `wide`: x in fp32.
-  void through_products(const Tensor& slopes, const Tensor& wide, const Tensor& positions,
-                        const Tensor& dx, const Tensor& of_positions) const {
+  void through_one_product(const Tensor& slopes, const Tensor& wide, const Tensor& positions,
+                           const Tensor& dx, const Tensor& of_positions) const {
     const Tensor more = at::empty({dx.size(0), dx.size(1)}, slopes.options());
     product_of_heads(slopes, positions.to(at::kFloat), more);
     dx.add_(more);
@@ -80,9 +80,9 @@ struct Disentangled {
     };
     const Inputs wide = widened(in);
     if (d.c2p.defined())
-      through_products(d.c2p, wide.q, position_key, d.q, half(sums, of_key, of_query));
+      through_one_product(d.c2p, wide.q, position_key, d.q, half(sums, of_key, of_query));
     if (d.p2c.defined())
-      through_products(d.p2c, wide.k, position_query, d.k, half(sums, of_query, false));
+      through_one_product(d.p2c, wide.k, position_query, d.k, half(sums, of_query, false));
     const Tensor rounded = sums.to(some.scalar_type());
     return {half(rounded, of_query, false), half(rounded, of_key, of_query)};
   }

@@ -32,13 +32,14 @@ constexpr int64_t kMostRanksOfOne = 64;
 
 /// The factors in the activations' type.
 struct Factors {
-  Tensor a;  ///< [R, in]
-  Tensor b;  ///< [outs, R]: every part's b where its outputs and ranks meet, zeros elsewhere
-  int64_t first_out = 0;             ///< of b
+  Tensor a;                          ///< [R, in]
   bool as_one = false;               ///< the parts' products are one
+  Tensor b;                          ///< as_one: [outs, R], every part's b where its outputs and
+                                     ///< ranks meet, zeros elsewhere; else one below the other
+  int64_t first_out = 0;             ///< of b, as_one
   std::vector<LowRank::Part> parts;  ///< their b's are those of b
 
-  /// y[:, the outputs of b]
+  /// y[:, the outputs of b], as_one
   Tensor outs(const Tensor& y) const { return y.narrow(1, first_out, b.size(0)); }
 };
 
@@ -53,38 +54,59 @@ void add(cuda::Blocks& blocks, const cuda::Blocks::Block& block) {
 }
 
 cuda::Blocks blocks_of(const Tensor& whole) {
+  TORCH_INTERNAL_ASSERT(whole.numel() < int64_t{1} << 32, "factors of too many numbers");
   return {matrix(whole), whole.size(0), whole.size(1), 0, {}};
 }
 
-/// The outputs from the first part's to the last one's, and the sum of ranks.
-struct Extent {
-  int64_t first = 0, last = 0, ranks = 0;
-  explicit Extent(const LowRank& change) : first(change.parts.at(0).out_begin) {
-    for (const LowRank::Part& part : change.parts) {
-      first = std::min(first, part.out_begin);
-      last = std::max(last, part.out_end);
+/// How large b is, and where a part's b begins in it.
+struct Layout {
+  int64_t rows = 0, columns = 0, first_out = 0;
+  struct Corner {
+    int64_t row, column;
+  };
+  std::vector<Corner> corners;
+
+  static Layout of(const std::vector<LowRank::Part>& parts, int64_t ranks, bool as_one) {
+    Layout layout;
+    if (!as_one) {
+      for (const LowRank::Part& part : parts) {
+        layout.corners.push_back({layout.rows, 0});
+        layout.rows += part.out_end - part.out_begin;
+        layout.columns = std::max(layout.columns, part.r_end - part.r_begin);
+      }
+      return layout;
     }
-    for (const Tensor& a : change.a) ranks += a.size(0);
+    const auto begins = [](const auto& x, const auto& y) { return x.out_begin < y.out_begin; };
+    layout.first_out = std::min_element(parts.begin(), parts.end(), begins)->out_begin;
+    for (const LowRank::Part& part : parts) {
+      layout.corners.push_back({part.out_begin - layout.first_out, part.r_begin});
+      layout.rows = std::max(layout.rows, part.out_end - layout.first_out);
+    }
+    layout.columns = ranks;
+    return layout;
   }
 };
 
 Factors factors_of(const LowRank& change, at::ScalarType type) {
   const at::NoGradGuard no_graph;
-  const Extent extent(change);
+  int64_t ranks = 0;
+  for (const Tensor& a : change.a) ranks += a.size(0);
+  const bool as_one = change.parts.size() == 1 || ranks <= kMostRanksOfOne;
+  const Layout layout = Layout::of(change.parts, ranks, as_one);
   const auto options = change.a[0].options().dtype(type);
-  Factors f{at::empty({extent.ranks, change.a[0].size(1)}, options),
-            at::empty({extent.last - extent.first, extent.ranks}, options), extent.first,
-            change.parts.size() == 1 || extent.ranks <= kMostRanksOfOne, change.parts};
+  Factors f{at::empty({ranks, change.a[0].size(1)}, options), as_one,
+            at::empty({layout.rows, layout.columns}, options), layout.first_out, change.parts};
   cuda::Blocks of_a = blocks_of(f.a), of_b = blocks_of(f.b);
   int64_t row = 0;
   for (const Tensor& a : change.a) {
     add(of_a, block_of(a, row, 0));
     row += a.size(0);
   }
-  for (LowRank::Part& part : f.parts) {
-    add(of_b, block_of(part.b, part.out_begin - f.first_out, part.r_begin));
-    part.b = f.b.narrow(0, part.out_begin - f.first_out, part.out_end - part.out_begin)
-                 .narrow(1, part.r_begin, part.r_end - part.r_begin);
+  for (size_t i = 0; i < f.parts.size(); ++i) {
+    const auto& [first_row, first_column] = layout.corners[i];
+    Tensor& b = f.parts[i].b;
+    add(of_b, block_of(b, first_row, first_column));
+    b = f.b.narrow(0, first_row, b.size(0)).narrow(1, first_column, b.size(1));
   }
   cuda::place_blocks(element_of(f.a), of_a, of_b, cuda::current_stream());
   return f;

@@ -80,8 +80,8 @@ struct Affine {
 Tensor layer_norm(const Tensor& x, const Affine& affine);
 
 /// One value [tokens, width] for both branches of what comes next: into its layers, and around
-/// them to the residual sum. Two tensors of the same memory, so that a device adds up their
-/// gradients where it reads them.
+/// them to the residual sum. On a device two tensors of the same memory, so that it adds up their
+/// gradients where it reads them; they are never written in place.
 struct Branches {
   Tensor into, around;
 };

@@ -50,16 +50,23 @@ std::optional<double> quota_of(const fs::path& group) {
   return quota > 0 && period > 0 ? std::optional(quota / period) : std::nullopt;
 }
 
-// Where a line of /proc/self/cgroup, "id:controllers:/path", says that a process's time is
-// limited, below the groups' root; nothing where it is about something else. Version 2 names no
-// controllers.
-std::optional<std::pair<fs::path, fs::path>> hierarchy_and_group(const std::string& line) {
+// A line of /proc/self/cgroup, "id:controllers:/path", that is about a process's time: where the
+// files of its groups are, and the group.
+struct TimeGroup {
+  std::vector<fs::path> roots;  // of version 1 the controllers' folder, which may have another name
+  fs::path path;
+};
+
+// Nothing where the line is about something else. Version 2 names no controllers.
+std::optional<TimeGroup> time_group(const std::string& line, const fs::path& root) {
   const size_t first = line.find(':'), second = line.find(':', first + 1);
   if (second == std::string::npos) return std::nullopt;
   const std::string controllers = line.substr(first + 1, second - first - 1);
   const bool is_time = ("," + controllers + ",").find(",cpu,") != std::string::npos;
   if (!controllers.empty() && !is_time) return std::nullopt;
-  return std::pair{fs::path(controllers), fs::path(line.substr(second + 1)).relative_path()};
+  const fs::path path = fs::path(line.substr(second + 1)).relative_path();
+  if (controllers.empty()) return TimeGroup{{root}, path};
+  return TimeGroup{{root / controllers, root / "cpu"}, path};
 }
 
 }  // namespace
@@ -68,13 +75,14 @@ std::optional<int64_t> cores_by_quota(const fs::path& groups, const fs::path& ro
   std::optional<double> least;
   std::ifstream file(groups);
   for (std::string line; std::getline(file, line);) {
-    const auto found = hierarchy_and_group(line);
+    const auto found = time_group(line, root);
     if (!found) continue;
     // A group has what the groups around it leave it. In a container, which sees its own group as
     // the root, the path may name what is not there.
-    for (fs::path group = found->second;; group = group.parent_path()) {
-      const auto quota = quota_of(root / found->first / group);
-      if (quota) least = std::min(*quota, least.value_or(*quota));
+    for (fs::path group = found->path;; group = group.parent_path()) {
+      for (const fs::path& above : found->roots)
+        if (const auto quota = quota_of(above / group))
+          least = std::min(*quota, least.value_or(*quota));
       if (group.empty()) break;
     }
   }
@@ -86,14 +94,14 @@ Cores cores_here() {
   const int64_t machine = std::max(1U, std::thread::hardware_concurrency());
   const CoreSet set = cores_of_this_thread();
   const int64_t own = set.empty() ? machine : CPU_COUNT_S(bytes_of(set), set.data());
-  const int64_t by_time = cores_by_quota("/proc/self/cgroup", "/sys/fs/cgroup").value_or(machine);
-  return {std::max<int64_t>(1, std::min(own, by_time)), machine};
+  const auto by_time = cores_by_quota("/proc/self/cgroup", "/sys/fs/cgroup");
+  return {std::max<int64_t>(1, own), machine, std::min(machine, by_time.value_or(machine))};
 }
 
 int64_t cores_for_each(const Cores& cores, int processes, bool started_alike) {
   const int64_t alike = cores.usable / processes;
   const int64_t own = std::min(cores.usable, cores.machine / processes);
-  return std::max<int64_t>(1, started_alike ? alike : own);
+  return std::max<int64_t>(1, std::min(started_alike ? alike : own, cores.by_time / processes));
 }
 
 void begin_without_openmp_binding(char** argv) {

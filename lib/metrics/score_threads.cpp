@@ -14,7 +14,7 @@ namespace mtlora {
 namespace {
 
 size_t threads_for(size_t count, size_t wanted, size_t block) {
-  const auto cores = static_cast<size_t>(cores_here().usable);
+  const auto cores = static_cast<size_t>(cores_for_each(cores_here(), 1, true));
   return std::min(wanted == 0 ? cores : wanted, (count + block - 1) / block);
 }
 

@@ -6,8 +6,8 @@
 
 #include "lib/core/error.h"
 #include "lib/core/gguf_config.h"
+#include "lib/run/run_folder.h"
 #include "lib/run/session.h"
-#include "lib/text/foreign_json.h"
 #include "lib/train/checkpoint.h"
 #include "lib/weights/weight_file.h"
 
@@ -41,19 +41,10 @@ void require_model(const fs::path& folder) {
       folder.string());
 }
 
-// A run's folder, even one whose first step has not come: its config.json is a configuration, no
-// model's.
-bool is_run(const fs::path& path) {
-  if (fs::exists(path / "metrics.jsonl")) return true;
-  if (fs::exists(path / "adapter.safetensors") || !fs::exists(path / "config.json")) return false;
-  const ForeignJson config = read_foreign_json(path / "config.json");
-  return config.is_object() && config.contains("train") && config["train"].is_object();
-}
-
 Json inspected(const fs::path& path) {
   if (!fs::exists(path)) fail("{}: there is no such file or folder", path.string());
   Json out;
-  if (is_run(path)) {
+  if (holds_run(path)) {
     const bool is_finished = fs::exists(path / "result.json");
     out = {{"kind", "run"},
            {"finished", is_finished},

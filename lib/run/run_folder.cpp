@@ -13,6 +13,7 @@
 #include "lib/core/files.h"
 #include "lib/core/log.h"
 #include "lib/run/run_options.h"
+#include "lib/text/foreign_json.h"
 
 namespace mtlora {
 namespace fs = std::filesystem;
@@ -74,8 +75,8 @@ void check_same_config(const fs::path& folder, const Json& now) {
     else
       changed.push_back(one.text);
   if (!changed.empty())
-    fail("--resume: the run in {} has another configuration:\n  {}", folder.string(),
-         fmt::join(changed, "\n  "));
+    fail("{}: the run there has another configuration, with which alone it goes on:\n  {}",
+         folder.string(), fmt::join(changed, "\n  "));
 }
 
 }  // namespace
@@ -109,9 +110,11 @@ FolderLock::~FolderLock() {
 
 bool holds_run(const fs::path& folder) {
   std::error_code error;
-  const bool holds = fs::exists(folder / "config.json", error);
+  const bool has_config = fs::exists(folder / "config.json", error);
   if (error) fail("{}: cannot be looked into: {}", folder.string(), error.message());
-  return holds;
+  if (!has_config || fs::exists(folder / "adapter.safetensors")) return false;
+  const ForeignJson config = read_foreign_json(folder / "config.json");
+  return config.is_object() && config.contains("train") && config["train"].is_object();
 }
 
 void check_folder(const fs::path& folder, bool resume) {

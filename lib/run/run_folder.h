@@ -26,7 +26,8 @@ class FolderLock {
 /// answer for, and how the run goes on.
 Json identity_of(const Json& config);
 
-/// Whether the folder holds a run, finished or not.
+/// Whether the folder holds a run, finished or not, even one whose first step has not come; no
+/// checkpoint or model, which have a config.json too.
 bool holds_run(const std::filesystem::path& folder);
 
 /// An existing run is continued when that is asked for, and never written over. Throws Error

@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <cstring>
 #include <filesystem>
 #include <tuple>
 
@@ -16,7 +15,7 @@
 #include "lib/run/job.h"
 #include "lib/run/launch.h"
 #include "lib/run/run_folder.h"
-#include "lib/run/train_result.h"
+#include "lib/run/train_end.h"
 #include "lib/train/broken_run.h"
 #include "lib/train/first_gradients.h"
 #include "lib/train/micro_batches.h"
@@ -92,14 +91,6 @@ std::vector<std::pair<std::string, EncodedSet>> dev_sets(Job& job, const TrainOp
   return sets;
 }
 
-// With the weights of the best checkpoint, as anyone has them who opens it.
-Json final_scores(Job& job, const Session& s, const fs::path& folder) {
-  if (job.final_split().empty()) return nullptr;
-  const fs::path best = fs::exists(folder / "best") ? folder / "best" : folder / "last";
-  restore_tensors(best / "adapter.safetensors", checkpoint_tensors(s.trained.tensors));
-  return job.finish(folder);
-}
-
 std::vector<std::string> arguments_of(const TrainRequest& request, const fs::path& folder) {
   std::vector<std::string> all{"train"};
   for (const std::string& file : request.config.files) all.insert(all.end(), {"--config", file});
@@ -108,31 +99,6 @@ std::vector<std::string> arguments_of(const TrainRequest& request, const fs::pat
   if (request.resume) all.push_back("--resume");
   if (request.resume_or_start) all.push_back("--resume-or-start");
   return all;
-}
-
-// "signal 1 (Hangup)"
-std::string name_of(int signal) {
-  return fmt::format("signal {} ({})", signal, strsignal(signal));
-}
-
-// What the leader does when training is done: final texts and scores, and result.json.
-int finish(Job& job, const Session& s, const Trainer& trainer, const Json& hashes,
-           const fs::path& folder) {
-  Json result = train_result(trainer.state(), s, hashes), scores;
-  try {
-    scores = final_scores(job, s, folder);
-  } catch (const Stopped&) {
-    log::info(
-        fmt::format("stopped by {} while texts were written; training is done and saved; --resume "
-                    "writes them",
-                    name_of(stop_signal())));
-    return 128 + stop_signal();
-  }
-  if (!scores.is_null()) result[job.final_split()] = scores;
-  write_file(folder / "result.json", result.dump(2) + "\n");
-  if (!scores.is_null()) print_scores(job.final_split(), scores["metrics"]);
-  print_result(trainer.state(), folder);
-  return 0;
 }
 
 // best/, where a kill came before the first last/, or where somebody has removed that: what it
@@ -188,9 +154,7 @@ bool goes_on(const TrainRequest& request, const fs::path& folder) {
 
 int train_in(World& world, const TrainRequest& request, const Json& config,
              const fs::path& folder) {
-  // As the leader finds it, before it has written anything there.
-  const bool resumes = world.largest(world.leads() && goes_on(request, folder) ? 1 : 0) != 0;
-  if (world.leads()) check_folder(folder, resumes);
+  if (world.leads()) check_folder(folder, goes_on(request, folder));
   Session s = open_session(config, world.place());
   s.world = &world;
   require_alike(world, s);
@@ -208,20 +172,22 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
   const RunLength length = run_length(options, *job, sampler.steps_per_epoch());
   const Schedule schedule(s.options.schedule, length.total_steps);
 
-  if (!resumes || checkpoint_of(folder).empty()) start_from(s);
+  if (checkpoint_of(folder).empty()) start_from(s);
   s.trained.set->check({length.total_steps, 0, seed});
   const auto optimizer = open_optimizer(s);
   check_skipping(s, *optimizer);
   check_current_folder(s.resolved);
 
   // Whatever could be wrong with the request has shown by now: only here something is written.
-  bool has_work = true;
+  bool has_work = true, resumes = false;
   std::optional<FolderLock> lock;
   if (world.leads()) {
     lock.emplace(folder);
+    resumes = goes_on(request, folder);  // another program may have begun it until now
     has_work = open_folder(folder, resumes, s.resolved);
   }
   if (world.largest(has_work ? 0 : 1) != 0) return 0;
+  resumes = world.largest(resumes ? 1 : 0) != 0;
   if (world.leads()) log::also_to(folder / "log.txt");
   log::info(parameters_text(s.model()));
   log::info(fmt::format("{} examples, {} tokens; {} steps of {}; {}{}, {}", train_set.size(),
@@ -242,10 +208,10 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
   if (trainer.state().step == 0) initialise(s, sampler, *objective);
   if (const int signal = trainer.run(); signal != 0) {
     log::info(fmt::format("stopped by {} after step {}; saved in {}; continue with --resume",
-                          name_of(signal), trainer.state().step, (folder / "last").string()));
+                          signal_name(signal), trainer.state().step, (folder / "last").string()));
     return 128 + signal;
   }
-  return world.leads() ? finish(*job, s, trainer, hashes, folder) : 0;
+  return world.leads() ? finish_run(*job, s, trainer, hashes, folder) : 0;
 }
 
 // Why a run broke off, and what is left of it.

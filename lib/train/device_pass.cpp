@@ -60,8 +60,7 @@ struct DevicePass::Place {
   PassResult recorded;
 };
 
-DevicePass::DevicePass(const Objective& objective, std::vector<Tensor> tensors,
-                       DevicePassOptions options)
+DevicePass::DevicePass(const Objective& objective, std::vector<Tensor> tensors, PassOptions options)
     : objective_(objective),
       tensors_(std::move(tensors)),
       device_(objective.device()),

@@ -16,8 +16,7 @@ void add(std::vector<Tensor>& gradients, const std::vector<Tensor>& more) {
 
 }  // namespace
 
-ShardPass::ShardPass(const Objective& objective, std::vector<Tensor> tensors,
-                     DevicePassOptions options)
+ShardPass::ShardPass(const Objective& objective, std::vector<Tensor> tensors, PassOptions options)
     : objective_(objective), tensors_(std::move(tensors)), options_(options) {
   if (backend::is_apart(objective_.device()) && !tensors_.empty())
     device_pass_ = std::make_unique<DevicePass>(objective_, tensors_, options);

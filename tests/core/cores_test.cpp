@@ -58,10 +58,15 @@ TEST_CASE("a share of the time counts as so many cores", "[core]") {
   CHECK(cores_by_quota(groups, root) == std::nullopt);
   put("cpu,cpuacct/a/cpu.cfs_quota_us", "300000\n");
   CHECK(cores_by_quota(groups, root) == 3);
+  // whose folder has another name than the list of controllers
+  write_file(groups, "3:cpuacct,cpu:/a\n");
+  CHECK(cores_by_quota(groups, root) == std::nullopt);
+  fs::create_directory_symlink("cpu,cpuacct", root / "cpu");
+  CHECK(cores_by_quota(groups, root) == 3);
 }
 
 TEST_CASE("processes share cores where all have the same", "[core]") {
-  const Cores whole{64, 64}, part{8, 64};
+  const Cores whole{64, 64, 64}, part{8, 64, 64}, limited{64, 64, 8};
   CHECK(cores_for_each(whole, 1, true) == 64);
   CHECK(cores_for_each(whole, 4, true) == 16);
   CHECK(cores_for_each(whole, 4, false) == 16);
@@ -70,4 +75,7 @@ TEST_CASE("processes share cores where all have the same", "[core]") {
   CHECK(cores_for_each(part, 4, false) == 8);  // each was given eight
   CHECK(cores_for_each(part, 100, true) == 1);
   CHECK(cores_for_each(part, 100, false) == 1);
+  CHECK(cores_for_each(limited, 1, true) == 8);
+  CHECK(cores_for_each(limited, 4, true) == 2);
+  CHECK(cores_for_each(limited, 4, false) == 2);  // the container's time is that of all four
 }

@@ -111,3 +111,33 @@ TEST_CASE("a training step on the device is the CPU's, dropout included", "[trai
                 is_rounding ? std::optional(largest) : std::nullopt);
   }
 }
+
+TEST_CASE("a training pass is given what its adapters have prepared", "[train][recorded]") {
+  struct Seen final : Objective {
+    Seen(const Objective& of, const Tensor& watched) : inner(of), b(watched) {}
+    const EncodedSet& set() const override { return inner.set(); }
+    int64_t terms(int64_t index) const override { return inner.terms(index); }
+    Batch collate(const std::vector<Item>& items) const override { return inner.collate(items); }
+    Model& model() const override { return inner.model(); }
+    Tensor loss(const Batch& batch, const Pass& pass) const override {
+      count += pass.prepared && pass.prepared->of(b).defined();
+      return inner.loss(batch, pass);
+    }
+    const Objective& inner;
+    Tensor b;
+    mutable int count = 0;
+  };
+  const OnDevice guard(has_device());
+  Training training("roberta-tiny", method("mtlora", {"query", "value"}), 4);
+  Tensor b;
+  for (const auto& p : training.trained.parameters)
+    if (p.first.ends_with(".B")) b = p.second;
+  REQUIRE(b.defined());
+  const Seen objective(*training.objective, b);
+  backend::ShardPool pool(1);
+  TrainStep step(objective, parameters_of(training.trained), pool,
+                 {.adapters = training.trained.set.get()});
+  std::vector<Tensor> gradients;
+  step.gradients(0, {items_until(4)}, gradients);
+  CHECK(objective.count == 1);
+}

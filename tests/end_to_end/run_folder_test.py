@@ -109,6 +109,12 @@ class RunFolder(Case):
         self.assertIn("holds no checkpoint yet", self.succeeds(*arguments).err)
         (begun / "config.json").unlink()
         self.fails(*arguments, names=[begun, "holds no run"])
+        # a checkpoint and a model have a config.json too
+        for other in (run / "best", self.model):
+            before = snapshot(other)
+            arguments[arguments.index("--out") + 1] = other
+            self.fails(*arguments, names=[other, "holds no run"])
+            self.assertEqual(snapshot(other), before)
 
     def test_a_folder_with_other_things_is_left_alone(self):
         other = self.place / "other"

@@ -152,6 +152,43 @@ bool goes_on(const TrainRequest& request, const fs::path& folder) {
   return request.resume || (request.resume_or_start && holds_run(folder));
 }
 
+struct RunData {
+  EncodedSet train;
+  std::vector<std::pair<std::string, EncodedSet>> dev;
+  Json hashes;  // of each split
+};
+
+RunData load_data(Job& job, const TrainOptions& options) {
+  job.check();
+  SplitSet train = job.load("train");
+  Json hashes{{"train", train.hash}};
+  auto dev = dev_sets(job, options, hashes);
+  return {std::move(train.set), std::move(dev), std::move(hashes)};
+}
+
+// The folder is this run's from here on. Returns whether a run there goes on; nothing: it is
+// finished.
+std::optional<bool> take_folder(World& world, const TrainRequest& request, const Session& s,
+                                const fs::path& folder, std::optional<FolderLock>& lock) {
+  bool has_work = true, resumes = false;
+  if (world.leads()) {
+    lock.emplace(folder);
+    resumes = goes_on(request, folder);  // another program may have begun it until now
+    has_work = open_folder(folder, resumes, s.resolved);
+  }
+  if (world.largest(has_work ? 0 : 1) != 0) return std::nullopt;
+  return world.largest(resumes ? 1 : 0) != 0;
+}
+
+void tell(const Session& s, const World& world, const EncodedSet& train, int64_t total_steps) {
+  const TrainOptions& options = s.options.train;
+  log::info(parameters_text(s.model()));
+  log::info(fmt::format("{} examples, {} tokens; {} steps of {}; {}{}, {}", train.size(),
+                        train.tokens(), total_steps, options.batch_size * options.accumulate,
+                        world.size() > 1 ? fmt::format("{} processes of ", world.size()) : "",
+                        s.place(), s.dtype == torch::kFloat ? "fp32" : "bf16"));
+}
+
 int train_in(World& world, const TrainRequest& request, const Json& config,
              const fs::path& folder) {
   if (world.leads()) check_folder(folder, goes_on(request, folder));
@@ -159,16 +196,11 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
   s.world = &world;
   require_alike(world, s);
   const TrainOptions& options = s.options.train;
-  Json hashes = Json::object();
   const auto job = make_job(s);
-  job->check();
-  SplitSet train_split = job->load("train");
-  const EncodedSet& train_set = train_split.set;
-  hashes["train"] = train_split.hash;
-  auto dev = dev_sets(*job, options, hashes);
-  require_same_run(world, s, hashes);
+  RunData data = load_data(*job, options);
+  require_same_run(world, s, data.hashes);
   const auto seed = static_cast<uint64_t>(options.seed);
-  Sampler sampler(train_set.size(), options.batch_size, seed, Sampler::Order::shuffled);
+  Sampler sampler(data.train.size(), options.batch_size, seed, Sampler::Order::shuffled);
   const RunLength length = run_length(options, *job, sampler.steps_per_epoch());
   const Schedule schedule(s.options.schedule, length.total_steps);
 
@@ -179,39 +211,28 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
   check_current_folder(s.resolved);
 
   // Whatever could be wrong with the request has shown by now: only here something is written.
-  bool has_work = true, resumes = false;
   std::optional<FolderLock> lock;
-  if (world.leads()) {
-    lock.emplace(folder);
-    resumes = goes_on(request, folder);  // another program may have begun it until now
-    has_work = open_folder(folder, resumes, s.resolved);
-  }
-  if (world.largest(has_work ? 0 : 1) != 0) return 0;
-  resumes = world.largest(resumes ? 1 : 0) != 0;
+  const std::optional<bool> resumes = take_folder(world, request, s, folder, lock);
+  if (!resumes) return 0;
   if (world.leads()) log::also_to(folder / "log.txt");
-  log::info(parameters_text(s.model()));
-  log::info(fmt::format("{} examples, {} tokens; {} steps of {}; {}{}, {}", train_set.size(),
-                        train_set.tokens(), length.total_steps,
-                        options.batch_size * options.accumulate,
-                        world.size() > 1 ? fmt::format("{} processes of ", world.size()) : "",
-                        s.place(), s.dtype == torch::kFloat ? "fp32" : "bf16"));
+  tell(s, world, data.train, length.total_steps);
 
-  const auto objective = job->objective(train_set);
+  const auto objective = job->objective(data.train);
   TrainStep step(*objective, parameters_of(s.trained), *s.pool,
                  {options.clip, seed, true, s.trained.set.get(), &world});
   Trainer trainer(
-      {s.trained.tensors, step, *optimizer, schedule, sampler, std::move(dev),
+      {s.trained.tensors, step, *optimizer, schedule, sampler, std::move(data.dev),
        [&](const EncodedSet& set) { return job->evaluate(set); }, s.resolved, s.loaded.fingerprint,
-       s.computes(), hashes, *s.tokenizer, folder, *s.trained.set, seed, world},
+       s.computes(), data.hashes, *s.tokenizer, folder, *s.trained.set, seed, world},
       length);
-  if (resumes) resume(world, trainer, folder);
+  if (*resumes) resume(world, trainer, folder);
   if (trainer.state().step == 0) initialise(s, sampler, *objective);
   if (const int signal = trainer.run(); signal != 0) {
     log::info(fmt::format("stopped by {} after step {}; saved in {}; continue with --resume",
                           signal_name(signal), trainer.state().step, (folder / "last").string()));
     return 128 + signal;
   }
-  return world.leads() ? finish_run(*job, s, trainer, hashes, folder) : 0;
+  return world.leads() ? finish_run(*job, s, trainer, data.hashes, folder) : 0;
 }
 
 // Why a run broke off, and what is left of it.

@@ -18,6 +18,7 @@ void fused_adamw(const AdamWState& state, const AdamW& rule, const at::Tensor& s
 at::Tensor gradient_norm(const std::vector<at::Tensor>& grads) {
   if (grads.empty()) return at::zeros({});
   at::NoGradGuard no_graph;
+  if (grads.size() == 1) return at::linalg_vector_norm(grads[0]);
   return at::linalg_vector_norm(at::stack(at::_foreach_norm(grads)));
 }
 

@@ -46,9 +46,14 @@ TrainStep::Asked TrainStep::ask(int64_t step, const Batches& micro_batches) {
   Asked asked{
       step, micro_batches, pass(step, micro_batches, Wanted::late_gradients, shards), {}, {}, {}};
   PhaseClock clock;
-  asked.loss = torch::full({}, asked.report.loss, torch::kDouble);
+  // Each operation is a kernel on a device: a sum of one is not asked for.
+  const auto add = [&](const Tensor& loss) {
+    asked.loss = asked.loss.defined() ? asked.loss + loss : loss;
+  };
   for (const ShardSum& shard : shards)
-    if (shard.late_loss.defined()) asked.loss = asked.loss + shard.late_loss;
+    if (shard.late_loss.defined()) add(shard.late_loss);
+  if (asked.report.loss != 0 || !asked.loss.defined())
+    add(torch::full({}, asked.report.loss, torch::kDouble));
   asked.gradients = sum_of(shards);
   asked.flat = flat_;
   clock.lap(asked.report.phases.update);
@@ -66,7 +71,8 @@ StepReport TrainStep::run_late(int64_t step, const Batches& micro_batches, Optim
   const std::vector<Tensor> all =
       mine->flat.defined() ? std::vector<Tensor>{mine->flat} : mine->gradients;
   const Tensor norm = backend::gradient_norm(all);
-  const Tensor skipped = at::isfinite(norm + mine->loss).logical_not().to(torch::kFloat);
+  const Tensor both = norm + mine->loss;
+  const Tensor skipped = (both - both).ne(0).to(torch::kFloat);  // inf - inf is no number
   if (options_.clip > 0) backend::scale_(all, backend::clip_factor(norm, options_.clip));
   optimizer.step_unless(skipped, mine->gradients, factor);
   const LateNumbers numbers(torch::stack({mine->loss, norm.to(torch::kDouble)}));

@@ -93,8 +93,8 @@ class AdapterSet {
   virtual void initialise(const std::vector<Tensor>&) {}
   /// Training begins; the tensors have their values, those of a checkpoint where it is resumed.
   virtual void begin(const TrainingPlan&) {}
-  /// Before a pass of training, with gradients switched on: what layers would each compute of
-  /// trained tensors alone. Called by several threads at once.
+  /// Before a pass of training on a device, with gradients switched on: what layers would each
+  /// compute of trained tensors alone.
   virtual Prepared prepare() const { return {}; }
   /// What is added to the loss of a step, an fp32 scalar with its graph; undefined: nothing.
   virtual Tensor penalty() { return {}; }

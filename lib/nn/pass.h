@@ -47,7 +47,7 @@ class LayerWatch {
 };
 
 /// What adapters have computed for all layers together at the start of a pass, with its graph: a
-/// product for each would be many small ones.
+/// product for each would be many small ones, each of which takes a device its time.
 class Prepared {
  public:
   /// `value` is what an adapter makes of the trained tensor `of`, and perhaps of others.

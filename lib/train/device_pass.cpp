@@ -60,7 +60,8 @@ struct DevicePass::Place {
   PassResult recorded;
 };
 
-DevicePass::DevicePass(const Objective& objective, std::vector<Tensor> tensors, PassOptions options)
+DevicePass::DevicePass(const Objective& objective, std::vector<Tensor> tensors,
+                       DevicePassOptions options)
     : objective_(objective),
       tensors_(std::move(tensors)),
       device_(objective.device()),

@@ -25,7 +25,7 @@ struct PassResult {
   Tensor flat;  ///< all gradients, one after the other, in the tensors' order
 };
 
-struct PassOptions {
+struct DevicePassOptions {
   bool training = true;  ///< with dropout
   /// Whether what is asked of the device depends on the sizes of a batch alone. Else nothing is
   /// recorded.
@@ -38,7 +38,7 @@ class DevicePass {
   static constexpr size_t kMostRecorded = 96;
 
   /// Of `objective` with the gradients of `tensors`, on their device.
-  DevicePass(const Objective& objective, std::vector<Tensor> tensors, PassOptions options);
+  DevicePass(const Objective& objective, std::vector<Tensor> tensors, DevicePassOptions options);
   ~DevicePass();
 
   /// The loss of `batch` (of the CPU) times `share`, and its gradients; `key` is of seed and step.
@@ -64,7 +64,7 @@ class DevicePass {
   const Objective& objective_;
   std::vector<Tensor> tensors_;
   torch::Device device_;
-  PassOptions options_;
+  DevicePassOptions options_;
   backend::cuda::GraphMemory memory_;
   Tensor flat_;  // where every pass leaves its gradients
   std::map<Sizes, std::unique_ptr<Place>> places_;

@@ -16,8 +16,9 @@ void add(std::vector<Tensor>& gradients, const std::vector<Tensor>& more) {
 
 }  // namespace
 
-ShardPass::ShardPass(const Objective& objective, std::vector<Tensor> tensors, PassOptions options)
-    : objective_(objective), tensors_(std::move(tensors)), options_(options) {
+ShardPass::ShardPass(const Objective& objective, std::vector<Tensor> tensors,
+                     DevicePassOptions options)
+    : objective_(objective), tensors_(std::move(tensors)), training_(options.training) {
   if (backend::is_apart(objective_.device()) && !tensors_.empty())
     device_pass_ = std::make_unique<DevicePass>(objective_, tensors_, options);
 }
@@ -34,10 +35,7 @@ void ShardPass::add_gradients(const std::vector<Item>& items, uint64_t key, doub
     clock.lap(sum.phases.forward);
     return;
   }
-  const Prepared prepared = options_.adapters ? options_.adapters->prepare() : Prepared();
-  Pass pass{options_.training, key, batch.rows};
-  pass.prepared = &prepared;
-  const Tensor shared = objective_.loss(batch, pass) * share;
+  const Tensor shared = objective_.loss(batch, {training_, key, batch.rows}) * share;
   clock.lap(sum.phases.forward);
   const auto gradients =
       torch::autograd::grad({shared}, tensors_, {}, /*retain_graph=*/false, /*create_graph=*/false,

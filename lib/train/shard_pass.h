@@ -27,7 +27,7 @@ struct ShardSum {
 class ShardPass {
  public:
   /// Of `objective` with the gradients of `tensors`; the objective outlives it.
-  ShardPass(const Objective& objective, std::vector<Tensor> tensors, PassOptions options);
+  ShardPass(const Objective& objective, std::vector<Tensor> tensors, DevicePassOptions options);
 
   /// Adds the loss of the items times `share`, and its gradients; `key` is of seed and step.
   void add_gradients(const std::vector<Item>& items, uint64_t key, double share,
@@ -45,7 +45,7 @@ class ShardPass {
 
   const Objective& objective_;
   std::vector<Tensor> tensors_;
-  PassOptions options_;
+  bool training_;
   std::unique_ptr<DevicePass> device_pass_;  // on a CUDA device
 };
 

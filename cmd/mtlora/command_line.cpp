@@ -42,7 +42,10 @@ void add_train(CLI::App& program, Action& action) {
   add_config(*app, request->config);
   app->get_option("--config")->required();
   app->add_option("--out", request->out, "The run's folder (default: runs/<name of the config>)")
-      ->type_name("DIR");
+      ->type_name("DIR")
+      ->check([](const std::string& folder) {
+        return folder.empty() ? std::string("\"\" names no folder") : std::string();
+      });
   CLI::Option* resume =
       app->add_flag("--resume", request->resume, "Continue the run in that folder, bit for bit");
   app->add_flag("--resume-or-start", request->resume_or_start,
@@ -248,6 +251,16 @@ int report(const CLI::App& program, const CLI::ParseError& error) {
   return kWrongCommandLine;
 }
 
+// "--out= --resume", or "--out $OUT --resume" with nothing in OUT: no option is another's value.
+void check_values(const CLI::App& program) {
+  for (const CLI::App* command : program.get_subcommands())
+    for (const CLI::Option* option : command->get_options())
+      for (const std::string& value : option->results())
+        if (value.starts_with("--") && command->get_option_no_throw(value))
+          throw CLI::ArgumentMismatch(option->get_name() + " needs a value, and " + value +
+                                      " is an option of its own");
+}
+
 }  // namespace
 
 Action parse_command_line(int argc, char** argv) {
@@ -275,6 +288,7 @@ Action parse_command_line(int argc, char** argv) {
   add_describe(program, action);
   try {
     program.parse(argc, argv);
+    check_values(program);
   } catch (const CLI::ParseError& e) {
     return [code = report(program, e)] { return code; };
   }

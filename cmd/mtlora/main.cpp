@@ -42,8 +42,10 @@ int main(int argc, char** argv) {
   mtlora::begin_without_openmp_binding(argv);
   try {
     const int code = mtlora::parse_command_line(argc, argv)();
+    errno = 0;
     if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
-    mtlora::complain(fmt::format("stdout: cannot write: {}", std::strerror(errno)));
+    const std::string why = errno == 0 ? "" : std::string(": ") + std::strerror(errno);
+    mtlora::complain("stdout: cannot write" + why);  // no reason: it failed earlier
   } catch (const mtlora::UsageError& e) {
     mtlora::complain(e.what());
     return mtlora::kWrongCommandLine;

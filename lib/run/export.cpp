@@ -13,6 +13,7 @@
 #include "lib/core/glob.h"
 #include "lib/core/log.h"
 #include "lib/run/commands.h"
+#include "lib/text/foreign_json.h"
 #include "lib/weights/safetensors.h"
 
 namespace mtlora {
@@ -63,7 +64,10 @@ void write_model(const Session& s, const fs::path& folder) {
 void copy_generation_config(const Session& s, const fs::path& folder) {
   constexpr const char* kName = "generation_config.json";
   const fs::path from = model_place(s.options.model.path) / kName;
-  if (fs::exists(from)) write_file(folder / kName, read_file(from));
+  if (!fs::exists(fs::symlink_status(from))) return;
+  if (!fs::is_regular_file(from)) fail("{}: is no file that can be read", from.string());
+  read_foreign_json(from);  // what nobody can read is not passed on
+  write_file(folder / kName, read_file(from));
 }
 
 // "merged/" is "merged".

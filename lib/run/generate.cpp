@@ -6,6 +6,7 @@
 #include <map>
 
 #include "lib/core/error.h"
+#include "lib/core/output.h"
 #include "lib/data/input_lines.h"
 #include "lib/run/input_source.h"
 #include "lib/run/language_folder.h"
@@ -35,7 +36,7 @@ class InOrder {
       fmt::print("{}\n", Json{{"text", at->second}}.dump());
       waiting_.erase(at);
     }
-    std::fflush(stdout);
+    flush_output();
   }
 
  private:

@@ -56,6 +56,8 @@ Json inspected(const fs::path& path) {
     out = {{"kind", "checkpoint"},
            {"config", read_json(path / "config.json")},
            {"state", read_json(path / "state.json")}};
+    if (!out["state"].is_object() || !out["state"].contains("step"))
+      fail("{}: is not the state of a run", (path / "state.json").string());
     out["tensors"] = tensors_json(*open_weights(path / "adapter.safetensors"));
   } else if (fs::is_directory(path)) {
     require_model(path);

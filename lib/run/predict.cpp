@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lib/core/error.h"
+#include "lib/core/output.h"
 #include "lib/data/input_lines.h"
 #include "lib/run/input_source.h"
 #include "lib/run/open_source.h"
@@ -80,7 +81,7 @@ void print(const Tensor& logits, const TaskInfo& info, const Where& where) {
     }
     fmt::print("{}\n", out.dump());
   }
-  std::fflush(stdout);
+  flush_output();
 }
 
 void label(const Session& s, Dataset& data, const Where& where) {

@@ -120,6 +120,10 @@ Session open_with(const Json& config, bool own_head, const Rendezvous& place = {
     load_writing(s);
   else
     load_labelling(s, own_head, seed);
+  // A model that comes alone takes what it can take, unless a length was named.
+  const bool names_length = config.contains("train") && config["train"].contains("max_length");
+  if (own_head && !names_length)
+    s.options.train.max_length = std::min(s.options.train.max_length, s.model().longest());
   check_lengths(s);
   check_segments(s);
   std::vector<std::string> always = s.loaded.family->head;
@@ -238,7 +242,9 @@ Session open_checkpoint_session(const fs::path& folder, const ConfigSource& requ
 
 void require_same_base(const fs::path& checkpoint, const Session& session) {
   const Json state = read_json(checkpoint / "state.json");
-  if (!state.is_object() || state.value("fingerprint", "") != session.loaded.fingerprint)
+  const bool is_same = state.is_object() && state.contains("fingerprint") &&
+                       state["fingerprint"] == session.loaded.fingerprint;
+  if (!is_same)
     fail("{}: was trained on other base weights than those of {}", checkpoint.string(),
          session.options.model.path);
 }

@@ -6,6 +6,18 @@
 #include "lib/core/files.h"
 
 namespace mtlora {
+namespace {
+
+// What is wrong, without the exception's own name and place.
+std::string detail_of(const std::string& what) {
+  const size_t colon = what.find("column");
+  const size_t detail = colon == std::string::npos ? colon : what.find(": ", colon);
+  if (detail != std::string::npos) return what.substr(detail + 2);
+  const size_t name = what.find("] ");
+  return name == std::string::npos ? what : what.substr(name + 2);
+}
+
+}  // namespace
 
 ForeignJson read_foreign_json(const std::filesystem::path& file) {
   const std::string text = read_file(file);
@@ -14,9 +26,9 @@ ForeignJson read_foreign_json(const std::filesystem::path& file) {
   } catch (const ForeignJson::parse_error& e) {
     const auto end = text.begin() + static_cast<std::ptrdiff_t>(std::min(e.byte, text.size()));
     fail("{}:{}: not valid JSON: {}", file.string(), 1 + std::count(text.begin(), end, '\n'),
-         e.what());
+         detail_of(e.what()));
   } catch (const ForeignJson::exception& e) {  // a number like 1e999
-    fail("{}: not valid JSON: {}", file.string(), e.what());
+    fail("{}: not valid JSON: {}", file.string(), detail_of(e.what()));
   }
 }
 

@@ -71,11 +71,8 @@ bool Trainer::is_due(int64_t every) const {
   return state_.step == length_.total_steps || (every > 0 && state_.step % every == 0);
 }
 
-void Trainer::resume(const std::string& name) {
-  const std::filesystem::path folder = parts_.folder / name;
-  has_no_last_ = name != "last";
-  require_checkpoint(folder);
-  const Json json = read_json(folder / "state.json");
+// Throws Error where the checkpoint is of other weights or data.
+void Trainer::check_same(const Json& json, const std::filesystem::path& folder) const {
   if (json.value("fingerprint", "") != parts_.fingerprint)
     fail("{}: was trained on other base weights than those of this model", folder.string());
   if (json.value("data", Json()) != parts_.data_hashes)
@@ -89,10 +86,18 @@ void Trainer::resume(const std::string& name) {
           fmt::format("the run was computed with {} {} until now, and goes on with {}: other bits",
                       what, before.dump(), now.dump()));
   }
+}
+
+void Trainer::resume(const std::string& name) {
+  const std::filesystem::path folder = parts_.folder / name;
+  has_no_last_ = name != "last";
+  require_checkpoint(folder);
+  const Json json = read_json(folder / "state.json");
   try {
+    check_same(json, folder);
     state_ = RunState::from_json(json);
-  } catch (const Json::exception& e) {
-    fail("{}: is not the state of a run: {}", (folder / "state.json").string(), e.what());
+  } catch (const Json::exception&) {  // something is missing, or of another type
+    fail("{}: is not the state of a run", (folder / "state.json").string());
   }
   restore_tensors(folder / "adapter.safetensors", checkpoint_tensors(parts_.trained));
   restore_tensors(folder / "state.safetensors", moving_state());

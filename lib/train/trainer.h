@@ -79,6 +79,7 @@ class Trainer {
 
  private:
   StepReport one_step();
+  void check_same(const Json& json, const std::filesystem::path& folder) const;
   double lr_of(int64_t step) const;
   std::vector<std::pair<std::string, Tensor>> moving_state() const;
   void count_bad(const StepReport& report);

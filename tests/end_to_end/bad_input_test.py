@@ -160,6 +160,16 @@ class BadInput(RefusedCase):
         file.write_text('{"text": "fine"}\nnot json\n')
         self.fails("predict", "--checkpoint", self.best, "--input", file, names=[f"{file}:2"])
         self.fails("inspect", "nowhere", names=["nowhere"])
+        state = self.copy(self.best, "other-state") / "state.json"
+        for wrong in ("{}", "[]", "3", '{"step": 1, "fingerprint": 2}'):
+            state.write_text(wrong)
+            self.fails("eval", "--checkpoint", state.parent, names=[state.parent])
+            if wrong.find("step") < 0:
+                self.fails("inspect", state.parent, names=[state, "not the state of a run"])
+        begun = self.place / "begun"
+        begun.mkdir()
+        (begun / "config.json").write_text('{ "train')
+        self.fails("inspect", begun, names=[f"{begun / 'config.json'}:1", "not valid JSON"])
         told = self.fails("inspect", self.data, names=[self.data, "neither a model, a checkpoint nor a run", "config.json"])
         self.assertNotIn("minilm", told.err)
         self.fails("inspect", self.data / "dev.tsv", names=["dev.tsv"])

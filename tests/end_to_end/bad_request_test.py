@@ -101,6 +101,14 @@ class BadRequest(RefusedCase):
                 self.assertTrue(result.err)
                 self.assertEqual(result.out, "")
 
+    def test_no_option_is_taken_for_anothers_value(self):
+        file = write_json(self.place / "c.json", self.base)
+        for wrong, wanted in ((["--out=", "--resume"], ["--out", "--resume"]), (["--out", "--resume-or-start"], ["--out", "--resume-or-start"]),
+                              (["--out", ""], ["--out", "names no folder"])):
+            with self.subTest(arguments=wrong):
+                self.fails("train", "--config", file, *wrong, code=2, names=wanted, cwd=self.place)
+        self.fails("eval", "--checkpoint", "x", "--split=", "--json", code=2, names=["--split", "--json"])
+
     def test_a_mistyped_word_comes_before_what_is_missing_for_want_of_it(self):
         for wrong, wanted in (("train --confg my.json", 'mtlora train: unknown option "--confg"; did you mean "--config"?'),
                               ("train --confg=my.json", 'mtlora train: unknown option "--confg"; did you mean "--config"?'),

@@ -124,6 +124,15 @@ class Export(SharedCase):
         self.assertEqual((self.exported("gpt2-lora", "merged") / name).read_text(),
                          (self.place / "gpt2" / name).read_text())
         self.assertFalse((self.exported("lora", "merged") / name).exists())
+        # no length was named: the model's own
+        self.assertIn("label", self.succeeds("predict", "--model", self.exported("lora", "merged"), stdin="a film\n").out)
+        self.assertIn("text", self.succeeds("generate", "--model", self.exported("gpt2-lora", "merged"), stdin="sun\n").out)
+        kept = (self.place / "gpt2" / name).read_text()
+        (self.place / "gpt2" / name).write_text('{"eos')
+        self.fails("export", "--checkpoint", self.place / "gpt2-lora" / "best", "--format", "merged",
+                   "--out", self.place / "passed-on", names=[name, "not valid JSON"])
+        (self.place / "gpt2" / name).write_text(kept)
+        self.assertFalse((self.place / "passed-on").exists())
 
     def test_a_folder_may_be_named_with_a_slash_at_its_end(self):
         result = self.succeeds("export", "--checkpoint", self.place / "lora" / "best", "--format", "peft", "--out",

@@ -24,7 +24,9 @@ void TrainOptions::fields(Fields& f) {
   f("accumulate", accumulate,
     "Micro-batches of one optimizer step; equal to one batch of them all.", at_least(1));
   f("max_length", max_length,
-    "Longest sequence in tokens, special ones included; longer ones are cut.", at_least(2));
+    "Longest sequence in tokens, special ones included; longer ones are cut. With --model, and no "
+    "length named, not more than the model takes.",
+    at_least(2));
   f("seed", seed, "Decides the order of examples, initial values and dropout.", at_least(0));
   f("evaluate_every_steps", evaluate_every_steps,
     "Steps between evaluations; null: at the end of every epoch.", at_least(1));

@@ -36,16 +36,18 @@ void add_source(CLI::App& app, ModelSource& source) {
   add_config(app, source.config);
 }
 
+CLI::Option* add_out(CLI::App& app, std::string& out, const std::string& help) {
+  return app.add_option("--out", out, help)->type_name("DIR")->check([](const std::string& folder) {
+    return folder.empty() ? std::string("\"\" names no folder") : std::string();
+  });
+}
+
 void add_train(CLI::App& program, Action& action) {
   auto request = std::make_shared<TrainRequest>();
   CLI::App* app = program.add_subcommand("train", "Fine-tune a model as a configuration says");
   add_config(*app, request->config);
   app->get_option("--config")->required();
-  app->add_option("--out", request->out, "The run's folder (default: runs/<name of the config>)")
-      ->type_name("DIR")
-      ->check([](const std::string& folder) {
-        return folder.empty() ? std::string("\"\" names no folder") : std::string();
-      });
+  add_out(*app, request->out, "The run's folder (default: runs/<name of the config>)");
   CLI::Option* resume =
       app->add_flag("--resume", request->resume, "Continue the run in that folder, bit for bit");
   app->add_flag("--resume-or-start", request->resume_or_start,
@@ -190,9 +192,7 @@ void add_export(CLI::App& program, Action& action) {
                   "PEFT to load onto the base model (methods of low rank)")
       ->check(CLI::IsMember({"merged", "peft"}))
       ->capture_default_str();
-  app->add_option("--out", request->out, "The folder to write; it must not be there yet")
-      ->type_name("DIR")
-      ->required();
+  add_out(*app, request->out, "The folder to write; it must not be there yet")->required();
   app->footer(
       "Examples:\n"
       "  mtlora export --checkpoint runs/demo/best --out models/film-reviews\n"

@@ -4,9 +4,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <new>
@@ -16,6 +13,7 @@
 #include "lib/core/cores.h"
 #include "lib/core/error.h"
 #include "lib/core/log.h"
+#include "lib/core/output.h"
 
 namespace mtlora {
 namespace {
@@ -42,10 +40,8 @@ int main(int argc, char** argv) {
   mtlora::begin_without_openmp_binding(argv);
   try {
     const int code = mtlora::parse_command_line(argc, argv)();
-    errno = 0;
-    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
-    const std::string why = errno == 0 ? "" : std::string(": ") + std::strerror(errno);
-    mtlora::complain("stdout: cannot write" + why);  // no reason: it failed earlier
+    mtlora::flush_output();
+    return code;
   } catch (const mtlora::UsageError& e) {
     mtlora::complain(e.what());
     return mtlora::kWrongCommandLine;

@@ -6,6 +6,7 @@
 
 #include "lib/core/error.h"
 #include "lib/core/files.h"
+#include "lib/core/json_fault.h"
 
 namespace mtlora {
 
@@ -29,21 +30,15 @@ Json parse_json(std::string_view text, const std::string& origin) {
   try {
     json = Json::parse(text.begin(), text.end(), watch, /*allow_exceptions=*/true,
                        /*ignore_comments=*/true);
-  } catch (const Json::out_of_range& e) {  // a number like 1e999; before it: the exception's name
-    const std::string_view what = e.what();
-    fail("{}: not valid JSON: {}", origin, what.substr(what.find("] ") + 2));
+  } catch (const Json::out_of_range& e) {  // a number like 1e999
+    fail("{}: not valid JSON: {}", origin, json_fault(e.what()));
   } catch (const Json::parse_error& e) {
     const size_t at = std::min(e.byte, text.size());
     const auto line =
         1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n');
     const std::string what = e.what();
-    const size_t colon = what.find("column");
-    const size_t detail = colon == std::string::npos ? colon : what.find(": ", colon);
     const bool of_bytes = what.find("UTF-8") != std::string::npos;  // it would repeat them
-    fail("{}:{}: not valid {}", origin, line,
-         of_bytes                      ? "UTF-8"
-         : detail == std::string::npos ? "JSON: " + what
-                                       : "JSON: " + what.substr(detail + 2));
+    fail("{}:{}: not valid {}", origin, line, of_bytes ? "UTF-8" : "JSON: " + json_fault(what));
   }
   if (!twice.empty()) fail("{}: the key \"{}\" stands twice in one object", origin, twice);
   return json;

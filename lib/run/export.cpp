@@ -70,12 +70,6 @@ void copy_generation_config(const Session& s, const fs::path& folder) {
   write_file(folder / kName, read_file(from));
 }
 
-// "merged/" is "merged".
-fs::path folder_of(const std::string& out) {
-  if (out.empty()) fail("--out \"\": names no folder");
-  return plain_path(out);
-}
-
 // The folder to write, made beside at once: that it cannot be made is said before the work, not
 // after it. Where the work fails neither it nor what was made above it is left behind.
 class NewFolder {
@@ -124,7 +118,7 @@ class NewFolder {
 }  // namespace
 
 void export_model(const ExportRequest& request) {
-  const fs::path out = folder_of(request.out);
+  const fs::path out = plain_path(request.out);  // "merged/" is "merged"
   NewFolder folder(out);
   const torch::NoGradGuard no_grad;
   const Session s =

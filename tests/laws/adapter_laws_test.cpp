@@ -177,28 +177,6 @@ TEST_CASE("settled layers give what unsettled ones do", "[laws]") {
   CHECK(distance(before, adapted.toy->forward(x)) < 1e-5 * before.abs().max().item<double>());
 }
 
-TEST_CASE("what is prepared for a whole pass is what the layers would compute", "[laws]") {
-  const Case c = a_case();
-  CAPTURE(c);
-  const PlainPath plain;
-  Adapted adapted(c);
-  adapted.shake();
-  const auto results = [&](const Prepared* prepared) {
-    Pass pass;
-    pass.prepared = prepared;
-    const Tensor y = adapted.toy->forward(toy_input(), pass);
-    std::vector<Tensor> of, all{y.detach()};
-    for (const auto& [name, tensor] : adapted.trained.parameters) of.push_back(tensor);
-    const Tensor loss = (y * Toy::values(y, 31).to(y.scalar_type())).sum();
-    for (const Tensor& slope : torch::autograd::grad({loss}, of, {}, false, false, true))
-      all.push_back(slope.defined() ? slope : at::zeros({}, at::kDouble));
-    return all;
-  };
-  const Prepared prepared = adapted.trained.set->prepare();
-  const auto got = results(&prepared), want = results(nullptr);
-  for (size_t i = 0; i < want.size(); ++i) CHECK(distance(got[i], want[i]) < 1e-12);
-}
-
 TEST_CASE("the adapter's dropout touches the adapter's path alone", "[laws]") {
   const auto name = GENERATE(as<std::string>(), "lora", "mtlora", "adalora", "rm_lora", "dora",
                              "lora_mini", "hta", "xgblora", "mora", "lorta");

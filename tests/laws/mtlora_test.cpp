@@ -15,8 +15,10 @@ Case mtlora_case(const std::string& structure, const char* init = "repo") {
 }
 
 /// The model's gradients by the parameters' names, of some number made of all outputs.
-Tensors gradients(const Adapted& adapted) {
-  const Tensor y = adapted.toy->forward(toy_input(adapted.toy->dense->weight.scalar_type()));
+Tensors gradients(const Adapted& adapted, const Prepared* prepared = nullptr) {
+  Pass pass;
+  pass.prepared = prepared;
+  const Tensor y = adapted.toy->forward(toy_input(adapted.toy->dense->weight.scalar_type()), pass);
   (y * Toy::values(y, 31).to(y.scalar_type())).sum().backward();
   Tensors all;
   for (const auto& [name, tensor] : adapted.trained.parameters) {
@@ -163,5 +165,23 @@ TEST_CASE("the products with T are prepared for all layers at once", "[laws]") {
       CHECK(distance(layer->forward(x, rows, range, pass), want) < 1e-12);
       CHECK(distance(want, at::linear(x, rows.weight.tensor())) > 1e-3);
     }
+  }
+}
+
+TEST_CASE("gradients go through what was prepared", "[laws]") {
+  const auto structure = GENERATE(as<std::string>(), "shim", "icfm", "ctcm", "dtsm");
+  CAPTURE(structure);
+  const PlainPath plain;
+  const auto of = [&](bool is_prepared) {
+    Adapted adapted(mtlora_case(structure));
+    adapted.shake();
+    const Prepared prepared = adapted.trained.set->prepare();
+    return gradients(adapted, is_prepared ? &prepared : nullptr);
+  };
+  const Tensors got = of(true), want = of(false);
+  CHECK(want.size() == got.size());
+  for (const auto& [name, gradient] : want) {
+    INFO(name);
+    CHECK(distance(got.at(name), gradient) < 1e-12);
   }
 }

@@ -73,6 +73,23 @@ void add_train(CLI::App& program, Action& action) {
   app->callback([&action, request] { action = [request] { return train(*request); }; });
 }
 
+void add_plan(CLI::App& program, Action& action) {
+  auto request = std::make_shared<PlanRequest>();
+  CLI::App* app = program.add_subcommand(
+      "plan", "Say what a run would train, hold in memory and take, before it");
+  add_config(*app, request->config);
+  app->get_option("--config")->required();
+  app->add_flag("--json", request->json, "One line of JSON");
+  app->footer(
+      "Every check that train makes is made. Memory is that of the step and the evaluation with "
+      "the most\n"
+      "tokens, time that of the first steps; they are computed for it, and nothing is written.\n"
+      "Examples:\n"
+      "  mtlora plan --config glue_mnli.json\n"
+      "  mtlora plan --config glue_mnli.json --set train.batch_size=64 --json");
+  app->callback([&action, request] { action = [request] { return plan(*request), 0; }; });
+}
+
 void add_eval(CLI::App& program, Action& action) {
   auto request = std::make_shared<EvalRequest>();
   CLI::App* app = program.add_subcommand("eval", "Score a checkpoint or a model on one split");
@@ -271,6 +288,7 @@ Action parse_command_line(int argc, char** argv) {
   program.set_version_flag("--version", MTLORA_VERSION);
   program.footer(
       "Examples:\n"
+      "  mtlora plan --config demo.json\n"
       "  mtlora train --config demo.json\n"
       "  mtlora eval --checkpoint runs/demo/best\n"
       "  mtlora COMMAND --help\n"
@@ -278,6 +296,7 @@ Action parse_command_line(int argc, char** argv) {
       "a signal after saving (130: Ctrl-C).");
   Action action;
   add_train(program, action);
+  add_plan(program, action);
   add_eval(program, action);
   add_predict(program, action);
   add_generate(program, action);

@@ -23,6 +23,13 @@ struct TrainRequest {
 /// Returns the exit code: 0, or 128 + the signal that stopped the run after it was saved.
 int train(const TrainRequest& request);
 
+struct PlanRequest {
+  ConfigSource config;
+  bool json = false;
+};
+/// What a run would be, hold and take, found by its largest step and its first ones.
+void plan(const PlanRequest& request);
+
 struct ModelSource {
   std::string checkpoint, model;  ///< one of them
   ConfigSource config;

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,11 @@ namespace mtlora {
 struct SplitSet {
   EncodedSet set;
   std::string hash;
+};
+
+struct WritingCost {
+  int64_t contexts = 0;
+  double seconds = 0;  ///< of all of them
 };
 
 class Job {
@@ -35,6 +41,9 @@ class Job {
   /// The split whose texts are written and scored when training is done, with the best weights; ""
   /// where there is none.
   virtual std::string final_split() const { return ""; }
+  /// What writing them costs, found by writing some with the weights as they are; nothing where
+  /// there are none. Weights that have learned less write for longer, up to the longest text.
+  virtual std::optional<WritingCost> writing_cost() { return std::nullopt; }
   /// Writes them into the run's `folder`; returns their scores.
   virtual Json finish(const std::filesystem::path& folder);
 };

@@ -6,7 +6,9 @@
 #include "lib/core/error.h"
 #include "lib/core/log.h"
 #include "lib/run/job.h"
+#include "lib/run/writing.h"
 #include "lib/run/writing_scores.h"
+#include "lib/train/phases.h"
 
 namespace mtlora {
 namespace {
@@ -45,6 +47,21 @@ class TextJob final : public Job {
       check_scoring(s_, *split);
     else
       log::warn(fmt::format("there is no {} set: no texts will be written and scored", *split));
+  }
+  std::optional<WritingCost> writing_cost() override {
+    if (final_split().empty()) return std::nullopt;
+    const std::vector<Prompt> prompts = read(final_split()).prompts;
+    const auto all = std::ssize(prompts);
+    if (all == 0) return std::nullopt;
+    const int64_t some = std::min(all, s_.options.generate.batch_size * s_.pool->threads());
+    std::vector<std::string> contexts;  // from everywhere, so that they are of usual lengths
+    for (int64_t i = 0; i < some; ++i)
+      contexts.push_back(prompts[static_cast<size_t>(i * all / some)].context);
+    PhaseClock clock;
+    double seconds = 0;
+    write_texts(s_, contexts);
+    clock.lap(seconds);
+    return WritingCost{all, seconds * static_cast<double>(all) / static_cast<double>(some)};
   }
   Json finish(const std::filesystem::path& folder) override {
     return score_split(s_, read(final_split()), folder);

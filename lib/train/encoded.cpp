@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <exception>
 #include <limits>
+#include <numeric>
 
 #include "lib/core/error.h"
 #include "lib/core/threads.h"
@@ -108,8 +109,15 @@ EncodedSet::EncodedSet(const Dataset& data, bool has_pair, const Tokenizer& toke
 }
 
 EncodedSet EncodedSet::first(int64_t count) const {
+  std::vector<int64_t> numbers(at(count));
+  std::iota(numbers.begin(), numbers.end(), int64_t{0});
+  return chosen(numbers);
+}
+
+EncodedSet EncodedSet::chosen(const std::vector<int64_t>& numbers) const {
   std::vector<EncodedExample> examples;
-  for (int64_t i = 0; i < count; ++i) {
+  examples.reserve(numbers.size());
+  for (const int64_t i : numbers) {
     const auto tokens = ids(i), marks = segments(i);
     examples.push_back({{tokens.begin(), tokens.end()}, {marks.begin(), marks.end()}, label(i)});
   }

@@ -51,6 +51,8 @@ class EncodedSet {
 
   /// The first `count` examples.
   EncodedSet first(int64_t count) const;
+  /// Those of these numbers, in their order.
+  EncodedSet chosen(const std::vector<int64_t>& numbers) const;
 
   int64_t size() const { return static_cast<int64_t>(labels_.size()); }
   int64_t length(int64_t i) const { return begin_[at(i) + 1] - begin_[at(i)]; }  ///< tokens

@@ -7,7 +7,7 @@ import resource
 from support import SOURCE, Case, main, mtlora
 
 TOPICS = ["config", "schema", "methods", "tasks", "metrics", "models", "optimizers"]
-COMMANDS = ["train", "eval", "predict", "inspect", "bench", "describe"]
+COMMANDS = ["train", "plan", "eval", "predict", "inspect", "bench", "describe"]
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float),
          "null": type(None)}
 
@@ -60,7 +60,7 @@ class Describe(Case):
         listed = self.succeeds("describe").out
         for topic in TOPICS:
             self.assertIn(topic, listed)
-        self.fails("describe", "metods", names=["metods", "methods"])
+        self.fails("describe", "metods", code=2, names=["metods", "methods"])
 
     def test_methods_and_optimizers_say_all_of_themselves(self):
         schema = json.loads(self.succeeds("describe", "schema").out)["properties"]

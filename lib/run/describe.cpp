@@ -110,7 +110,7 @@ void describe(const std::string& topic, bool json) {
                          : topic == "models"     ? models_json()
                          : topic == "optimizers" ? optimizers_json()
                                                  : Json();
-    if (entries.is_null()) fail("{}", unknown("topic", topic, kTopics));
+    if (entries.is_null()) throw UsageError("describe: " + unknown("topic", topic, kTopics));
     fmt::print("{}\n", json ? entries.dump(2) : entries_text(entries));
   }
 }

@@ -21,6 +21,9 @@ namespace {
 
 void make_folder(const fs::path& folder) {
   std::error_code error;
+  if (fs::is_symlink(folder, error) && !fs::exists(folder, error))
+    fail("{}: a link to {}, where nothing is", folder.string(),
+         fs::read_symlink(folder, error).string());
   fs::create_directories(folder, error);
   if (error) fail("{}: cannot be created: {}", folder.string(), error.message());
 }

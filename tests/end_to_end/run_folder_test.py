@@ -77,6 +77,20 @@ class RunFolder(Case):
         resolved = json.loads((self.place / "run" / "config.json").read_text())
         self.assertEqual(resolved["task"]["data"], str(self.data))
 
+    def test_a_pipe_gives_a_run_no_name(self):
+        for pipe in ("/dev/stdin", "/dev/fd/0"):
+            with self.subTest(pipe=pipe):
+                self.fails("train", "--config", pipe, stdin=json.dumps(self.configuration), cwd=self.place, code=2,
+                           names=[pipe, "--out"])
+        self.assertFalse((self.place / "runs").exists())
+
+    def test_a_link_to_nowhere_is_no_folder(self):
+        link = self.place / "run"
+        link.symlink_to("nowhere")
+        self.fails(*self.arguments_of(link, self.configuration), names=[str(link), "nowhere"])
+        self.assertTrue(link.is_symlink())
+        self.assertFalse(link.exists())
+
     def arguments_of(self, run, configuration):
         return "train", "--config", write_json(self.place / "now.json", configuration), "--out", run
 

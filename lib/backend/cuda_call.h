@@ -24,12 +24,13 @@ inline cuda::Matrix matrix(const Tensor& x) {
   return {x.data_ptr(), x.stride(0)};
 }
 
-/// a b, not rounded to their type: fp32.
+/// a b, not rounded to their type: fp32. Matrices, or as many of each in one tensor.
 inline Tensor wide_product(const Tensor& a, const Tensor& b) {
-  if (a.scalar_type() == at::kFloat) return at::matmul(a, b);
+  const bool is_one = a.dim() == 2;
+  if (a.scalar_type() == at::kFloat) return is_one ? at::mm(a, b) : at::bmm(a, b);
   // LibTorch has the product with another type of result on a device alone.
-  if (!a.is_cuda()) return at::matmul(a.to(at::kFloat), b.to(at::kFloat));
-  return a.dim() == 2 ? at::mm(a, b, at::kFloat) : at::bmm(a, b, at::kFloat);
+  if (!a.is_cuda()) return wide_product(a.to(at::kFloat), b.to(at::kFloat));
+  return is_one ? at::mm(a, b, at::kFloat) : at::bmm(a, b, at::kFloat);
 }
 
 /// The dropout with its rows where x is.

@@ -37,7 +37,7 @@ cpu::Rows<T> rows(const Tensor& x) {
 
 /// x itself if its columns are contiguous, else a copy.
 inline Tensor row_major(const Tensor& x) {
-  return x.stride(-1) == 1 ? x : x.contiguous();
+  return x.dim() == 0 || x.stride(-1) == 1 ? x : x.contiguous();
 }
 
 /// The data of an fp32 vector, or null.

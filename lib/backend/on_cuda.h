@@ -1,11 +1,13 @@
-// The operations of ops.h, decoder_ops.h and disentangled_ops.h on a CUDA device: our kernels
-// around LibTorch's products. For the sources of this folder only.
+// The operations of ops.h, decoder_ops.h, disentangled_ops.h, end_ops.h and optimizer_ops.h on a
+// CUDA device: our kernels around LibTorch's products. For the sources of this folder only.
 #pragma once
 
 #include "lib/backend/cuda/runtime.h"
 #include "lib/backend/decoder_ops.h"
 #include "lib/backend/disentangled_ops.h"
+#include "lib/backend/end_ops.h"
 #include "lib/backend/kernel_call.h"
+#include "lib/backend/optimizer_ops.h"
 
 namespace mtlora::backend {
 
@@ -52,6 +54,11 @@ Tensor rms_norm(const Tensor& x, const Tensor& gamma, double eps);
 Normed add_norm(const Tensor& x, const Tensor& residual, const Affine& affine,
                 const Dropout& dropout);
 
+/// Whether embed() takes these: it has no gradients.
+bool takes_embed(const std::vector<Lookup>& lookups, const Affine& affine);
+Tensor embed(const std::vector<Lookup>& lookups, const Affine& affine, const Dropout& dropout);
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels, double label_smoothing);
+
 Tensor swiglu(const Tensor& gate_up);
 Tensor rotate(const Tensor& qkv, const Tensor& positions, const Rotary& rotary,
               const CausalShape& shape);
@@ -59,6 +66,11 @@ Tensor rotate(const Tensor& qkv, const Tensor& positions, const Rotary& rotary,
 Tensor linear(const Tensor& x, const Weight& weight, const Tensor& bias);
 Tensor linear_low_rank(const Tensor& x, const Weight& weight, const Tensor& bias,
                        const LowRank& low_rank);
+
+// Of contiguous fp32 tensors.
+void fused_adamw(const AdamWState& state, const AdamW& rule, const Tensor& skipped);
+Tensor gradient_norm(const Tensor& gradient);
+Verdict judge(const Tensor& gradient, const Tensor& loss, double most);
 
 }  // namespace device
 }  // namespace mtlora::backend

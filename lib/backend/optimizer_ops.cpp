@@ -1,5 +1,7 @@
 #include "lib/backend/optimizer_ops.h"
 
+#include "lib/backend/on_cuda.h"
+
 namespace mtlora::backend {
 
 void fused_adamw(const AdamWState& state, const AdamW& rule, const at::Tensor& skipped) {
@@ -7,6 +9,7 @@ void fused_adamw(const AdamWState& state, const AdamW& rule, const at::Tensor& s
   at::NoGradGuard no_graph;
   // The fused kernel walks plain memory: it would pair the elements of another layout wrongly.
   for (const at::Tensor& grad : state.grads) TORCH_INTERNAL_ASSERT(grad.is_contiguous());
+  if (on_cuda(state.params[0])) return device::fused_adamw(state, rule, skipped);
   at::_foreach_add_(state.steps, 1);
   at::_fused_adamw_(state.params, state.grads, state.exp_avg, state.exp_avg_sq,
                     /*max_exp_avg_sqs=*/{}, state.steps, rule.lr, rule.beta1, rule.beta2,
@@ -18,19 +21,27 @@ void fused_adamw(const AdamWState& state, const AdamW& rule, const at::Tensor& s
 at::Tensor gradient_norm(const std::vector<at::Tensor>& grads) {
   if (grads.empty()) return at::zeros({});
   at::NoGradGuard no_graph;
+  if (grads.size() == 1 && on_cuda(grads[0])) return device::gradient_norm(grads[0]);
   if (grads.size() == 1) return at::linalg_vector_norm(grads[0]);
   return at::linalg_vector_norm(at::stack(at::_foreach_norm(grads)));
 }
 
 double clip_factor(double norm, double most) {
-  return norm > most ? most / (norm + 1e-6) : 1;
+  return most > 0 && norm > most ? most / (norm + 1e-6) : 1;
 }
 
-at::Tensor clip_factor(const at::Tensor& norm, double most) {
-  // In double, and rounded once, as on the CPU. (A number divided by a tensor would be its
-  // reciprocal's multiple, which rounds twice.)
-  const at::Tensor wide = norm.to(at::kDouble);
-  return at::where(wide > most, at::full_like(wide, most) / (wide + 1e-6), 1.0).to(at::kFloat);
+Verdict judge(const std::vector<at::Tensor>& grads, const at::Tensor& loss, double most) {
+  at::NoGradGuard no_graph;
+  if (grads.size() == 1 && on_cuda(grads[0])) return device::judge(grads[0], loss, most);
+  // In double, and rounded once, as where the CPU knows the norm. (A number divided by a tensor
+  // would be its reciprocal's multiple, which rounds twice.)
+  const at::Tensor norm = gradient_norm(grads).to(at::kDouble), both = norm + loss;
+  const at::Tensor factor =
+      most > 0 ? at::where(norm > most, at::full_like(norm, most) / (norm + 1e-6), 1.0)
+               : at::ones_like(norm);
+  return {at::stack({loss.to(norm.device()), norm}),
+          (both - both).ne(0).to(at::kFloat),  // inf - inf is no number
+          factor.to(at::kFloat)};
 }
 
 void scale_(const std::vector<at::Tensor>& grads, double factor) {

@@ -25,11 +25,18 @@ void fused_adamw(const AdamWState& state, const AdamW& rule, const at::Tensor& s
 /// The 2-norm of all gradients together, an fp32 scalar on their device.
 at::Tensor gradient_norm(const std::vector<at::Tensor>& grads);
 
-/// What gradients of this norm are multiplied by so that it is at most `most`: most / (norm + 1e-6)
-/// where it is above that, else 1 (as torch.nn.utils.clip_grad_norm_).
+/// What gradients of this norm are multiplied by so that it is at most `most` (0: any):
+/// most / (norm + 1e-6) where it is above that, else 1 (as torch.nn.utils.clip_grad_norm_).
 double clip_factor(double norm, double most);
-/// The same of a norm that the CPU need not know, an fp32 scalar beside it.
-at::Tensor clip_factor(const at::Tensor& norm, double most);
+
+/// What is to become of a step, found where its gradients are: the CPU need not know it.
+struct Verdict {
+  at::Tensor numbers;  ///< fp64 [2]: the loss, the gradients' norm
+  at::Tensor skipped;  ///< fp32 scalar: 1 where one of them is not finite, else 0
+  at::Tensor factor;   ///< fp32 scalar: clip_factor(norm, most)
+};
+/// Of all gradients together; loss: a fp64 scalar.
+Verdict judge(const std::vector<at::Tensor>& grads, const at::Tensor& loss, double most);
 
 /// Multiplies every gradient by `factor` in place.
 void scale_(const std::vector<at::Tensor>& grads, double factor);

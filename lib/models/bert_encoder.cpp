@@ -45,10 +45,9 @@ BertEmbeddingsImpl::BertEmbeddingsImpl(const BertConfig& c)
 }
 
 Tensor BertEmbeddingsImpl::forward(const Batch& batch, const Pass& pass) {
-  const Tensor sum = at::embedding(word, batch.ids) +
-                     at::embedding(position, batch.positions + first_position_) +
-                     at::embedding(segment, batch.segments);
-  return dropout_(norm_(sum), pass);
+  return norm_->of_rows(
+      {{word, batch.ids}, {position, batch.positions, first_position_}, {segment, batch.segments}},
+      dropout_->at(pass));
 }
 
 BertLayerImpl::BertLayerImpl(const BertConfig& c)

@@ -21,11 +21,11 @@ DebertaEmbeddingsImpl::DebertaEmbeddingsImpl(const DebertaConfig& c)
 }
 
 Tensor DebertaEmbeddingsImpl::forward(const Batch& batch, const Pass& pass) {
-  Tensor sum = at::embedding(word_, batch.ids);
-  if (position_.defined()) sum = sum + at::embedding(position_, batch.positions);
-  if (segment_.defined()) sum = sum + at::embedding(segment_, batch.segments);
-  if (projection_) sum = projection_(sum, pass);
-  return dropout_(norm_(sum), pass);
+  std::vector<backend::Lookup> lookups{{word_, batch.ids}};
+  if (position_.defined()) lookups.push_back({position_, batch.positions});
+  if (segment_.defined()) lookups.push_back({segment_, batch.segments});
+  if (!projection_) return norm_->of_rows(lookups, dropout_->at(pass));
+  return dropout_(norm_(projection_(backend::sum_of(lookups), pass)), pass);
 }
 
 DebertaConvolutionImpl::DebertaConvolutionImpl(const DebertaConfig& c)

@@ -4,15 +4,16 @@
 
 #include <torch/types.h>
 
+#include "lib/backend/end_ops.h"
+
 namespace mtlora {
 
-/// Sum of cross-entropies: logits [sequences, classes] (taken as fp32), labels [sequences] int64.
-/// With smoothing ε a target is (1-ε) on its class plus ε/classes on every class (as torch's and
-/// HF's label_smoothing).
+/// Sum of cross-entropies: logits [sequences, classes], labels [sequences] int64. With smoothing ε
+/// a target is (1-ε) on its class plus ε/classes on every class (as torch's and HF's
+/// label_smoothing).
 inline torch::Tensor classification_loss(const torch::Tensor& logits, const torch::Tensor& labels,
                                          double label_smoothing) {
-  return at::cross_entropy_loss(logits.to(torch::kFloat), labels, {}, at::Reduction::Sum, -100,
-                                label_smoothing);
+  return backend::cross_entropy(logits, labels, label_smoothing);
 }
 
 /// Sum of squared errors: logits [sequences, 1], labels [sequences] float.

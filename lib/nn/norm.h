@@ -8,8 +8,10 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "lib/backend/decoder_ops.h"
+#include "lib/backend/end_ops.h"
 #include "lib/nn/block.h"
 #include "lib/nn/pass.h"
 
@@ -26,6 +28,10 @@ class LayerNormImpl : public torch::nn::Module {
 
   /// LayerNorm(x), x [tokens, width]
   Tensor forward(const Tensor& x) { return backend::layer_norm(x, {weight, bias, epsilon_}); }
+  /// dropout(LayerNorm(the sum of embeddings))
+  Tensor of_rows(const std::vector<backend::Lookup>& lookups, const backend::Dropout& dropout) {
+    return backend::embed(lookups, {weight, bias, epsilon_}, dropout);
+  }
   /// LayerNorm(residual + dropout(x)), dropout(x) changed by the block where there is one.
   backend::Branches after_residual(const Tensor& x, const Tensor& residual,
                                    const backend::Dropout& dropout) {

@@ -68,14 +68,11 @@ StepReport TrainStep::run_late(int64_t step, const Batches& micro_batches, Optim
   TORCH_INTERNAL_ASSERT(mine->step == step, "another step was asked for");
   StepReport report = mine->report;
   PhaseClock clock;
-  const std::vector<Tensor> all =
-      mine->flat.defined() ? std::vector<Tensor>{mine->flat} : mine->gradients;
-  const Tensor norm = backend::gradient_norm(all);
-  const Tensor both = norm + mine->loss;
-  const Tensor skipped = (both - both).ne(0).to(torch::kFloat);  // inf - inf is no number
-  if (options_.clip > 0) backend::scale_(all, backend::clip_factor(norm, options_.clip));
-  optimizer.step_unless(skipped, mine->gradients, factor);
-  const LateNumbers numbers(torch::stack({mine->loss, norm.to(torch::kDouble)}));
+  const std::vector<Tensor> all = in_few_pieces(mine->flat, mine->gradients);
+  const backend::Verdict verdict = backend::judge(all, mine->loss, options_.clip);
+  if (options_.clip > 0) backend::scale_(all, verdict.factor);
+  optimizer.step_unless(verdict.skipped, mine->gradients, factor);
+  const LateNumbers numbers(verdict.numbers);
   clock.lap(report.phases.update);
   if (next) asked_ = std::make_unique<Asked>(ask(step + 1, *next));
   PhaseClock waiting;

@@ -18,6 +18,11 @@ struct TrainStep::Asked {
   Tensor flat;  // where defined, the gradients are the parts of this
 };
 
+/// The same numbers: `flat` alone where it is defined, whose parts the gradients are then.
+inline std::vector<Tensor> in_few_pieces(const Tensor& flat, const std::vector<Tensor>& gradients) {
+  return flat.defined() ? std::vector<Tensor>{flat} : gradients;
+}
+
 inline bool is_finite(const StepReport& report) {
   return std::isfinite(report.loss) && std::isfinite(report.gradient_norm);
 }

@@ -92,7 +92,7 @@ StepReport TrainStep::gradients(int64_t step, const Batches& micro_batches,
   StepReport report = pass(step, micro_batches, Wanted::gradients, shards);
   PhaseClock clock;
   gradients = sum_of(shards);
-  if (options_.world) options_.world->sum(gradients);
+  if (options_.world) options_.world->sum(in_few_pieces(flat_, gradients));
   add_penalty(report, gradients);
   clock.lap(report.phases.update);
   return report;
@@ -178,15 +178,14 @@ StepReport TrainStep::run(int64_t step, const Batches& micro_batches, Optimizer&
   StepReport report = gradients(step, micro_batches, grads);
   const torch::NoGradGuard no_grad;
   PhaseClock clock;
-  const std::vector<Tensor> all = flat_.defined() ? std::vector<Tensor>{flat_} : grads;
+  const std::vector<Tensor> all = in_few_pieces(flat_, grads);
   report.gradient_norm = backend::gradient_norm(all).item<double>();
   if (!is_finite(report)) {
     if (bad == BadStep::stops) explain(step, micro_batches, report, &grads);
     report.skipped = true;
     return report;
   }
-  const double by =
-      options_.clip > 0 ? backend::clip_factor(report.gradient_norm, options_.clip) : 1;
+  const double by = backend::clip_factor(report.gradient_norm, options_.clip);
   if (by < 1) backend::scale_(all, by);
   if (options_.adapters) options_.adapters->before_update(step, {tensors_, grads});
   optimizer.step(grads, factor);

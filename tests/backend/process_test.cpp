@@ -3,7 +3,6 @@
 #include <thread>
 
 #include "lib/backend/cpu/kernels.h"
-#include "lib/backend/optimizer_ops.h"
 #include "lib/backend/shards.h"
 #include "lib/core/error.h"
 #include "tests/backend/compare.h"
@@ -116,68 +115,4 @@ TEST_CASE("shards in parallel compute what they compute alone", "[backend]") {
     for (size_t i = 0; i < alone.size(); ++i)
       CHECK(at::equal(alone[i], together[static_cast<size_t>(shard)][i]));
   }
-}
-
-TEST_CASE("fused AdamW follows its equations", "[backend]") {
-  const backend::AdamW rule{0.01, 0.9, 0.99, 1e-8, 0.1};
-  const auto zeros = [] { return std::vector<Tensor>{at::zeros({5}), at::zeros({2, 3})}; };
-  backend::AdamWState state{{normal({5}, 1), normal({2, 3}, 2)},
-                            zeros(),
-                            zeros(),
-                            zeros(),
-                            {at::zeros({}), at::zeros({})}};
-  std::vector<Tensor> want, m(2), v(2);
-  for (const Tensor& x : state.params) want.push_back(x.to(at::kDouble));
-  for (size_t i = 0; i < 2; ++i) m[i] = v[i] = at::zeros_like(want[i]);
-  for (int step = 1; step <= 3; ++step) {
-    for (size_t i = 0; i < 2; ++i) {
-      state.grads[i] = normal(want[i].sizes(), static_cast<uint64_t>(10 * step) + i);
-      const Tensor g = state.grads[i].to(at::kDouble);
-      m[i] = 0.9 * m[i] + 0.1 * g;
-      v[i] = 0.99 * v[i] + 0.01 * g * g;
-      const Tensor first = m[i] / (1 - std::pow(0.9, step));
-      const Tensor second = v[i] / (1 - std::pow(0.99, step));
-      want[i] = want[i] * (1 - 0.01 * 0.1) - 0.01 * first / (second.sqrt() + 1e-8);
-    }
-    backend::fused_adamw(state, rule);
-  }
-  for (size_t i = 0; i < 2; ++i) CHECK(relative_error(state.params[i], want[i]) <= 1e-6);
-  CHECK(state.steps[0].item<float>() == 3);
-}
-
-TEST_CASE("fused AdamW is left out where the device says so", "[backend]") {
-  const backend::AdamW rule{0.01, 0.9, 0.99, 1e-8, 0.1};
-  const auto fresh = [] {
-    return backend::AdamWState{
-        {at::ones({5})}, {normal({5}, 3)}, {at::zeros({5})}, {at::zeros({5})}, {at::zeros({})}};
-  };
-  backend::AdamWState plain = fresh(), goes = fresh(), skipped = fresh();
-  for (int step = 0; step < 2; ++step) {
-    backend::fused_adamw(plain, rule);
-    backend::fused_adamw(goes, rule, at::zeros({}));
-    backend::fused_adamw(skipped, rule, at::ones({}));
-  }
-  CHECK(at::equal(goes.params[0], plain.params[0]));
-  CHECK(goes.steps[0].item<float>() == 2);
-  CHECK(at::equal(skipped.params[0], at::ones({5})));
-  CHECK(!skipped.exp_avg[0].any().item<bool>());
-  CHECK(skipped.steps[0].item<float>() == 0);
-}
-
-TEST_CASE("clipping is the same bits whether the CPU knows the norm or not", "[backend]") {
-  for (int i = 0; i < 2000; ++i) {
-    const float norm = std::exp(normal({1}, static_cast<uint64_t>(i)).item<float>());
-    const auto want = static_cast<float>(backend::clip_factor(norm, 0.7));
-    CHECK(backend::clip_factor(at::scalar_tensor(norm), 0.7).item<float>() == want);
-  }
-  CHECK(backend::clip_factor(0.5, 0.7) == 1);
-  CHECK(backend::clip_factor(1.4, 0.7) == Approx(0.5).epsilon(1e-5));
-}
-
-TEST_CASE("the gradient norm is that of all gradients together", "[backend]") {
-  const std::vector<Tensor> grads{at::full({3}, 2.0), at::full({1}, 2.0)};
-  CHECK(backend::gradient_norm(grads).item<double>() == Approx(4));
-  backend::scale_(grads, 0.5);
-  CHECK(backend::gradient_norm(grads).item<double>() == Approx(2));
-  CHECK(backend::gradient_norm({}).item<double>() == 0);
 }

@@ -2,6 +2,7 @@
 // for what another thread writes.
 #include "lib/backend/decoder_ops.h"
 #include "lib/backend/disentangled_ops.h"
+#include "lib/backend/optimizer_ops.h"
 #include "tests/backend/compare.h"
 #include "tests/emulator/block.h"
 
@@ -76,4 +77,25 @@ TEST_CASE("norms do not depend on the order of threads", "[emulator]") {
                     backend::dropout_add_norm(in[0], in[1], {in[2], in[3], 1e-5}, dropout);
                 return at::cat({into, around});
               });
+}
+
+TEST_CASE("what moves the weights does not depend on the order of threads", "[emulator]") {
+  const auto moved = [](bool backwards) {
+    emulator::set_backwards(backwards);
+    const std::vector<Tensor> grads{normal({5000}, 1)};
+    backend::AdamWState state{{normal({5000}, 2)},
+                              grads,
+                              {normal({5000}, 3)},
+                              {normal({5000}, 4).square()},
+                              {at::full({}, 3.0)}};
+    const backend::Verdict verdict = backend::judge(grads, at::full({}, 0.5, at::kDouble), 1);
+    backend::fused_adamw(state, {0.01, 0.9, 0.99, 1e-8, 0.1}, verdict.skipped);
+    emulator::set_backwards(false);
+    return std::vector<Tensor>{state.params[0], state.exp_avg[0], state.exp_avg_sq[0],
+                               state.steps[0],  verdict.numbers,  verdict.factor};
+  };
+  const int64_t before = emulator::grids_run();
+  const auto forwards = moved(false), backwards = moved(true);
+  CHECK(emulator::grids_run() == before + 8);
+  for (size_t i = 0; i < forwards.size(); ++i) CHECK(at::equal(forwards[i], backwards[i]));
 }

@@ -67,7 +67,10 @@ Left steps(bool late, double clip, bool is_bad) {
 
 }  // namespace
 
-TEST_CASE("a step that is looked at late has the bits of one that is waited for", "[train]") {
+TEST_CASE("a step that is looked at late has the bits of one that is waited for",
+          "[train][recorded]") {
+  // an emulated device records what LibTorch is asked for, and not what the CPU's own kernels do
+  const OnPath path({is_emulated() ? backend::Path::plain : backend::path(), false});
   const double clip = GENERATE(0.0, 0.3, 100.0);
   const bool is_bad = GENERATE(false, true);
   CAPTURE(clip, is_bad);

@@ -90,6 +90,38 @@ struct NormBackwardCall {
 };
 void norm_backward(const NormBackwardCall& call, Stream stream);
 
+/// y [rows, width] = norm(Σ of the tables' rows) · gamma + beta, with dropout.
+struct EmbedCall {
+  static constexpr int kMost = 3;
+  struct From {
+    Matrix table;
+    const int64_t* rows;
+    int64_t first;  ///< row rows[i] + first of the table
+  };
+  Element element;
+  From from[kMost];
+  int count;
+  const float *gamma, *beta;
+  Matrix y;
+  int64_t rows, width;  ///< width up to 12,000
+  float eps;
+  Mask mask;
+};
+void embed(const EmbedCall& call, Stream stream);
+
+/// Cross-entropy summed over the rows, fp32; logits [rows, classes], labels [rows].
+struct CrossEntropyCall {
+  Element element;
+  Matrix logits;
+  const int64_t* labels;
+  int64_t rows, classes;
+  float smoothing;
+};
+void cross_entropy(const CrossEntropyCall& call, float* loss, Stream stream);
+/// dx = slope · its gradient
+void cross_entropy_backward(const CrossEntropyCall& call, const float* slope, Matrix dx,
+                            Stream stream);
+
 /// silu(gate) · up of gate | up [rows, 2 · inner], and its gradient.
 void swiglu_forward(Element element, Matrix gate_up, Matrix y, int64_t rows, int64_t inner,
                     Stream stream);
@@ -107,6 +139,41 @@ struct RotateCall {
   bool backwards;
 };
 void rotate(const RotateCall& call, Stream stream);
+
+/// x [count] as sums of squares, one a block: partials [square_blocks(count)].
+int square_blocks(int64_t count);
+void sum_squares(const float* x, int64_t count, float* partials, Stream stream);
+
+/// A step before its update, found without the CPU: the root of all partials is the norm.
+struct VerdictCall {
+  const float* partials;
+  int count;
+  const double* loss;
+  double most;      ///< the norm after clipping; 0: any
+  double* numbers;  ///< [2]: the loss, the norm
+  float* skipped;   ///< 1 where a number is not finite, else 0
+  float* factor;    ///< backend::clip_factor of the norm
+};
+void judge(const VerdictCall& call, Stream stream);
+
+/// Tensors of AdamW; everything is fp32. steps: a number, the updates before this one.
+struct AdamWTensors {
+  static constexpr int kMost = 64;
+  struct One {
+    float *param, *exp_avg, *exp_avg_sq;
+    const float* grad;
+    float* steps;
+    int64_t count;
+    unsigned first_block;  ///< set by adamw()
+  };
+  int count;
+  One one[kMost];
+};
+struct AdamWRule {
+  double lr, beta1, beta2, eps, weight_decay;
+};
+/// One update of all, which counts `steps` up; none where `skipped` is neither null nor 0.
+void adamw(AdamWTensors tensors, const AdamWRule& rule, const float* skipped, Stream stream);
 
 /// What disentangled attention adds to the scores: c2p [heads, query rows, count] and p2c [heads,
 /// tokens, count] in fp32; distance d reads column row_of[d + reach - 1].

@@ -1,5 +1,4 @@
-// LayerNorm and RMS norm with what stands before them, a block a row. Statistics are fp32; the
-// variance is taken around the mean, from the row in shared memory.
+// LayerNorm and RMS norm with what stands before them, a block a row. Statistics are fp32.
 #include "lib/backend/cuda/device.cuh"
 
 namespace mtlora::backend::cuda {
@@ -29,19 +28,12 @@ __global__ void forward_kernel(NormCall c) {
     row_memory[i] = value;
     total += value;
   }
-  const auto width = static_cast<float>(c.width);
-  const float mean = c.beta ? block_sum(total, room) / width : 0.0f;
-  float squares = 0;
-  for (int64_t i = threadIdx.x; i < c.width; i += blockDim.x) {
-    const float value = row_memory[i] - mean;
-    squares += value * value;
-  }
-  const float rstd = rsqrtf(block_sum(squares, room) / width + c.eps);
-  if (c.rstd && threadIdx.x == 0) c.rstd[row] = rstd;
+  const RowStatistics s = statistics_of(row_memory, c.width, total, c.beta != nullptr, c.eps, room);
+  if (c.rstd && threadIdx.x == 0) c.rstd[row] = s.rstd;
   T* y = row_to<T>(c.y, row);
   T* normalized = c.normalized.data ? row_to<T>(c.normalized, row) : nullptr;
   for (int64_t i = threadIdx.x; i < c.width; i += blockDim.x) {
-    const float value = (row_memory[i] - mean) * rstd;
+    const float value = (row_memory[i] - s.mean) * s.rstd;
     if (normalized) normalized[i] = narrow<T>(value);
     y[i] = narrow<T>(value * c.gamma[i] + (c.beta ? c.beta[i] : 0.0f));
   }

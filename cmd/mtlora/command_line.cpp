@@ -83,7 +83,7 @@ void add_plan(CLI::App& program, Action& action) {
   app->footer(
       "Every check that train makes is made. Memory is that of the step and the evaluation with "
       "the most\n"
-      "tokens, time that of the first steps; they are computed for it, and nothing is written.\n"
+      "tokens, time that of the first steps: they are computed for it. Nothing is written.\n"
       "Examples:\n"
       "  mtlora plan --config glue_mnli.json\n"
       "  mtlora plan --config glue_mnli.json --set train.batch_size=64 --json");

@@ -1,5 +1,5 @@
-// plan: what a run would be, hold and take. The most memory is that of its largest micro-batch, so
-// that is computed first; the time is that of its first steps, token by token. It writes nothing.
+// plan: what a run would be, hold and take. Its largest micro-batch, which needs the most memory,
+// is computed first; the time is that of its first steps, token by token. It writes nothing.
 
 #include <fmt/format.h>
 
@@ -216,10 +216,11 @@ void print(const Json& plan, const Session& s) {
                             plan["steps_per_epoch"].get<int64_t>(),
                             counted(plan["evaluations"], "evaluation")));
   line("computed by", fmt::format("{}, {}", s.place(), s.dtype == torch::kFloat ? "fp32" : "bf16"));
-  line("memory", fmt::format("{} at most; the largest batch, of step {}, has {} tokens",
-                             mebibytes(plan["peak_memory_bytes"]),
-                             plan["largest_batch"]["step"].get<int64_t>(),
-                             plan["largest_batch"]["tokens"].get<int64_t>()));
+  line("memory",
+       fmt::format("{} with the largest batch ({} tokens, step {}); a long run keeps more",
+                   mebibytes(plan["peak_memory_bytes"]),
+                   plan["largest_batch"]["tokens"].get<int64_t>(),
+                   plan["largest_batch"]["step"].get<int64_t>()));
   line("checkpoint", mebibytes(plan["checkpoint_bytes"]) + ", twice: best and last");
   const Json& seconds = plan["seconds"];
   std::string parts = fmt::format("{} of steps", duration_text(seconds["training"]));

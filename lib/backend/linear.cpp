@@ -23,7 +23,7 @@ Tensor product(const Tensor& x, const Weight& weight, const Tensor& bias) {
   const auto type = x.scalar_type();
   if (!library_is_faster(type)) return gemm(x, weight.forward(type), bias);
   return tile_product(x, weight.tensor().detach().to(type).t(),
-                      bias.defined() ? bias.to(type) : bias);
+                      bias.defined() ? bias.to(type).contiguous() : bias);
 }
 
 /// dy W

@@ -81,9 +81,9 @@ void add_plan(CLI::App& program, Action& action) {
   app->get_option("--config")->required();
   app->add_flag("--json", request->json, "One line of JSON");
   app->footer(
-      "Every check that train makes is made. Memory is that of the step and the evaluation with "
-      "the most\n"
-      "tokens, time that of the first steps: they are computed for it. Nothing is written.\n"
+      "Every check that train makes is made, but for the run's folder. Memory is that of the "
+      "largest batch,\n"
+      "time that of the first steps: they are computed for it. Nothing is written.\n"
       "Examples:\n"
       "  mtlora plan --config glue_mnli.json\n"
       "  mtlora plan --config glue_mnli.json --set train.batch_size=64 --json");

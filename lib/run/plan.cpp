@@ -18,33 +18,44 @@
 namespace mtlora {
 namespace {
 
-constexpr double kSeconds = 3;      // that steps are measured for, at least
-constexpr int64_t kLeastSteps = 3;  // and so many of them
+constexpr double kSeconds = 3;        // that steps are measured for, at least
+constexpr double kWarmUpSeconds = 5;  // that others come before them, at most
+constexpr int64_t kNewSizes = 300;    // steps until a device has met most sizes of batches
+constexpr int64_t kSeenSteps =
+    1'000'000;                      // of the run, among which the largest batch is looked for
 constexpr int64_t kExamples = 512;  // of a dev set, at most, that are evaluated for the time
-constexpr int64_t kNewSizes = 300;  // steps until a device has met most sizes of batches
 
-int64_t tokens_of(const EncodedSet& set, const std::vector<Item>& items) {
+int64_t tokens_of(const EncodedSet& set, const Batches& batches) {
   int64_t tokens = 0;
-  for (const Item& item : items) tokens += set.length(item.index);
+  for (const auto& items : batches)
+    for (const Item& item : items) tokens += set.length(item.index);
   return tokens;
+}
+
+Batches batches_of(RunSetup& run, int64_t step) {
+  return micro_batches(run.sampler, step, run.length.accumulate);
+}
+
+int64_t steps_per_epoch(const RunSetup& run) {
+  return (run.sampler.steps_per_epoch() - 1) / run.length.accumulate + 1;
 }
 
 /// What all steps of a run compute.
 struct Load {
-  int64_t tokens = 0;
+  double tokens = 0;
   int64_t largest_step = 0, largest = 0;  // tokens of its largest micro-batch
-  std::vector<int64_t> of_step;           // tokens
 
   explicit Load(RunSetup& run) {
-    for (int64_t step = 0; step < run.length.total_steps; ++step) {
-      of_step.push_back(0);
-      for (const auto& items : micro_batches(run.sampler, step, run.length.accumulate)) {
-        const int64_t here = tokens_of(run.data.train, items);
-        of_step.back() += here;
+    const int64_t total = run.length.total_steps, epoch = steps_per_epoch(run);
+    const int64_t left = total % epoch;  // steps of the last epoch, where it is not whole
+    tokens = static_cast<double>(total / epoch) * static_cast<double>(run.data.train.tokens());
+    for (int64_t step = total - left; step < total; ++step)
+      tokens += static_cast<double>(tokens_of(run.data.train, batches_of(run, step)));
+    for (int64_t step = 0; step < std::min(total, kSeenSteps); ++step)
+      for (const auto& items : batches_of(run, step)) {
+        const int64_t here = tokens_of(run.data.train, {items});
         if (here > largest) largest = here, largest_step = step;
       }
-      tokens += of_step.back();
-    }
   }
 };
 
@@ -52,45 +63,57 @@ int64_t peak_memory(const Session& s) {
   return s.device.is_cpu() ? process_peak_memory_bytes() : backend::cuda::peak_memory();
 }
 
-/// The step with the largest micro-batch, without its update.
-void compute_largest(RunSetup& run, TrainStep& step, const Load& load) {
-  const Batches batches = micro_batches(run.sampler, load.largest_step, run.length.accumulate);
+BadStep bad_steps(const RunSetup& run) {
+  return run.length.skip_bad_steps > 0 ? BadStep::is_skipped : BadStep::stops;
+}
+
+/// The step with the largest micro-batch; an optimizer by gradients does not move by it. Returns
+/// the seconds.
+double compute_largest(RunSetup& run, TrainStep& step, const Load& load) {
+  const Batches batches = batches_of(run, load.largest_step);
   std::vector<Tensor> gradients;
+  PhaseClock clock;
+  double seconds = 0;
   if (run.optimizer->uses_gradients())
     step.gradients(load.largest_step, batches, gradients);
   else
-    step.loss(load.largest_step, batches);
+    step.run(load.largest_step, batches, *run.optimizer, run.schedule.factor(load.largest_step));
   run.session.wait();
+  clock.lap(seconds);
+  return seconds;
 }
 
-/// Of all steps, by the first ones.
-double training_seconds(RunSetup& run, TrainStep& step, const Load& load) {
+/// Whether the first `done` steps, after so many seconds, are enough to begin to measure.
+bool is_warm(const RunSetup& run, int64_t done, double seconds) {
+  const int64_t wanted = run.session.device.is_cpu() ? 3 : kNewSizes;
+  return done >= std::min(wanted, run.length.total_steps / 2) || seconds > kWarmUpSeconds;
+}
+
+/// Of all steps, by the first ones; `warm_up` seconds have been computed before.
+double training_seconds(RunSetup& run, TrainStep& step, const Load& load, double warm_up) {
   const int64_t total = run.length.total_steps;
-  const int64_t warm_up =
-      std::min(total - 1, run.session.device.is_cpu() ? kLeastSteps : kNewSizes);
-  const BadStep bad = run.length.skip_bad_steps > 0 ? BadStep::is_skipped : BadStep::stops;
-  const auto batches = [&](int64_t i) {
-    return micro_batches(run.sampler, i, run.length.accumulate);
-  };
   double seconds = 0;
-  int64_t tokens = 0, measured = 0;
+  int64_t tokens = 0;
+  bool measures = false;
   PhaseClock clock;
-  Batches ahead = batches(0);
-  for (int64_t i = 0; i < total && (measured < kLeastSteps || seconds < kSeconds); ++i) {
-    if (i == warm_up) run.session.wait(), clock = {};
+  Batches ahead = batches_of(run, 0);
+  for (int64_t i = 0; i < total && seconds < kSeconds; ++i) {
+    if (!measures && is_warm(run, i, warm_up)) {
+      run.session.wait();
+      clock = {};
+      measures = true;
+    }
     const Batches mine = std::move(ahead);
-    if (i + 1 < total) ahead = batches(i + 1);
-    step.run(i, mine, *run.optimizer, run.schedule.factor(i), bad,
+    if (i + 1 < total) ahead = batches_of(run, i + 1);
+    step.run(i, mine, *run.optimizer, run.schedule.factor(i), bad_steps(run),
              i + 1 < total ? &ahead : nullptr);
-    if (i < warm_up) continue;
-    clock.lap(seconds);
-    tokens += load.of_step[static_cast<size_t>(i)];
-    ++measured;
+    clock.lap(measures ? seconds : warm_up);
+    if (measures) tokens += tokens_of(run.data.train, mine);
   }
-  return seconds * static_cast<double>(load.tokens) / static_cast<double>(tokens);
+  return seconds * load.tokens / static_cast<double>(tokens);
 }
 
-/// The longest examples, as many as a batch of evaluation has.
+/// The `count` longest examples.
 std::vector<int64_t> longest(const EncodedSet& set, int64_t count) {
   std::vector<int64_t> all(static_cast<size_t>(set.size()));
   std::iota(all.begin(), all.end(), int64_t{0});
@@ -104,7 +127,8 @@ std::vector<int64_t> longest(const EncodedSet& set, int64_t count) {
 double evaluation_seconds(RunSetup& run) {
   double whole = 0;
   for (const auto& [split, set] : run.data.dev) {
-    run.job->evaluate(set.chosen(longest(set, run.options().evaluation_batch_size)));
+    const int64_t at_once = run.options().evaluation_batch_size * run.session.pool->threads();
+    run.job->evaluate(set.chosen(longest(set, at_once)));
     const int64_t count = std::min(set.size(), kExamples);
     std::vector<int64_t> spread;
     for (int64_t i = 0; i < count; ++i) spread.push_back(i * set.size() / count);
@@ -149,6 +173,10 @@ Json parameters_json(Model& model) {
   return {{"all", all}, {"trained", trained}};
 }
 
+double all_evaluations(int64_t count, const Json& seconds) {
+  return count == 0 ? 0 : static_cast<double>(count) * seconds.get<double>();
+}
+
 Json planned(RunSetup& run) {
   const Session& s = run.session;
   const Load load(run);
@@ -158,25 +186,27 @@ Json planned(RunSetup& run) {
       run.data.dev.empty() ? 0 : (run.length.total_steps - 1) / run.length.evaluate_every_steps + 1;
   const auto objective = run.job->objective(run.data.train);
   TrainStep step(*objective, parameters_of(s.trained), *s.pool, run.step_options());
-  s.trained.set->begin({run.length.total_steps, 0, run.seed()});
   run.initialise(*objective);
-  compute_largest(run, step, load);
-  Json seconds = {{"training", training_seconds(run, step, load)},
-                  {"evaluation", evaluation_seconds(run)}};
+  s.trained.set->begin({run.length.total_steps, 0, run.seed()});
+  const double warm_up = compute_largest(run, step, load);
+  Json seconds = {{"training", training_seconds(run, step, load, warm_up)}, {"evaluation", Json()}};
+  if (evaluations > 0) seconds["evaluation"] = evaluation_seconds(run);
   const int64_t checkpoint = checkpoint_bytes(run);
   const std::optional<WritingCost> writing = run.job->writing_cost();
   seconds["writing"] = writing ? Json(writing->seconds) : Json();
   seconds["all"] = seconds["training"].get<double>() +
-                   static_cast<double>(evaluations) * seconds["evaluation"].get<double>() +
+                   all_evaluations(evaluations, seconds["evaluation"]) +
                    (writing ? writing->seconds : 0);
   return {{"model", s.options.model.path},
           {"family", s.loaded.family->name},
           {"parameters", parameters_json(s.model())},
           {"data", sets},
           {"steps", run.length.total_steps},
-          {"steps_per_epoch", (run.sampler.steps_per_epoch() - 1) / run.length.accumulate + 1},
-          {"examples_per_step", run.options().batch_size * run.options().accumulate},
+          {"steps_per_epoch", steps_per_epoch(run)},
+          {"examples_per_step",
+           std::min(run.data.train.size(), run.options().batch_size * run.options().accumulate)},
           {"evaluations", evaluations},
+          {"patience", run.length.patience ? Json(*run.length.patience) : Json()},
           {"texts", writing ? Json(writing->contexts) : Json()},
           {"largest_batch", {{"step", load.largest_step}, {"tokens", load.largest}}},
           {"peak_memory_bytes", peak_memory(s)},
@@ -185,8 +215,9 @@ Json planned(RunSetup& run) {
           {"environment", s.environment()}};
 }
 
-std::string mebibytes(const Json& bytes) {
-  return fmt::format("{:.1f} MiB", bytes.get<double>() / (1 << 20));
+std::string size_text(const Json& bytes) {
+  const double kib = bytes.get<double>() / 1024;
+  return kib < 1024 ? fmt::format("{:.1f} KiB", kib) : fmt::format("{:.1f} MiB", kib / 1024);
 }
 
 std::string counted(const Json& count, const std::string& what) {
@@ -196,7 +227,7 @@ std::string counted(const Json& count, const std::string& what) {
 
 void print(const Json& plan, const Session& s) {
   const auto line = [](const std::string& name, const std::string& text) {
-    fmt::print("{:<14}{}\n", name, text);
+    fmt::print("{:<16}{}\n", name, text);
   };
   const Json& parameters = plan["parameters"];
   line("model", fmt::format("{}: {}, {} parameters", s.options.model.path, s.loaded.family->name,
@@ -211,25 +242,29 @@ void print(const Json& plan, const Session& s) {
     if (set["cut"] > 0) text += fmt::format("; {} cut to that", counted(set["cut"], "example"));
     line(split, text);
   }
-  line("steps", fmt::format("{} of {}, {} an epoch; {}", plan["steps"].get<int64_t>(),
+  // train.patience may end it before
+  const std::string most = plan["patience"].is_null() ? "" : "at most ";
+  line("steps", fmt::format("{}{} of {}, {} an epoch; {}{}", most, plan["steps"].get<int64_t>(),
                             counted(plan["examples_per_step"], "example"),
-                            plan["steps_per_epoch"].get<int64_t>(),
+                            plan["steps_per_epoch"].get<int64_t>(), most,
                             counted(plan["evaluations"], "evaluation")));
-  line("computed by", fmt::format("{}, {}", s.place(), s.dtype == torch::kFloat ? "fp32" : "bf16"));
+  line("computed by", fmt::format("{}, {}", s.place(), s.type_name()));
   line("memory",
        fmt::format("{} with the largest batch ({} tokens, step {}); a long run keeps more",
-                   mebibytes(plan["peak_memory_bytes"]),
+                   size_text(plan["peak_memory_bytes"]),
                    plan["largest_batch"]["tokens"].get<int64_t>(),
                    plan["largest_batch"]["step"].get<int64_t>()));
-  line("checkpoint", mebibytes(plan["checkpoint_bytes"]) + ", twice: best and last");
+  line("checkpoint", size_text(plan["checkpoint_bytes"]) + ", twice: best and last");
   const Json& seconds = plan["seconds"];
   std::string parts = fmt::format("{} of steps", duration_text(seconds["training"]));
-  if (plan["evaluations"] > 0)
-    parts += fmt::format(", {} an evaluation", duration_text(seconds["evaluation"]));
+  if (const auto count = plan["evaluations"].get<int64_t>(); count > 0)
+    parts += fmt::format(", {} of evaluation",
+                         duration_text(all_evaluations(count, seconds["evaluation"])));
   if (!seconds["writing"].is_null())
-    parts += fmt::format(", at most {} of {} at the end", duration_text(seconds["writing"]),
+    parts += fmt::format(", at most {} for {} at the end", duration_text(seconds["writing"]),
                          counted(plan["texts"], "text"));
-  line("time", fmt::format("about {}: {}", duration_text(seconds["all"]), parts));
+  line("time", fmt::format("{}about {}: {}; loading and saving are not counted", most,
+                           duration_text(seconds["all"]), parts));
 }
 
 }  // namespace

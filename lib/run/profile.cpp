@@ -28,8 +28,8 @@ const std::vector<KernelClass>& classes() {
       {"optimizer and clipping",
        {"multi_tensor_apply", "FusedAdam", "AdamWTensors", "VerdictCall", "squares_kernel"}},
       {"concatenation", {"CatArray"}},
-      {"embeddings, rows taken and put", {"index", "gather", "scatter", "mbedding"}},
-      {"reductions", {"reduce", "softmax", "nll_loss"}},
+      {"embeddings, rows taken and put", {"index", "gather", "scatter", "mbedding", "EmbedCall"}},
+      {"reductions", {"reduce", "softmax", "nll_loss", "CrossEntropyCall"}},
       {"elementwise, conversions", {"elementwise"}},
       {"copies and fills", {"Memcpy", "Memset"}},
   };

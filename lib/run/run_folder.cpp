@@ -21,9 +21,6 @@ namespace {
 
 void make_folder(const fs::path& folder) {
   std::error_code error;
-  if (fs::is_symlink(folder, error) && !fs::exists(folder, error))
-    fail("{}: a link to {}, where nothing is", folder.string(),
-         fs::read_symlink(folder, error).string());
   fs::create_directories(folder, error);
   if (error) fail("{}: cannot be created: {}", folder.string(), error.message());
 }
@@ -122,6 +119,10 @@ bool holds_run(const fs::path& folder) {
 
 void check_folder(const fs::path& folder, bool resume) {
   std::error_code error;
+  if (fs::is_symlink(folder, error) && fs::status(folder, error).type() == fs::file_type::not_found)
+    fail("{}: a link to {}, where nothing is", folder.string(),
+         fs::read_symlink(folder, error).string());
+  error.clear();
   const bool is_there = is_taken(folder, error);
   if (error) fail("{}: cannot be looked into: {}", folder.string(), error.message());
   const bool is_run = holds_run(folder);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <tuple>
 
 #include "lib/core/error.h"
 #include "lib/core/log.h"
@@ -14,6 +15,9 @@ namespace fs = std::filesystem;
 namespace {
 
 RunLength run_length(const TrainOptions& t, const Job& job, int64_t batches_per_epoch) {
+  if (int64_t examples = 0; __builtin_mul_overflow(t.batch_size, t.accumulate, &examples))
+    fail("/train/accumulate: {} micro-batches of {} examples are too many", t.accumulate,
+         t.batch_size);
   const int64_t per_epoch = (batches_per_epoch - 1) / t.accumulate + 1;
   RunLength length;
   length.total_steps = total_steps(t, batches_per_epoch);
@@ -76,6 +80,17 @@ void check_skipping(const Session& s, const Optimizer& optimizer) {
         s.options.adapter.method.name);
 }
 
+// config.json has to hold the paths that were made absolute.
+void check_current_folder(const Json& resolved) {
+  try {
+    std::ignore = resolved.dump();
+  } catch (const Json::type_error&) {
+    fail(
+        "the current folder's path is not UTF-8, so config.json cannot hold what is named from it: "
+        "train from another folder, or name model and data from the root");
+  }
+}
+
 Session open_alike(World& world, const Json& config) {
   Session s = open_session(config, world.place());
   s.world = &world;
@@ -105,6 +120,7 @@ RunSetup::RunSetup(World& world, const Json& config, bool starts_from)
   session.trained.set->check({length.total_steps, 0, seed()});
   optimizer = open_optimizer(session);
   check_skipping(session, *optimizer);
+  check_current_folder(session.resolved);
 }
 
 StepOptions RunSetup::step_options() const {

@@ -15,8 +15,8 @@ namespace mtlora {
 
 struct RunData {
   EncodedSet train;
-  std::vector<std::pair<std::string, EncodedSet>> dev;
-  Json hashes;  ///< of each split
+  std::vector<std::pair<std::string, EncodedSet>> dev;  ///< split → set; empty: none is evaluated
+  Json hashes;                                          ///< of each split
 };
 
 struct RunSetup {
@@ -29,7 +29,7 @@ struct RunSetup {
 
   const TrainOptions& options() const { return session.options.train; }
   uint64_t seed() const { return static_cast<uint64_t>(options().seed); }
-  StepOptions step_options() const;
+  StepOptions step_options() const;  ///< point into the setup
   /// What the method starts from beside its draws; not where another run's adapter starts it.
   void initialise(const Objective& objective);
 

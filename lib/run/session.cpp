@@ -175,12 +175,12 @@ std::string Session::place() const {
 
 Json Session::computes() const {
   return {{"device", device.is_cpu() ? "cpu" : "cuda"},
-          {"dtype", dtype == torch::kFloat ? "fp32" : "bf16"},
+          {"dtype", type_name()},
           {"threads", pool->threads() * (world ? world->size() : 1)}};
 }
 
 Json Session::environment() const {
-  return mtlora::environment(dtype == torch::kFloat ? "fp32" : "bf16", threads,
+  return mtlora::environment(type_name(), threads,
                              device.is_cpu() ? "" : backend::cuda::device_name());
 }
 

@@ -36,6 +36,7 @@ struct Session {
   Model& model() const;
   /// What computes, in words: "2 threads", or the device's name.
   std::string place() const;
+  const char* type_name() const { return dtype == torch::kFloat ? "fp32" : "bf16"; }
   /// {"device": "cpu" or "cuda", "dtype": "fp32" or "bf16", "threads": of all processes}:
   /// what auto has come to, and what the order of sums hangs on.
   Json computes() const;

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <tuple>
 
 #include "lib/core/error.h"
 #include "lib/core/files.h"
@@ -66,17 +65,6 @@ void resume(World& world, Trainer& trainer, const fs::path& folder) {
                                         folder.string()));
 }
 
-// config.json has to hold the paths that were made absolute.
-void check_current_folder(const Json& resolved) {
-  try {
-    std::ignore = resolved.dump();
-  } catch (const Json::type_error&) {
-    fail(
-        "the current folder's path is not UTF-8, so config.json cannot hold what is named from it: "
-        "train from another folder, or name model and data from the root");
-  }
-}
-
 bool goes_on(const TrainRequest& request, const fs::path& folder) {
   return request.resume || (request.resume_or_start && holds_run(folder));
 }
@@ -101,7 +89,7 @@ void tell(const Session& s, const World& world, const EncodedSet& train, int64_t
   log::info(fmt::format("{} examples, {} tokens; {} steps of {}; {}{}, {}", train.size(),
                         train.tokens(), total_steps, options.batch_size * options.accumulate,
                         world.size() > 1 ? fmt::format("{} processes of ", world.size()) : "",
-                        s.place(), s.dtype == torch::kFloat ? "fp32" : "bf16"));
+                        s.place(), s.type_name()));
 }
 
 int train_in(World& world, const TrainRequest& request, const Json& config,
@@ -109,7 +97,6 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
   if (world.leads()) check_folder(folder, goes_on(request, folder));
   RunSetup run(world, config, checkpoint_of(folder).empty());
   Session& s = run.session;
-  check_current_folder(s.resolved);
 
   // Whatever could be wrong with the request has shown by now: only here something is written.
   std::optional<FolderLock> lock;

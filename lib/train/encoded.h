@@ -51,7 +51,7 @@ class EncodedSet {
 
   /// The first `count` examples.
   EncodedSet first(int64_t count) const;
-  /// Those of these numbers, in their order.
+  /// Those of these numbers, in their order; which of them were cut is forgotten.
   EncodedSet chosen(const std::vector<int64_t>& numbers) const;
 
   int64_t size() const { return static_cast<int64_t>(labels_.size()); }

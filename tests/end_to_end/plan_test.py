@@ -78,11 +78,11 @@ class Plan(SharedCase):
         text = self.succeeds("plan", "--config", file, cwd=self.place).out
         self.assertEqual(sorted(self.place.rglob("*")), before)
         for wanted in (r"^trained .*%", r"^train +192 examples", r"^dev +64 examples", r"^steps +72 of 16 examples, 12 an epoch",
-                       r"^memory .* MiB", r"^checkpoint .* MiB", r"^time +about "):
+                       r"^memory .* MiB", r"^checkpoint .* KiB", r"^time +about "):
             self.assertRegex(text, re.compile(wanted, re.MULTILINE))
 
     def test_every_kind_of_run_can_be_planned(self):
-        for changes in ({"optimizer": {"name": "zo_sgd", "lr": 1e-4}},
+        for changes in ({"optimizer": {"name": "zo_sgd", "lr": 1e-4}}, {"optimizer": {"name": "forward_grad", "lr": 1e-4}},
                         {"adapter": {"targets": ["query", "value"], "method": {"name": "adalora"}}},
                         {"adapter": {"method": {"name": "bitfit"}}},
                         {"adapter": {"targets": ["query", "value"], "method": {"name": "deep_lora"}}},
@@ -95,6 +95,18 @@ class Plan(SharedCase):
                 self.assertEqual(plan["evaluations"], 1 if "train" in changes else 6)
                 self.assertGreater(plan["seconds"]["all"], 0)
 
+    def test_a_run_of_any_length_is_planned_at_once(self):
+        plan = self.plan(self.settings(train={"max_steps": 10**12, "patience": 2, "evaluate_every_steps": 10**11}))
+        self.assertEqual((plan["steps"], plan["evaluations"], plan["patience"]), (10**12, 10, 2))
+
+    def test_without_a_dev_set_nothing_is_evaluated(self):
+        data = self.place / "train_alone"
+        data.mkdir()
+        (data / "train.tsv").write_bytes((self.place / "data" / "train.tsv").read_bytes())
+        plan = self.plan(self.settings("train_alone"))
+        self.assertEqual((plan["evaluations"], plan["seconds"]["evaluation"]), (0, None))
+        self.assertAlmostEqual(plan["seconds"]["all"], plan["seconds"]["training"])
+
     def test_texts_at_the_end_are_counted(self):
         plan = self.plan(writing(gpt2_model(self.place / "gpt2"), SAMPLES / "webnlg", "webnlg"))
         self.assertEqual(plan["texts"], 3)
@@ -103,7 +115,7 @@ class Plan(SharedCase):
 
     def test_what_train_refuses_is_refused(self):
         for changes, named in (({"best_by": "bleu"}, "/train/best_by"), ({"epochs": 0}, "/train/epochs"),
-                               ({"skip_bad_steps": 1}, "/train/skip_bad_steps")):
+                               ({"skip_bad_steps": 1}, "/train/skip_bad_steps"), ({"accumulate": 2 * 10**18}, "/train/accumulate")):
             with self.subTest(changes=changes):
                 settings = self.settings(train=changes)
                 if "skip_bad_steps" in changes:

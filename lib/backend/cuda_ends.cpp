@@ -34,10 +34,12 @@ Tensor embed(const std::vector<Lookup>& lookups, const Affine& affine, const Dro
   std::vector<Tensor> rows;  // those of other layouts live until the kernel is asked for
   for (const Lookup& l : lookups) {
     rows.push_back(l.rows.contiguous());
-    TORCH_INTERNAL_ASSERT(rows.back().scalar_type() == at::kLong && is_reached(rows.back()));
+    TORCH_INTERNAL_ASSERT(rows.back().scalar_type() == at::kLong && is_reached(rows.back()) &&
+                          rows.back().numel() == rows[0].numel() &&
+                          l.table.size(1) == gamma.numel());
     call.from[call.count++] = {matrix(l.table.detach()), rows.back().data_ptr<int64_t>(), l.first};
   }
-  call.rows = rows[0].size(0);
+  call.rows = rows[0].numel();
   call.width = first.size(1);
   const Tensor y = at::empty({call.rows, call.width}, first.options().requires_grad(false));
   call.gamma = gamma.data_ptr<float>();

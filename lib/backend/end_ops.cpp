@@ -1,5 +1,7 @@
 #include "lib/backend/end_ops.h"
 
+#include <limits>
+
 #include "lib/backend/on_cuda.h"
 
 namespace mtlora::backend {
@@ -21,8 +23,9 @@ Tensor embed(const std::vector<Lookup>& lookups, const Affine& affine, const Dro
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels, double label_smoothing) {
   if (on_cuda(logits)) return device::cross_entropy(logits, labels, label_smoothing);
   const bool is_wide = logits.scalar_type() == at::kDouble;
-  return at::cross_entropy_loss(is_wide ? logits : logits.to(at::kFloat), labels, {},
-                                at::Reduction::Sum, /*ignore_index=*/-100, label_smoothing);
+  return at::cross_entropy_loss(
+      is_wide ? logits : logits.to(at::kFloat), labels, {}, at::Reduction::Sum,
+      /*ignore_index=*/std::numeric_limits<int64_t>::min(), label_smoothing);
 }
 
 }  // namespace mtlora::backend

@@ -8,7 +8,8 @@
 
 namespace mtlora::backend {
 
-/// Rows of a table [entries, width]: row `rows[i]` + first for token i.
+/// Rows of a table [entries, width]: row `rows[i]` + first for token i. On a device nobody checks
+/// whether there is such a row.
 struct Lookup {
   Tensor table, rows;  ///< rows [tokens] int64
   int64_t first = 0;
@@ -22,7 +23,8 @@ Tensor embed(const std::vector<Lookup>& lookups, const Affine& affine, const Dro
 
 /// The sum over the rows of (1 - ε) · NLL + ε · mean over the classes of -log p, an fp32 scalar:
 /// cross-entropy with label smoothing ε as torch's (Szegedy et al. 2016, arXiv:1512.00567, section
-/// 7). logits [rows, classes], taken as fp32 (double stays); labels [rows] int64, each a class.
+/// 7). logits [rows, classes], taken as fp32 (double stays); labels [rows] int64. A label that is
+/// no class throws c10::Error; on a device the loss is NaN then.
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels, double label_smoothing);
 
 }  // namespace mtlora::backend

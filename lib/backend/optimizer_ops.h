@@ -11,7 +11,7 @@ struct AdamW {
   double lr, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
 };
 
-/// The tensors of one optimizer group, one entry a parameter, all fp32.
+/// The tensors of one optimizer group, one entry a parameter, all fp32 and contiguous.
 struct AdamWState {
   std::vector<at::Tensor> params, grads, exp_avg, exp_avg_sq;
   std::vector<at::Tensor> steps;  ///< scalars: updates made before this one
@@ -22,7 +22,7 @@ struct AdamWState {
 /// of the parameters, is defined and 1.
 void fused_adamw(const AdamWState& state, const AdamW& rule, const at::Tensor& skipped = {});
 
-/// The 2-norm of all gradients together, an fp32 scalar on their device.
+/// The 2-norm of all gradients (contiguous) together, an fp32 scalar on their device.
 at::Tensor gradient_norm(const std::vector<at::Tensor>& grads);
 
 /// What gradients of this norm are multiplied by so that it is at most `most` (0: any):
@@ -35,7 +35,7 @@ struct Verdict {
   at::Tensor skipped;  ///< fp32 scalar: 1 where one of them is not finite, else 0
   at::Tensor factor;   ///< fp32 scalar: clip_factor(norm, most)
 };
-/// Of all gradients together; loss: a fp64 scalar.
+/// Of all gradients (contiguous) together; loss: an fp64 scalar.
 Verdict judge(const std::vector<at::Tensor>& grads, const at::Tensor& loss, double most);
 
 /// Multiplies every gradient by `factor` in place.

@@ -6,8 +6,10 @@
 
 #include "lib/backend/decoder_ops.h"
 #include "lib/backend/disentangled_ops.h"
+#include "lib/backend/end_ops.h"
 #include "lib/backend/kernel_call.h"
 #include "lib/backend/on_cuda.h"
+#include "lib/backend/optimizer_ops.h"
 #include "lib/backend/plain.h"
 #include "lib/core/log.h"
 
@@ -34,7 +36,10 @@ Case small_case(at::ScalarType type, at::Device device) {
   const int64_t tokens = 21;
   const Dropout dropout{0.1, 7, at::arange(tokens, at::TensorOptions(at::kLong).device(device))};
   LowRank low_rank{
-      {numbers({4, 96}, 3, device)}, {{0, 16, 0, 4, numbers({16, 4}, 4, device)}}, dropout, 1.5};
+      {numbers({6, 96}, 3, device)},
+      {{0, 16, 0, 3, numbers({16, 3}, 4, device)}, {16, 32, 3, 6, numbers({16, 3}, 17, device)}},
+      dropout,
+      1.5};
   return {numbers({tokens, 96}, 1, device).to(type),
           numbers({32, 96}, 2, device).mul(0.2).to(type),
           low_rank,
@@ -106,11 +111,44 @@ std::vector<Tensor> decoder_results(const Case& c) {
   return {y.detach(), decoded(a.detach(), c), torch::autograd::grad({loss}, {x})[0]};
 }
 
+/// The same of a model's ends.
+std::vector<Tensor> end_results(const Case& c) {
+  at::AutoGradMode graph(true);
+  const Tensor words = numbers({21, 32}, 18, c.x.device()).to(c.x.scalar_type());
+  const Tensor rows = at::arange(21, at::TensorOptions(at::kLong).device(c.x.device()));
+  const Tensor y = embed({{words, rows}, {words, rows % 20, 1}}, c.affine, c.dropout);
+  const Tensor logits = y.narrow(1, 0, 4).detach().clone().requires_grad_();
+  const Tensor loss = cross_entropy(logits, rows % 4, 0.1);
+  return {y, loss.detach(), torch::autograd::grad({loss}, {logits})[0]};
+}
+
+/// What AdamW makes of two tensors whose gradients are clipped.
+std::vector<Tensor> update_results(const Case& c) {
+  const Tensor flat = numbers({26}, 19, c.x.device());
+  const auto parts = [](const Tensor& x) {
+    return std::vector<Tensor>{x.narrow(0, 0, 21), x.narrow(0, 21, 5)};
+  };
+  const Verdict verdict = judge({flat}, at::full({}, 0.5, at::kDouble), 1);
+  scale_({flat}, verdict.factor);
+  const Tensor params = numbers({26}, 20, c.x.device()),
+               moments = at::zeros({52}, params.options());
+  const Tensor steps = at::zeros({2}, params.options());
+  fused_adamw({parts(params),
+               parts(flat),
+               parts(moments.narrow(0, 0, 26)),
+               parts(moments.narrow(0, 26, 26)),
+               {steps[0], steps[1]}},
+              {0.1, 0.9, 0.999, 1e-8, 0.1}, verdict.skipped);
+  return {verdict.numbers.to(at::kFloat), params, moments, steps};
+}
+
 std::vector<Tensor> all_results(at::ScalarType type, at::Device device) {
   const Case c = small_case(type, device);
   std::vector<Tensor> list = results(c);
   for (const Tensor& x : decoder_results(c)) list.push_back(x);
   for (const Tensor& x : disentangled_results(c)) list.push_back(x);
+  for (const Tensor& x : end_results(c)) list.push_back(x);
+  for (const Tensor& x : update_results(c)) list.push_back(x);
   return list;
 }
 

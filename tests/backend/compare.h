@@ -61,6 +61,14 @@ inline Tensor identities(int64_t count, int64_t first = 0) {
   return at::arange(first, first + count).mul_(int64_t{0x9e3779b97f4a7c1}).add_(int64_t{12345});
 }
 
+/// Where operations are tested.
+inline std::vector<at::Device> devices() {
+  std::vector<at::Device> all;
+  if (!only_device()) all.push_back(at::kCPU);
+  if (has_device()) all.push_back(the_device());
+  return all;
+}
+
 using Operation = std::function<Tensor(const std::vector<Tensor>&)>;
 
 /// The output of f, then the gradient of every input that requires one, for a fixed random gradient

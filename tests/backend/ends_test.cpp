@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "lib/backend/end_ops.h"
 #include "tests/backend/compare.h"
 
@@ -64,11 +66,35 @@ TEST_CASE("cross-entropy has the plain path's values and gradients", "[backend]"
     }
 }
 
-TEST_CASE("cross-entropy of large logits and of no rows is finite", "[backend]") {
-  const auto loss = [](const Tensor& logits) {
-    return backend::cross_entropy(logits, labels_of(logits.size(0), 2), 0).item<double>();
-  };
-  CHECK(loss(at::tensor({1e4F, -1e4F}).reshape({1, 2})) == 0);
-  CHECK(loss(at::tensor({-1e4F, 1e4F}).reshape({1, 2})) == 2e4);
-  CHECK(loss(at::empty({0, 2})) == 0);
+TEST_CASE("cross-entropy is right where an answer is sure, or there is none", "[backend]") {
+  for (const at::Device device : devices()) {
+    CAPTURE(device);
+    const auto results = [&](const Tensor& logits) {
+      const Tensor x = logits.to(device).requires_grad_();
+      const Tensor labels = labels_of(x.size(0), 2).to(device);
+      const Tensor loss = backend::cross_entropy(x, labels, 0);
+      return std::pair(loss.item<double>(), torch::autograd::grad({loss}, {x})[0].cpu());
+    };
+    const auto of_row = [&](float a, float b) {
+      return results(at::tensor({a, b}).reshape({1, 2}));
+    };
+    CHECK(of_row(1e4F, -1e4F).first == 0);
+    CHECK(of_row(-1e4F, 1e4F).first == 2e4);
+    CHECK(at::equal(of_row(-1e4F, 1e4F).second, at::tensor({-1.0F, 1.0F}).reshape({1, 2})));
+    CHECK(of_row(12, 0).first == Approx(std::log1p(std::exp(-12.0))).epsilon(0.02));
+    CHECK(results(at::empty({0, 2})).first == 0);
+  }
+}
+
+TEST_CASE("a label that is no class is not passed over", "[backend]") {
+  for (const at::Device device : devices()) {
+    for (const int64_t label : {int64_t{-100}, int64_t{-1}, int64_t{2}}) {
+      CAPTURE(device, label);
+      const Tensor x = normal({1, 2}, 1).to(device), labels = at::full({1}, label, at::kLong);
+      if (device.is_cpu() && !is_emulated())
+        CHECK_THROWS_AS(backend::cross_entropy(x, labels, 0), c10::Error);
+      else
+        CHECK(std::isnan(backend::cross_entropy(x, labels.to(device), 0).item<double>()));
+    }
+  }
 }

@@ -138,6 +138,26 @@ TEST_CASE("parts may share their ranks", "[backend]") {
   }
 }
 
+TEST_CASE("parts of one size, equally far apart", "[backend]") {
+  for (const int64_t rank : {4, 24})  // 12 ranks, and 72
+    for (const bool trains_all : {true, false}) {
+      CAPTURE(rank, trains_all);
+      std::vector<Tensor> in = inputs_of({14, 64, 96}, false);
+      in.push_back((normal({3 * rank, 64}, 4) * 0.2).requires_grad_());
+      for (uint64_t i = 0; i < 3; ++i)
+        in.push_back(normal({16, rank}, 5 + i).requires_grad_(trains_all || i != 1));
+      compare_both(in,
+                   [&](const std::vector<Tensor>& i) {
+                     std::vector<backend::LowRank::Part> parts;
+                     for (int64_t p = 0; p < 3; ++p)
+                       parts.push_back({8 + 24 * p, 24 + 24 * p, p * rank, (p + 1) * rank,
+                                        i[static_cast<size_t>(4 + p)]});
+                     return backend::linear_low_rank(i[0], i[1], i[2], {{i[3]}, parts, {}, 1.5});
+                   },
+                   {2, 3, 4, 5, 6});
+    }
+}
+
 TEST_CASE("every part may bring its own rows of a", "[backend]") {
   for (const int64_t rank : {3, 40}) {  // 6 ranks, and 80
     INFO(rank << " ranks each");

@@ -11,13 +11,6 @@ using namespace mtlora::test;
 
 namespace {
 
-std::vector<at::Device> devices() {
-  std::vector<at::Device> all;
-  if (!only_device()) all.push_back(at::kCPU);
-  if (has_device()) all.push_back(the_device());
-  return all;
-}
-
 std::vector<Tensor> on(at::Device device, std::vector<Tensor> tensors) {
   for (Tensor& t : tensors) t = t.to(device, at::kFloat, /*non_blocking=*/false, /*copy=*/true);
   return tensors;
@@ -132,10 +125,13 @@ TEST_CASE("a step whose loss or gradients are not finite is to be left out", "[b
   const double inf = std::numeric_limits<double>::infinity(), nan = std::nan("");
   for (const at::Device device : devices()) {
     CAPTURE(device);
+    const int pieces = GENERATE(1, 2);
+    CAPTURE(pieces);
     const auto verdict = [&](double one_gradient, double loss) {
-      Tensor x = normal({3000}, 1);
-      x[2999] = one_gradient;
-      return backend::judge(on(device, {x}), scalar(loss), 1);
+      std::vector<Tensor> all{normal({3000}, 1), normal({7}, 2)};
+      all[0][2999] = one_gradient;
+      if (pieces == 1) all = {at::cat(all)};
+      return backend::judge(on(device, all), scalar(loss), 1);
     };
     const backend::Verdict good = verdict(1, 0.25);
     CHECK(good.skipped.item<float>() == 0);

@@ -2,6 +2,7 @@
 // for what another thread writes.
 #include "lib/backend/decoder_ops.h"
 #include "lib/backend/disentangled_ops.h"
+#include "lib/backend/end_ops.h"
 #include "lib/backend/optimizer_ops.h"
 #include "tests/backend/compare.h"
 #include "tests/emulator/block.h"
@@ -77,6 +78,23 @@ TEST_CASE("norms do not depend on the order of threads", "[emulator]") {
                     backend::dropout_add_norm(in[0], in[1], {in[2], in[3], 1e-5}, dropout);
                 return at::cat({into, around});
               });
+}
+
+TEST_CASE("a model's ends do not depend on the order of threads", "[emulator]") {
+  check_order({normal({300, 5}, 11)}, [](const std::vector<Tensor>& in) {
+    return backend::cross_entropy(in[0], at::arange(300).remainder(5), 0.1).reshape({1, 1});
+  });
+  const auto embedded = [](bool backwards) {
+    emulator::set_backwards(backwards);
+    const Tensor y = backend::embed({{normal({112, 300}, 12), at::arange(112)},
+                                     {normal({9, 300}, 13), at::arange(112).remainder(7), 2}},
+                                    {normal({300}, 14), normal({300}, 15), 1e-5}, dropout);
+    emulator::set_backwards(false);
+    return y;
+  };
+  const int64_t before = emulator::grids_run();
+  CHECK(at::equal(embedded(false), embedded(true)));
+  CHECK(emulator::grids_run() == before + 2);
 }
 
 TEST_CASE("what moves the weights does not depend on the order of threads", "[emulator]") {

@@ -175,7 +175,7 @@ class GoldenTraining {
         if (allowed.empty()) allowed = changes_by_last_bits(got);
         const double change = allowed.at(name).item<double>() / size;
         INFO("numbers that differ in their last bit change it by " << change);
-        tolerance = std::max(tolerance, kRoundings * change);
+        tolerance = std::clamp(kRoundings * change, tolerance, training_tolerance);
         check_close(golden_name, gradient, want, tolerance);
         continue;
       }
@@ -188,8 +188,9 @@ class GoldenTraining {
 
   // A gradient is a sum over all tokens, whose terms may nearly cancel: what single precision
   // leaves of it then depends on the order of sums, and so on the machine's library. How far
-  // rounding goes is seen from what it makes of a model whose numbers differ in their last bit; a
-  // number is rounded that often on its way, and so much further it may be away.
+  // rounding goes is seen from what becomes of it where the model's numbers differ in their last
+  // bit. Four times that is allowed, and no more than after ten steps. (Seen: 4.1e-5, of LoRTA's
+  // layers.)
   static constexpr double kRoundings = 4;
 
   /// The largest changes of each gradient.

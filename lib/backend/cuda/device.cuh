@@ -63,23 +63,22 @@ __device__ inline float block_sum(float x, float* room) {
   return room[32];
 }
 
-struct RowStatistics {
-  float mean, rstd;  ///< mean 0 where the row is not centred
-};
+/// A row [width] in shared memory that is to be normed.
+struct NormedRow {
+  const float* values;
+  int64_t width;
+  float mean;  ///< 0 for RMS
 
-/// Of a row in shared memory whose elements add up to the threads' totals; the variance is taken
-/// around the mean. `room` as for block_sum.
-__device__ inline RowStatistics statistics_of(const float* row, int64_t width, float total,
-                                              bool centred, float eps, float* room) {
-  const auto count = static_cast<float>(width);
-  const float mean = centred ? block_sum(total, room) / count : 0.0f;
-  float squares = 0;
-  for (int64_t i = threadIdx.x; i < width; i += blockDim.x) {
-    const float value = row[i] - mean;
-    squares += value * value;
+  /// 1 / its deviation around the mean; `room` as for block_sum.
+  __device__ float rstd(float eps, float* room) const {
+    float squares = 0;
+    for (int64_t i = threadIdx.x; i < width; i += blockDim.x) {
+      const float value = values[i] - mean;
+      squares += value * value;
+    }
+    return rsqrtf(block_sum(squares, room) / static_cast<float>(width) + eps);
   }
-  return {mean, rsqrtf(block_sum(squares, room) / count + eps)};
-}
+};
 
 __device__ inline uint64_t key_of(const Mask& mask) {
   return mask.step_key ? combine(*mask.step_key, mask.key) : mask.key;

@@ -1,5 +1,7 @@
 // The two ends of a model: embeddings with their norm and dropout, a block a row; and the
 // cross-entropy of a classifier, a thread a row.
+#include <cmath>
+
 #include "lib/backend/cuda/device.cuh"
 
 namespace mtlora::backend::cuda {
@@ -26,12 +28,13 @@ __global__ void embed_kernel(const __grid_constant__ EmbedCall c) {
     row_memory[i] = value;
     total += value;
   }
-  const RowStatistics s = statistics_of(row_memory, c.width, total, true, c.eps, room);
+  const float mean = block_sum(total, room) / static_cast<float>(c.width);
+  const float rstd = NormedRow{row_memory, c.width, mean}.rstd(c.eps, room);
   MaskRow bits{};
   if (c.mask.rows) bits = mask_row(key_of(c.mask), c.mask.rows[row]);
   T* y = row_to<T>(c.y, row);
   for (int64_t i = threadIdx.x; i < c.width; i += blockDim.x) {
-    const float value = (row_memory[i] - s.mean) * s.rstd * c.gamma[i] + c.beta[i];
+    const float value = (row_memory[i] - mean) * rstd * c.gamma[i] + c.beta[i];
     y[i] = narrow<T>(c.mask.rows ? value * factor_of(bits, i, c.mask) : value);
   }
 }
@@ -67,7 +70,11 @@ __global__ void cross_entropy_kernel(CrossEntropyCall c, float* loss) {
     float all = 0;
     if (c.smoothing > 0)
       for (int64_t i = 0; i < c.classes; ++i) all += log_p[i];
-    total -= (1 - c.smoothing) * log_p[c.labels[row]] + every * all;
+    const int64_t label = c.labels[row];
+    if (label < 0 || label >= c.classes)
+      total = NAN;  // the step is found not to be finite
+    else
+      total -= (1 - c.smoothing) * log_p[label] + every * all;
   }
   total = block_sum(total, room);
   if (threadIdx.x == 0) *loss = total;

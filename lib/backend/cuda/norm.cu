@@ -28,12 +28,13 @@ __global__ void forward_kernel(NormCall c) {
     row_memory[i] = value;
     total += value;
   }
-  const RowStatistics s = statistics_of(row_memory, c.width, total, c.beta != nullptr, c.eps, room);
-  if (c.rstd && threadIdx.x == 0) c.rstd[row] = s.rstd;
+  const float mean = c.beta ? block_sum(total, room) / static_cast<float>(c.width) : 0.0f;
+  const float rstd = NormedRow{row_memory, c.width, mean}.rstd(c.eps, room);
+  if (c.rstd && threadIdx.x == 0) c.rstd[row] = rstd;
   T* y = row_to<T>(c.y, row);
   T* normalized = c.normalized.data ? row_to<T>(c.normalized, row) : nullptr;
   for (int64_t i = threadIdx.x; i < c.width; i += blockDim.x) {
-    const float value = (row_memory[i] - s.mean) * s.rstd;
+    const float value = (row_memory[i] - mean) * rstd;
     if (normalized) normalized[i] = narrow<T>(value);
     y[i] = narrow<T>(value * c.gamma[i] + (c.beta ? c.beta[i] : 0.0f));
   }

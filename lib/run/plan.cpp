@@ -7,23 +7,21 @@
 #include <numeric>
 
 #include "lib/backend/cuda/runtime.h"
-#include "lib/core/error.h"
 #include "lib/run/environment.h"
+#include "lib/run/plan_text.h"
 #include "lib/run/run_setup.h"
 #include "lib/train/micro_batches.h"
 #include "lib/train/parameters.h"
 #include "lib/train/phases.h"
-#include "lib/train/progress.h"
 
 namespace mtlora {
 namespace {
 
-constexpr double kSeconds = 3;        // that steps are measured for, at least
-constexpr double kWarmUpSeconds = 5;  // that others come before them, at most
-constexpr int64_t kNewSizes = 300;    // steps until a device has met most sizes of batches
-constexpr int64_t kSeenSteps =
-    1'000'000;                      // of the run, among which the largest batch is looked for
-constexpr int64_t kExamples = 512;  // of a dev set, at most, that are evaluated for the time
+constexpr double kSeconds = 3;         // that steps are measured for, at least
+constexpr double kWarmUpSeconds = 5;   // that others come before them, at most
+constexpr int64_t kNewSizes = 300;     // steps until a device has met most sizes of batches
+constexpr int64_t kSeen = 20'000'000;  // examples among which the largest batch is looked for
+constexpr int64_t kEvaluated = 512;    // of a dev set, at most, for the time
 
 int64_t tokens_of(const EncodedSet& set, const Batches& batches) {
   int64_t tokens = 0;
@@ -51,10 +49,12 @@ struct Load {
     tokens = static_cast<double>(total / epoch) * static_cast<double>(run.data.train.tokens());
     for (int64_t step = total - left; step < total; ++step)
       tokens += static_cast<double>(tokens_of(run.data.train, batches_of(run, step)));
-    for (int64_t step = 0; step < std::min(total, kSeenSteps); ++step)
+    int64_t seen = 0;
+    for (int64_t step = 0; step < total && seen < kSeen; ++step)
       for (const auto& items : batches_of(run, step)) {
         const int64_t here = tokens_of(run.data.train, {items});
         if (here > largest) largest = here, largest_step = step;
+        seen += std::ssize(items);
       }
   }
 };
@@ -123,13 +123,13 @@ std::vector<int64_t> longest(const EncodedSet& set, int64_t count) {
   return {all.begin(), end};
 }
 
-/// Of one evaluation of all dev sets.
+/// Of one evaluation of all dev sets; 0 where there is none.
 double evaluation_seconds(RunSetup& run) {
   double whole = 0;
   for (const auto& [split, set] : run.data.dev) {
     const int64_t at_once = run.options().evaluation_batch_size * run.session.pool->threads();
     run.job->evaluate(set.chosen(longest(set, at_once)));
-    const int64_t count = std::min(set.size(), kExamples);
+    const int64_t count = std::min(set.size(), kEvaluated);
     std::vector<int64_t> spread;
     for (int64_t i = 0; i < count; ++i) spread.push_back(i * set.size() / count);
     const EncodedSet some = set.chosen(spread);
@@ -173,10 +173,6 @@ Json parameters_json(Model& model) {
   return {{"all", all}, {"trained", trained}};
 }
 
-double all_evaluations(int64_t count, const Json& seconds) {
-  return count == 0 ? 0 : static_cast<double>(count) * seconds.get<double>();
-}
-
 Json planned(RunSetup& run) {
   const Session& s = run.session;
   const Load load(run);
@@ -189,16 +185,17 @@ Json planned(RunSetup& run) {
   run.initialise(*objective);
   s.trained.set->begin({run.length.total_steps, 0, run.seed()});
   const double warm_up = compute_largest(run, step, load);
-  Json seconds = {{"training", training_seconds(run, step, load, warm_up)}, {"evaluation", Json()}};
-  if (evaluations > 0) seconds["evaluation"] = evaluation_seconds(run);
+  Json seconds = {{"training", training_seconds(run, step, load, warm_up)},
+                  {"evaluation", evaluation_seconds(run)}};
   const int64_t checkpoint = checkpoint_bytes(run);
   const std::optional<WritingCost> writing = run.job->writing_cost();
   seconds["writing"] = writing ? Json(writing->seconds) : Json();
   seconds["all"] = seconds["training"].get<double>() +
-                   all_evaluations(evaluations, seconds["evaluation"]) +
+                   static_cast<double>(evaluations) * seconds["evaluation"].get<double>() +
                    (writing ? writing->seconds : 0);
   return {{"model", s.options.model.path},
           {"family", s.loaded.family->name},
+          {"method", s.options.adapter.method.name},
           {"parameters", parameters_json(s.model())},
           {"data", sets},
           {"steps", run.length.total_steps},
@@ -209,62 +206,11 @@ Json planned(RunSetup& run) {
           {"patience", run.length.patience ? Json(*run.length.patience) : Json()},
           {"texts", writing ? Json(writing->contexts) : Json()},
           {"largest_batch", {{"step", load.largest_step}, {"tokens", load.largest}}},
+          {"computed_by", fmt::format("{}, {}", s.place(), s.type_name())},
           {"peak_memory_bytes", peak_memory(s)},
           {"checkpoint_bytes", checkpoint},
           {"seconds", seconds},
           {"environment", s.environment()}};
-}
-
-std::string size_text(const Json& bytes) {
-  const double kib = bytes.get<double>() / 1024;
-  return kib < 1024 ? fmt::format("{:.1f} KiB", kib) : fmt::format("{:.1f} MiB", kib / 1024);
-}
-
-std::string counted(const Json& count, const std::string& what) {
-  const auto n = count.get<int64_t>();
-  return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s");
-}
-
-void print(const Json& plan, const Session& s) {
-  const auto line = [](const std::string& name, const std::string& text) {
-    fmt::print("{:<16}{}\n", name, text);
-  };
-  const Json& parameters = plan["parameters"];
-  line("model", fmt::format("{}: {}, {} parameters", s.options.model.path, s.loaded.family->name,
-                            parameters["all"].get<int64_t>()));
-  line("trained",
-       fmt::format("{}, {:.3f} % ({})", parameters["trained"].get<int64_t>(),
-                   100 * parameters["trained"].get<double>() / parameters["all"].get<double>(),
-                   s.options.adapter.method.name));
-  for (const auto& [split, set] : plan["data"].items()) {
-    std::string text = fmt::format("{}, {}, {} at most", counted(set["examples"], "example"),
-                                   counted(set["tokens"], "token"), set["longest"].get<int64_t>());
-    if (set["cut"] > 0) text += fmt::format("; {} cut to that", counted(set["cut"], "example"));
-    line(split, text);
-  }
-  // train.patience may end it before
-  const std::string most = plan["patience"].is_null() ? "" : "at most ";
-  line("steps", fmt::format("{}{} of {}, {} an epoch; {}{}", most, plan["steps"].get<int64_t>(),
-                            counted(plan["examples_per_step"], "example"),
-                            plan["steps_per_epoch"].get<int64_t>(), most,
-                            counted(plan["evaluations"], "evaluation")));
-  line("computed by", fmt::format("{}, {}", s.place(), s.type_name()));
-  line("memory",
-       fmt::format("{} with the largest batch ({} tokens, step {}); a long run keeps more",
-                   size_text(plan["peak_memory_bytes"]),
-                   plan["largest_batch"]["tokens"].get<int64_t>(),
-                   plan["largest_batch"]["step"].get<int64_t>()));
-  line("checkpoint", size_text(plan["checkpoint_bytes"]) + ", twice: best and last");
-  const Json& seconds = plan["seconds"];
-  std::string parts = fmt::format("{} of steps", duration_text(seconds["training"]));
-  if (const auto count = plan["evaluations"].get<int64_t>(); count > 0)
-    parts += fmt::format(", {} of evaluation",
-                         duration_text(all_evaluations(count, seconds["evaluation"])));
-  if (!seconds["writing"].is_null())
-    parts += fmt::format(", at most {} for {} at the end", duration_text(seconds["writing"]),
-                         counted(plan["texts"], "text"));
-  line("time", fmt::format("{}about {}: {}; loading and saving are not counted", most,
-                           duration_text(seconds["all"]), parts));
 }
 
 }  // namespace
@@ -273,10 +219,7 @@ void plan(const PlanRequest& request) {
   World alone;
   RunSetup run(alone, gather_config(request.config), /*starts_from=*/true);
   const Json out = planned(run);
-  if (request.json)
-    fmt::print("{}\n", out.dump());
-  else
-    print(out, run.session);
+  fmt::print("{}", request.json ? out.dump() + "\n" : plan_text(out));
 }
 
 }  // namespace mtlora

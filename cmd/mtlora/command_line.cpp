@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "cmd/mtlora/completion.h"
 #include "cmd/mtlora/unknown_words.h"
 #include "lib/run/commands.h"
 
@@ -260,6 +261,20 @@ void add_describe(CLI::App& program, Action& action) {
       [&action, topic, json] { action = [topic, json] { return describe(*topic, *json), 0; }; });
 }
 
+void add_completion(CLI::App& program, Action& action) {
+  CLI::App* app =
+      program.add_subcommand("completion", "Print what bash needs to complete command lines");
+  app->footer(
+      "Examples:\n"
+      "  source <(mtlora completion)\n"
+      "  mtlora completion > ~/.local/share/bash-completion/completions/mtlora");
+  app->callback([&program, &action] {
+    action = [script = bash_completion(program, describe_topics(), option_paths())] {
+      return fmt::print("{}", script), 0;
+    };
+  });
+}
+
 // Returns the exit code. A mistyped word comes before what is missing for want of it.
 int report(const CLI::App& program, const CLI::ParseError& error) {
   if (error.get_exit_code() == 0) return program.exit(error);
@@ -305,6 +320,7 @@ Action parse_command_line(int argc, char** argv) {
   add_inspect(program, action);
   add_bench(program, action);
   add_describe(program, action);
+  add_completion(program, action);
   try {
     program.parse(argc, argv);
     check_values(program);

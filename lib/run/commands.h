@@ -94,5 +94,8 @@ void bench(const BenchRequest& request);
 /// What can be configured: config, schema, methods, tasks, metrics, models, optimizers. "": a list
 /// of these.
 void describe(const std::string& topic, bool json);
+std::vector<std::string> describe_topics();
+/// What --set takes, of every method, task and optimizer: "adapter.method.rank", …, sorted.
+std::vector<std::string> option_paths();
 
 }  // namespace mtlora

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "lib/core/error.h"
 #include "lib/data/task.h"
 #include "lib/metrics/metric.h"
@@ -92,7 +94,30 @@ Json config_schema(const Visit& visit) {
   return schema;
 }
 
+// The paths below one part of a schema; an option of several choices has those of each.
+void add_paths(const Json& schema, const std::string& above, std::set<std::string>& paths) {
+  if (schema.contains("oneOf"))
+    for (const Json& choice : schema["oneOf"]) add_paths(choice, above, paths);
+  if (!schema.contains("properties")) {
+    if (!schema.contains("oneOf")) paths.insert(above);
+    return;
+  }
+  for (const auto& [name, part] : schema["properties"].items())
+    add_paths(part, above.empty() ? name : above + "." + name, paths);
+}
+
 }  // namespace
+
+std::vector<std::string> describe_topics() {
+  return kTopics;
+}
+
+std::vector<std::string> option_paths() {
+  RunOptions defaults;
+  std::set<std::string> paths;
+  add_paths(options_schema([&](Fields& f) { defaults.fields(f); }), "", paths);
+  return {paths.begin(), paths.end()};
+}
 
 void describe(const std::string& topic, bool json) {
   RunOptions defaults;

@@ -3,6 +3,8 @@
 import json
 import re
 import resource
+import subprocess
+import tempfile
 
 from support import SOURCE, Case, main, mtlora
 
@@ -123,6 +125,30 @@ class Describe(Case):
             one = self.succeeds(command, "--help").out
             self.assertIn("Example", one)
         self.assertRegex(self.succeeds("--version").out, r"^\d+\.\d+")
+
+    def completed(self, script, *words):
+        """What bash would offer for the last of the words."""
+        line = " ".join(f"'{w}'" for w in words)
+        code = (f"source {script}; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; compopt() {{ :; }}; _mtlora; "
+                'printf "%s\\n" "${COMPREPLY[@]}"')
+        done = subprocess.run(["bash", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True, text=True)
+        self.assertEqual(done.stderr, "")
+        return done.stdout.split()
+
+    def test_bash_completes_command_lines(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".bash") as script:
+            script.write(self.succeeds("completion").out)
+            script.flush()
+            offered = lambda *words: self.completed(script.name, "mtlora", *words)
+            self.assertLessEqual({*COMMANDS, "--help"}, set(offered("")))
+            self.assertEqual(offered("pl"), ["plan"])
+            self.assertEqual(offered("train", "--res"), ["--resume", "--resume-or-start"])
+            self.assertEqual(offered("describe", "meth"), ["methods"])
+            self.assertEqual(offered("train", "--set", "train.ba"), ["train.batch_size="])
+            self.assertLessEqual({"adapter.method.structure=", "adapter.method.rank=", "adapter.method.name="},
+                                 set(offered("plan", "--set", "adapter.method.")))
+            self.assertIn("optimizer.epsilon=", offered("plan", "--set", "optimizer."))
+            self.assertEqual(offered("train", "--config", "de"), [])  # then bash offers files
 
     def test_help_comes_at_once(self):
         # the processor's time, which other work on the machine does not change

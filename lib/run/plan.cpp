@@ -35,7 +35,7 @@ Batches batches_of(RunSetup& run, int64_t step) {
 }
 
 int64_t steps_per_epoch(const RunSetup& run) {
-  return (run.sampler.steps_per_epoch() - 1) / run.length.accumulate + 1;
+  return steps_of_epoch(run.sampler.steps_per_epoch(), run.length.accumulate);
 }
 
 /// What all steps of a run compute.

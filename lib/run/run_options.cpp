@@ -5,6 +5,7 @@
 #include "lib/core/error.h"
 #include "lib/data/task.h"
 #include "lib/optim/registry.h"
+#include "lib/train/micro_batches.h"
 
 namespace mtlora {
 namespace fs = std::filesystem;
@@ -159,7 +160,7 @@ Json gather_config(const ConfigSource& request, const Json& base) {
 int64_t total_steps(const TrainOptions& o, int64_t batches_per_epoch) {
   if (o.max_steps) return *o.max_steps;
   int64_t steps = 0;
-  if (__builtin_mul_overflow(o.epochs, (batches_per_epoch - 1) / o.accumulate + 1, &steps))
+  if (__builtin_mul_overflow(o.epochs, steps_of_epoch(batches_per_epoch, o.accumulate), &steps))
     fail("/train/epochs: {} is too many", o.epochs);
   return steps;
 }

@@ -18,7 +18,7 @@ RunLength run_length(const TrainOptions& t, const Job& job, int64_t batches_per_
   if (int64_t examples = 0; __builtin_mul_overflow(t.batch_size, t.accumulate, &examples))
     fail("/train/accumulate: {} micro-batches of {} examples are too many", t.accumulate,
          t.batch_size);
-  const int64_t per_epoch = (batches_per_epoch - 1) / t.accumulate + 1;
+  const int64_t per_epoch = steps_of_epoch(batches_per_epoch, t.accumulate);
   RunLength length;
   length.total_steps = total_steps(t, batches_per_epoch);
   length.evaluate_every_steps = t.evaluate_every_steps.value_or(per_epoch);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 
+#include "lib/core/growing_file.h"
 #include "lib/core/json.h"
 
 namespace mtlora {
@@ -14,20 +15,15 @@ class EventLog {
   /// Opens the file, cut to its first `keep_bytes` (what a resumed run had written at its
   /// checkpoint). Throws Error.
   EventLog(const std::filesystem::path& file, int64_t keep_bytes);
-  ~EventLog();
-  EventLog(const EventLog&) = delete;
-  EventLog& operator=(const EventLog&) = delete;
 
   /// Appends one line, written through to the file. Throws Error (a full disk).
   void write(const Json& event);
   /// Until all of it is on the disk. Throws Error.
-  void sync();
-  int64_t bytes() const { return bytes_; }
+  void sync() { file_.sync(); }
+  int64_t bytes() const { return file_.bytes(); }
 
  private:
-  std::filesystem::path path_;
-  int descriptor_;
-  int64_t bytes_;
+  GrowingFile file_;
 };
 
 }  // namespace mtlora

@@ -52,15 +52,11 @@ void differences(const Json& a, const Json& b, const std::string& at,
 
 // What says where things lie, which their hashes answer for, or how the run goes on: a run may have
 // another of these when it is resumed.
-const std::set<std::string> kMayDiffer = {"/model/path",
-                                          "/adapter/start_from",
-                                          "/task/data",
-                                          "/task/train",
-                                          "/task/dev",
-                                          "/task/test",
-                                          "/score/meteor_data",
-                                          "/train/log_every_steps",
-                                          "/train/timeout_seconds",
+const std::set<std::string> kMayDiffer = {"/model/path",        "/adapter/start_from",
+                                          "/task/data",         "/task/train",
+                                          "/task/dev",          "/task/test",
+                                          "/score/meteor_data", "/train/log_every_steps",
+                                          "/train/tensorboard", "/train/timeout_seconds",
                                           "/train/threads"};
 
 void check_same_config(const fs::path& folder, const Json& now) {

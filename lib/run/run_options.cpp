@@ -35,6 +35,8 @@ void TrainOptions::fields(Fields& f) {
     "Steps between saves of last/; null: at every evaluation.", at_least(1));
   f("log_every_steps", log_every_steps, "Steps between train events in metrics.jsonl.",
     at_least(1));
+  f("tensorboard", tensorboard,
+    "Write the train and eval events for TensorBoard too, into tensorboard/ of the run's folder.");
   f("patience", patience, "Stop after that many evaluations without a better score; null: never.",
     at_least(1));
   f("best_by", best_by,

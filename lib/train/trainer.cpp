@@ -142,8 +142,16 @@ void Trainer::count_bad(const StepReport& report) {
   write_event({{"event", "skipped"}, {"step", state_.step}});
 }
 
+void Trainer::open_events() {
+  events_ = std::make_unique<EventLog>(parts_.folder / "metrics.jsonl", state_.metrics_bytes);
+  if (parts_.tensorboard)
+    tensorboard_ = std::make_unique<TensorBoard>(
+        parts_.folder / "tensorboard", RunPosition{state_.step, state_.examples, state_.seconds});
+}
+
 void Trainer::write_event(const Json& event) {
   if (events_) events_->write(event);
+  if (tensorboard_) tensorboard_->write(event, state_.seconds);
 }
 
 void Trainer::log_step(const StepReport& report) {
@@ -215,8 +223,7 @@ void Trainer::save_last() {
 }
 
 int Trainer::run() {
-  if (parts_.world.leads())
-    events_ = std::make_unique<EventLog>(parts_.folder / "metrics.jsonl", state_.metrics_bytes);
+  if (parts_.world.leads()) open_events();
   parts_.adapters.begin({length_.total_steps, state_.step, parts_.seed});
   if (has_no_last_) save_last();
   std::optional<Progress> progress;

@@ -16,6 +16,7 @@
 #include "lib/train/evaluate.h"
 #include "lib/train/event_log.h"
 #include "lib/train/step.h"
+#include "lib/train/tensorboard.h"
 
 namespace mtlora {
 
@@ -61,7 +62,8 @@ struct TrainerParts {
   std::filesystem::path folder;  ///< of the run
   AdapterSet& adapters;
   uint64_t seed;
-  World& world;  ///< its leader writes
+  World& world;              ///< its leader writes
+  bool tensorboard = false;  ///< event files for it are written too
 };
 
 class Trainer {
@@ -84,6 +86,7 @@ class Trainer {
   std::vector<std::pair<std::string, Tensor>> moving_state() const;
   void count_bad(const StepReport& report);
   void log_step(const StepReport& report);
+  void open_events();
   void write_event(const Json& event);
   void evaluate_now();
   void save(const std::string& name);
@@ -93,9 +96,10 @@ class Trainer {
   TrainerParts parts_;
   RunLength length_;
   RunState state_;
-  bool has_no_last_ = false;      // where it goes on from another checkpoint
-  std::optional<Batches> ahead_;  // of the next step
-  std::unique_ptr<EventLog> events_;
+  bool has_no_last_ = false;                  // where it goes on from another checkpoint
+  std::optional<Batches> ahead_;              // of the next step
+  std::unique_ptr<EventLog> events_;          // of the leader
+  std::unique_ptr<TensorBoard> tensorboard_;  // of the leader, where it is asked for
 };
 
 }  // namespace mtlora

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lib/core/json.h"
@@ -31,6 +32,10 @@ Rule<double> positive();
 Rule<double> not_negative();
 Rule<std::string> one_of(std::vector<std::string> names);
 Rule<std::string> not_empty();
+
+/// Values under names of the user's own, in the order in which these are written.
+template <class T>
+using ByName = std::vector<std::pair<std::string, T>>;
 
 class Fields;
 using Visit = std::function<void(Fields&)>;
@@ -76,6 +81,11 @@ class Fields {
   virtual void operator()(const char* name, std::optional<std::string>& value, const char* help,
                           Rule<std::string> rule = {}) = 0;
   virtual void operator()(const char* name, std::vector<std::string>& value, const char* help) = 0;
+  /// `rule` is for each value.
+  virtual void operator()(const char* name, ByName<int64_t>& values, const char* help,
+                          Rule<int64_t> rule = {}) = 0;
+  virtual void operator()(const char* name, ByName<double>& values, const char* help,
+                          Rule<double> rule = {}) = 0;
   virtual void operator()(const char* name, Choice& value, const char* help, const Kind& kind) = 0;
 
   template <class Nested>

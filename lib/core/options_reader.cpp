@@ -72,6 +72,15 @@ class Reader final : public Fields {
     take<std::vector<std::string>>(name, value, {"a list of strings", is_string_list}, {});
   }
 
+  void operator()(const char* name, ByName<int64_t>& values, const char*,
+                  Rule<int64_t> rule) override {
+    take_each<int64_t>(name, values, {"an integer", is_integer}, rule);
+  }
+  void operator()(const char* name, ByName<double>& values, const char*,
+                  Rule<double> rule) override {
+    take_each<double>(name, values, {"a number", is_number}, rule);
+  }
+
   void operator()(const char* name, Choice& value, const char*, const Kind& kind) override {
     static const Json nothing = Json::object();
     if (sections_.empty()) return;
@@ -156,6 +165,19 @@ class Reader final : public Fields {
       value.reset();
     else
       assign(name, *in, value, type, rule);
+  }
+
+  template <class T>
+  void take_each(const char* name, ByName<T>& values, const Type<T>& type, const Rule<T>& rule) {
+    if (sections_.empty()) return;
+    const Json* in = find(name);
+    if (!in || !open(*in, sections_.back().at + "/" + name)) return;
+    values.clear();
+    for (const auto& [key, given] : in->items()) {
+      values.emplace_back(key, T{});
+      take<T>(key.c_str(), values.back().second, type, rule);
+    }
+    close();
   }
 
   template <class T, class Target>

@@ -33,7 +33,13 @@ class Describer : public Fields {
     put(n, json(v), h, {"string", "string or null", true}, r.schema, r.text);
   }
   void operator()(const char* n, std::vector<std::string>& v, const char* h) override {
-    put(n, v, h, {"array", "list of strings"}, {}, "");
+    put(n, v, h, {"array", "list of strings", false, "string"}, {}, "");
+  }
+  void operator()(const char* n, ByName<int64_t>& v, const char* h, Rule<int64_t> r) override {
+    put(n, json(v), h, {"object", "integers by name", false, "integer"}, r.schema, r.text);
+  }
+  void operator()(const char* n, ByName<double>& v, const char* h, Rule<double> r) override {
+    put(n, json(v), h, {"object", "numbers by name", false, "number"}, r.schema, r.text);
   }
   using Fields::operator();
 
@@ -41,6 +47,7 @@ class Describer : public Fields {
   struct Type {
     const char *schema, *text;
     bool nullable = false;
+    const char* each = nullptr;  // the schema's type of each value, where there are several
   };
   virtual void put(const char* name, const Json& value, const char* help, const Type& type,
                    const Json& rule, const std::string& rule_text) = 0;
@@ -49,6 +56,12 @@ class Describer : public Fields {
   template <class T>
   static Json json(const std::optional<T>& v) {
     return v ? Json(*v) : Json();
+  }
+  template <class T>
+  static Json json(const ByName<T>& values) {
+    Json object = Json::object();
+    for (const auto& [name, value] : values) object[name] = value;
+    return object;
   }
 };
 
@@ -99,7 +112,8 @@ class Reference final : public Describer {
   void put(const char* name, const Json& value, const char* help, const Type& type, const Json&,
            const std::string& rule) override {
     row(at_ + name, type.text, value,
-        rule.empty() ? std::string(help) : fmt::format("{} Must be {}.", help, rule));
+        rule.empty() ? std::string(help)
+                     : fmt::format("{} {} be {}.", help, type.each ? "Each must" : "Must", rule));
   }
   void row(const std::string& path, const char* type, const Json& value, const std::string& help) {
     rows_ += fmt::format("| `{}` | {} | `{}` | {} |\n", path, type, value.dump(), help);
@@ -138,14 +152,19 @@ class Schema final : public Describer {
   void put(const char* name, const Json& value, const char* help, const Type& type,
            const Json& rule, const std::string&) override {
     Json property = {{"description", help}, {"type", type.schema}, {"default", value}};
-    if (type.nullable) property["type"] = {type.schema, "null"};
-    if (std::string(type.schema) == "array") property["items"] = {{"type", "string"}};
-    if (!rule.is_null() && !type.nullable) property.update(rule);
-    if (!rule.is_null() && type.nullable) {
-      Json value_rule = rule;
-      value_rule["type"] = type.schema;
+    const auto ruled = [&](const char* of_value) {
+      Json value_rule = rule.is_null() ? Json::object() : rule;
+      value_rule["type"] = of_value;
+      return value_rule;
+    };
+    if (type.each) {
+      const bool is_list = std::string(type.schema) == "array";
+      property[is_list ? "items" : "additionalProperties"] = ruled(type.each);
+    } else if (type.nullable) {
       property.erase("type");
-      property["anyOf"] = {value_rule, {{"type", "null"}}};
+      property["anyOf"] = {ruled(type.schema), {{"type", "null"}}};
+    } else if (!rule.is_null()) {
+      property.update(rule);
     }
     here()["properties"][name] = property;
   }

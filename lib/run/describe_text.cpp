@@ -41,7 +41,10 @@ std::string bounds_text(const Json& property) {
     if (rules.contains(key))
       text += fmt::format("{}{} {:g}", text.empty() ? " " : ", ", words, rules[key].get<double>());
   };
-  const Json& rules = property.contains("anyOf") ? property["anyOf"][0] : property;
+  const bool is_of_each = property.contains("additionalProperties");
+  const Json& rules = property.contains("anyOf") ? property["anyOf"][0]
+                      : is_of_each               ? property["additionalProperties"]
+                                                 : property;
   add(rules, "minimum", "at least");
   add(rules, "exclusiveMinimum", "above");
   add(rules, "maximum", "at most");
@@ -52,6 +55,7 @@ std::string bounds_text(const Json& property) {
       text += (text.ends_with("of") ? " " : ", ") + name.get<std::string>();
   }
   if (text.empty()) return "";
+  if (is_of_each) text = " each" + text;
   text[1] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[1])));
   return text + ".";
 }

@@ -37,17 +37,22 @@ bool is_taken(const fs::path& folder, std::error_code& error) {
   return false;
 }
 
-// The options that differ between two configurations.
+// The options that differ between two configurations. Both have every option in its order; that of
+// values by names is the user's, and of patterns it says which comes first.
 void differences(const Json& a, const Json& b, const std::string& at,
                  std::vector<Difference>& out) {
   if (!a.is_object() || !b.is_object()) {
     if (a != b) out.push_back({at, fmt::format("{}: {} there, {} now", at, a.dump(), b.dump())});
     return;
   }
+  const size_t before = out.size();
   for (const auto& [key, value] : a.items())
     differences(value, b.contains(key) ? b[key] : Json(), at + "/" + key, out);
   for (const auto& [key, value] : b.items())
     if (!a.contains(key)) differences(Json(), value, at + "/" + key, out);
+  if (out.size() == before && a != b)
+    out.push_back(
+        {at, fmt::format("{}: {} there, {} now, in another order", at, a.dump(), b.dump())});
 }
 
 // What says where things lie, which their hashes answer for, or how the run goes on: a run may have

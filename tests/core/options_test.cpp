@@ -36,11 +36,15 @@ struct Run {
   Section section;
   int64_t steps = 1;
   std::vector<std::string> targets = {"query"};
+  ByName<int64_t> ranks;
+  ByName<double> scales = {{"a", 0.5}};
   void fields(Fields& f) {
     f("method", method, "What to train.", methods);
     f("section", section, "A section.");
     f("steps", steps, "Steps.", at_least(0));
     f("targets", targets, "Targets.");
+    f("ranks", ranks, "Ranks.", at_least(1));
+    f("scales", scales, "Scales.", positive());
   }
 };
 
@@ -84,6 +88,24 @@ TEST_CASE("every problem is reported at once, with its place and the nearest rig
   CHECK(problems("[]") == "/: expected an object, got []");
   CHECK(problems(R"({"steps": 9223372036854775808})") ==
         "/steps: 9223372036854775808 is more than 9223372036854775807");
+}
+
+TEST_CASE("values under names of the user's own keep their order, and are each checked", "[core]") {
+  const Run run = parse<Run>(parse_json(R"({"ranks": {"z.*": 2, "a": 3}, "scales": {}})", "test"));
+  CHECK(run.ranks == ByName<int64_t>{{"z.*", 2}, {"a", 3}});
+  CHECK(run.scales.empty());
+  CHECK(dump(run)["ranks"].dump() == R"({"z.*":2,"a":3})");
+  CHECK(parse<Run>(dump(run)).ranks == run.ranks);
+  CHECK(dump(Run{})["scales"] == Json({{"a", 0.5}}));
+  CHECK(problems(R"({"ranks": {"x": 0, "y": 1.5}, "scales": {"x": 1, "z": "high"}})") ==
+        "/ranks/x: 0 is not at least 1\n"
+        "/ranks/y: expected an integer, got 1.5\n"
+        "/scales/z: expected a number, got \"high\"");
+  CHECK(problems(R"({"ranks": 4})") == "/ranks: expected an object, got 4");
+  Json config = Json::object();
+  set_option(config, "ranks.x=4");
+  set_option(config, "ranks={\"b.c\": 1}");
+  CHECK(config == Json({{"ranks", {{"b.c", 1}}}}));
 }
 
 TEST_CASE("JSON errors name file and line, and a key may stand only once", "[core]") {
@@ -160,4 +182,9 @@ TEST_CASE("the reference and the schema name every option", "[core]") {
   CHECK(schema["properties"]["section"]["properties"]["dropout"]["exclusiveMaximum"] == 1.0);
   CHECK(schema["properties"]["method"]["oneOf"].size() == 2);
   CHECK(schema["additionalProperties"] == false);
+  const Json of_ranks = schema["properties"]["ranks"];
+  CHECK(of_ranks["type"] == "object");
+  CHECK(of_ranks["additionalProperties"] == Json({{"minimum", 1}, {"type", "integer"}}));
+  CHECK(schema["properties"]["targets"]["items"] == Json({{"type", "string"}}));
+  CHECK_THAT(reference, Catch::Contains("| `ranks` | integers by name | `{}` | Ranks. Each must"));
 }

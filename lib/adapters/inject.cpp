@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "lib/adapters/layer_names.h"
 #include "lib/core/error.h"
 #include "lib/core/glob.h"
 #include "lib/core/random.h"
@@ -12,42 +13,20 @@
 namespace mtlora {
 namespace {
 
-// Paths with their numbers replaced by *, each once: "encoder.layer.*.output.dense" stands for all
-// layers.
-std::string candidates(const std::vector<std::string>& paths) {
-  std::vector<std::string> shown;
-  for (std::string path : paths) {
-    for (size_t i = 0; i < path.size(); ++i)
-      if (std::isdigit(static_cast<unsigned char>(path[i])) && i > 0 && path[i - 1] == '.') {
-        const size_t end = std::min(path.find('.', i), path.size());
-        path.replace(i, end - i, "*");
-      }
-    if (std::find(shown.begin(), shown.end(), path) == shown.end()) shown.push_back(path);
-  }
-  return fmt::format("{}", fmt::join(shown, "\n  "));
-}
-
-// Which of `names` each pattern matches; a pattern that matches none is a problem. A thing may go
-// by several names.
-std::vector<bool> matches(const std::vector<std::string>& patterns,
-                          const std::vector<std::vector<std::string>>& names, const char* option) {
+// Which of `names` each pattern matches; a pattern that matches none is a problem.
+std::vector<bool> matches(const std::vector<std::string>& patterns, const std::vector<Names>& names,
+                          const char* option) {
   std::vector<bool> matched(names.size());
   Problems problems;
   for (const std::string& pattern : patterns) {
     bool any = false;
     for (size_t i = 0; i < names.size(); ++i)
-      for (const std::string& name : names[i])
-        if (path_match(pattern, name)) any = matched[i] = true;
+      if (goes_by(names[i], pattern)) any = matched[i] = true;
     if (!any)
       problems.add(fmt::format("{}: \"{}\" matches nothing in this model", option, pattern));
   }
-  if (problems.empty()) return matched;
-  std::vector<std::string> all;
-  for (const auto& of_one : names) all.insert(all.end(), of_one.begin(), of_one.end());
-  fail(
-      "{}\nA name is for the last component of a path, a pattern with dots for the whole path "
-      "(* is any part of it, ** may cross dots). There are:\n  {}",
-      problems.text(), candidates(all));
+  if (!problems.empty()) fail("{}\n{}", problems.text(), naming_help(names));
+  return matched;
 }
 
 // The layers that the targets name, each with its adapted parts.
@@ -66,11 +45,10 @@ bool matches_any(const std::vector<std::string>& patterns, const std::string& na
 std::vector<bool> adapted_slots(const std::vector<Slot>& slots, const AdapterOptions& options,
                                 const std::vector<std::string>& always) {
   if (options.targets.empty()) fail("/adapter/targets: the method needs at least one target");
-  std::vector<std::vector<std::string>> paths;  // GPT-2's "c_attn.query" is reached by "c_attn" too
+  std::vector<Names> paths;
   std::vector<bool> is_free;
   for (const Slot& slot : slots) {
-    paths.push_back(slot.layer == slot.path ? std::vector{slot.path}
-                                            : std::vector{slot.layer, slot.path});
+    paths.push_back(slot.layer == slot.path ? Names{slot.path} : Names{slot.layer, slot.path});
     is_free.push_back(!matches_any(always, slot.layer + ".weight"));
   }
   std::vector<bool> named = matches(options.targets, paths, "/adapter/targets");
@@ -78,8 +56,7 @@ std::vector<bool> adapted_slots(const std::vector<Slot>& slots, const AdapterOpt
   for (const std::string& target : options.targets) {
     bool any = false;
     for (size_t i = 0; i < slots.size(); ++i)
-      for (const std::string& path : paths[i])
-        any = any || (is_free[i] && path_match(target, path));
+      any = any || (is_free[i] && goes_by(paths[i], target));
     if (!any)
       problems.add(
           fmt::format("/adapter/targets: \"{}\" names nothing but layers that are trained whole "
@@ -171,7 +148,7 @@ namespace {
 // Lets the model's own tensors train that the method, the options or `always` name.
 void let_train(const std::vector<NamedTensor>& own, const AdapterOptions& options,
                const AdapterSet& set, const std::vector<std::string>& always) {
-  std::vector<std::vector<std::string>> names;
+  std::vector<Names> names;
   for (const NamedTensor& t : own) names.push_back({t.name});
   for (const auto& [patterns, option] :
        {std::pair{set.trainable(), "the method"}, {options.trainable, "/adapter/trainable"}}) {

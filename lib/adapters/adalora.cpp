@@ -81,13 +81,13 @@ BudgetSchedule AdaloraOptions::schedule(int64_t total_steps, const RankBudget& b
 
 class Adalora final : public LowRankAdapter {
  public:
-  Adalora(const AdaloraOptions& o, const AdaptedLayer& layer)
-      : LowRankAdapter({o.scale(), o.dropout}, layer) {
+  Adalora(const AdaloraOptions& o, const AdaptedLayer& layer) : LowRankAdapter({o.dropout}, layer) {
     const auto start = [&](int64_t rows, int64_t columns, const Pair& pair, const char* name) {
       const uint64_t key = combine(layer.key, name_key(pair.part.name));
       return gaussian(rows, columns, 0.02, combine(key, name_key(name)));
     };
     for (Pair& pair : pairs_) {
+      pair.scale = o.scale();
       const int64_t out = pair.part.size();
       pair.a = add(pair, "lora_A", start(o.rank, layer.shape.in, pair, "lora_A"));
       pair.b = add(pair, "lora_B", start(out, o.rank, pair, "lora_B"));

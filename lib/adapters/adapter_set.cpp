@@ -9,6 +9,12 @@ std::string AdaptedLayer::path_of(const Part& part) const {
   return part.name.empty() ? path : path.substr(0, path.rfind('.') + 1) + part.name;
 }
 
+std::vector<std::string> AdaptedLayer::names_of(const Part& part) const {
+  const std::string own = path_of(part);
+  if (part.name.empty() || parts_are == PartsAre::layers) return {own};
+  return {own.substr(0, own.rfind('.')), own};
+}
+
 int64_t AdaptedLayer::depth() const {
   for (size_t at = 0; at < path.size(); ++at) {
     const bool begins = at == 0 || path[at - 1] == '.';

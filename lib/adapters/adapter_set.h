@@ -27,6 +27,9 @@ struct AdaptedLayer {
 
   /// The path of one of its parts.
   std::string path_of(const Part& part) const;
+  /// The names by which a config finds a part: its path; that of the checkpoint's layer too, of
+  /// which it is rows.
+  std::vector<std::string> names_of(const Part& part) const;
   /// The number in its path, which of the model's repeated layers it belongs to; -1: none.
   int64_t depth() const;
 };

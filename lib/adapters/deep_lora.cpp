@@ -53,7 +53,7 @@ struct DeepLoraOptions {
 class DeepLora final : public LowRankAdapter {
  public:
   DeepLora(const DeepLoraOptions& o, const AdaptedLayer& layer)
-      : LowRankAdapter({1.0, 0.0}, layer), is_compressed_(o.compressed), key_(layer.key) {
+      : LowRankAdapter({}, layer), is_compressed_(o.compressed), key_(layer.key) {
     for (Pair& pair : pairs_) {
       const int64_t in = layer.shape.in, out = pair.part.size(), width = o.width(in, out);
       const auto start = [&](const char* name, int64_t rows, int64_t columns) {

@@ -8,20 +8,19 @@
 // terms of W are one, y = (m/n) ⊙ (W x + s B A x) + b, at the cost of LoRA and one pass over y.
 
 #include "lib/adapters/low_rank.h"
+#include "lib/adapters/ranks.h"
 #include "lib/core/random.h"
 #include "lib/nn/channels.h"
 
 namespace mtlora {
 namespace {
 
-struct DoraOptions {
-  int64_t rank = 8;
-  double alpha = 16.0, dropout = 0.0, lr_ratio = 1.0;
+struct DoraOptions : RankOptions {
+  double dropout = 0.0, lr_ratio = 1.0;
   bool norm_gradient = false;
 
   void fields(Fields& f) {
-    f("rank", rank, "Rank of the change.", at_least(1));
-    f("alpha", alpha, "The change is scaled by alpha / rank.", positive());
+    RankOptions::fields(f);
     f("dropout", dropout,
       "Dropout probability on the input of all that is added to the layer's own output; costs a "
       "second product with the weight.",
@@ -48,13 +47,14 @@ Tensor root(const Tensor& squares) {
 class Dora final : public LowRankAdapter {
  public:
   Dora(const DoraOptions& o, const AdaptedLayer& layer)
-      : LowRankAdapter({o.alpha / static_cast<double>(o.rank), o.dropout}, layer),
-        norm_gradient_(o.norm_gradient) {
+      : LowRankAdapter({o.dropout}, layer), norm_gradient_(o.norm_gradient) {
     for (Pair& pair : pairs_) {
+      const RankAndAlpha own = o.of(layer, pair.part);
       const int64_t out = pair.part.size();
       const uint64_t key = combine(layer.key, name_key(pair.part.name));
-      pair.a = add(pair, "lora_A", kaiming_uniform(o.rank, layer.shape.in, key));
-      pair.b = add(pair, "lora_B", torch::zeros({out, o.rank}));
+      pair.a = add(pair, "lora_A", kaiming_uniform(own.rank, layer.shape.in, key));
+      pair.b = add(pair, "lora_B", torch::zeros({out, own.rank}));
+      pair.scale = own.scale();
       magnitudes_.push_back(add(pair, "lora_magnitude_vector", torch::ones({out})));
     }
   }
@@ -112,7 +112,7 @@ class Dora final : public LowRankAdapter {
 
   // ‖W + s B A‖² of a pair's rows.
   Tensor squares(size_t i, const Tensor& weight) const {
-    const double s = scale();
+    const double s = pairs_[i].scale;
     const auto seen = [&](const Tensor& t) { return norm_gradient_ ? t : t.detach(); };
     const Tensor a = seen(pairs_[i].a), b = seen(pairs_[i].b);
     const auto wide = [&] { return seen(weight).to(a.scalar_type()); };

@@ -7,21 +7,20 @@
 #include <cmath>
 
 #include "lib/adapters/low_rank.h"
+#include "lib/adapters/ranks.h"
 #include "lib/core/error.h"
 #include "lib/core/random.h"
 
 namespace mtlora {
 namespace {
 
-struct LoraOptions {
-  int64_t rank = 8;
-  double alpha = 16.0, dropout = 0.0, lr_ratio = 1.0;
+struct LoraOptions : RankOptions {
+  double dropout = 0.0, lr_ratio = 1.0;
   bool rslora = false;
   std::string init = "kaiming", bias = "none";
 
   void fields(Fields& f) {
-    f("rank", rank, "Rank of the change.", at_least(1));
-    f("alpha", alpha, "The change is scaled by alpha / rank.", positive());
+    RankOptions::fields(f);
     f("dropout", dropout, "Dropout probability on the adapter's input.", at_least_zero_below(1));
     f("rslora", rslora, "Scale by alpha / sqrt(rank) instead.");
     f("init", init,
@@ -35,9 +34,8 @@ struct LoraOptions {
     f("lr_ratio", lr_ratio, "LoRA+: the learning rate of B is that of A times this.", positive());
   }
   double lr_scale(const std::string& name) const { return name == "lora_B" ? lr_ratio : 1.0; }
-  double scale() const {
-    const auto r = static_cast<double>(rank);
-    return rslora ? alpha / std::sqrt(r) : alpha / r;
+  double scale(const RankAndAlpha& own) const {
+    return rslora ? own.alpha / std::sqrt(static_cast<double>(own.rank)) : own.scale();
   }
   int64_t parameters(int64_t in, int64_t out) const {
     return rank * (in + out) + (bias == "lora_only" ? out : 0);
@@ -45,19 +43,31 @@ struct LoraOptions {
   std::vector<std::string> trainable() const {
     return bias == "all" ? std::vector<std::string>{"bias"} : std::vector<std::string>{};
   }
+  void check(const std::vector<AdaptedLayer>& adapted) const {
+    RankOptions::check(adapted);
+    const bool has_bias =
+        std::any_of(adapted.begin(), adapted.end(),
+                    [](const AdaptedLayer& layer) { return layer.shape.has_bias; });
+    if (bias == "lora_only" && !has_bias)
+      fail(
+          "/adapter/method/bias: lora_only, but none of the adapted layers has a bias; none trains "
+          "the same");
+  }
 };
 
 class Lora final : public LowRankAdapter {
  public:
   Lora(const LoraOptions& o, const AdaptedLayer& layer)
-      : LowRankAdapter({o.scale(), o.dropout, o.bias == "lora_only"}, layer) {
+      : LowRankAdapter({o.dropout, o.bias == "lora_only"}, layer) {
     for (Pair& pair : pairs_) {
+      const RankAndAlpha own = o.of(layer, pair.part);
       const uint64_t key = combine(layer.key, name_key(pair.part.name));
-      const Tensor start = o.init == "kaiming" ? kaiming_uniform(o.rank, layer.shape.in, key)
-                                               : gaussian(o.rank, layer.shape.in,
-                                                          1.0 / static_cast<double>(o.rank), key);
+      const Tensor start = o.init == "kaiming" ? kaiming_uniform(own.rank, layer.shape.in, key)
+                                               : gaussian(own.rank, layer.shape.in,
+                                                          1.0 / static_cast<double>(own.rank), key);
       pair.a = add(pair, "lora_A", start);
-      pair.b = add(pair, "lora_B", torch::zeros({pair.part.size(), o.rank}));
+      pair.b = add(pair, "lora_B", torch::zeros({pair.part.size(), own.rank}));
+      pair.scale = o.scale(own);
     }
   }
 
@@ -65,24 +75,10 @@ class Lora final : public LowRankAdapter {
   Tensor folded(size_t pair) const override { return pairs_[pair].b; }
 };
 
-class LoraSet final : public Layerwise<LoraOptions, Lora> {
- public:
-  using Layerwise::Layerwise;
-  void survey(const std::vector<AdaptedLayer>& adapted) override {
-    const bool has_bias =
-        std::any_of(adapted.begin(), adapted.end(),
-                    [](const AdaptedLayer& layer) { return layer.shape.has_bias; });
-    if (options.bias == "lora_only" && !has_bias)
-      fail(
-          "/adapter/method/bias: lora_only, but none of the adapted layers has a bias; none trains "
-          "the same");
-  }
-};
-
 }  // namespace
 
 AdapterMethod lora() {
-  return layerwise<LoraOptions, Lora, LoraSet>(
+  return layerwise<LoraOptions, Lora>(
       {.name = "lora",
        .summary = "Adds a product of two thin matrices to the weight.",
        .equation = "ΔW = (α/r)·B·A",

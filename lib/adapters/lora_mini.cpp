@@ -38,9 +38,10 @@ struct LoraMiniOptions {
 class LoraMini final : public LowRankAdapter {
  public:
   LoraMini(const LoraMiniOptions& o, const AdaptedLayer& layer)
-      : LowRankAdapter({o.alpha / static_cast<double>(o.rank), o.dropout}, layer) {
+      : LowRankAdapter({o.dropout}, layer) {
     const int64_t in = layer.shape.in;
     for (Pair& pair : pairs_) {
+      pair.scale = o.alpha / static_cast<double>(o.rank);
       const uint64_t key = combine(layer.key, name_key(pair.part.name));
       const auto keep = [&](const char* name, const Tensor& value) {
         return pair.home->register_parameter(name, value, /*requires_grad=*/false);

@@ -105,9 +105,10 @@ class Lorta final : public LowRankAdapter {
  public:
   Lorta(const LortaOptions& o, const AdaptedLayer& layer, std::shared_ptr<Factors> factors,
         int64_t depth)
-      : LowRankAdapter({o.scale(), o.dropout}, layer), factors_(std::move(factors)), depth_(depth) {
-    for (const Part& part : layer.parts) {
-      const int64_t matrix = matrix_of(layer, part);
+      : LowRankAdapter({o.dropout}, layer), factors_(std::move(factors)), depth_(depth) {
+    for (Pair& pair : pairs_) {
+      pair.scale = o.scale();
+      const int64_t matrix = matrix_of(layer, pair.part);
       slices_.push_back({matrix, matrix == 3 || o.official});
     }
   }

@@ -33,7 +33,7 @@ LowRankAdapter::LowRankAdapter(const Settings& settings, const AdaptedLayer& lay
   settings_.has_bias = settings.has_bias && layer.shape.has_bias;
   for (const Part& part : layer.parts) {
     torch::nn::Module* home = part.name.empty() ? this : &name_group(*this, part.name);
-    pairs_.push_back({part, home, {}, {}, {}});
+    pairs_.push_back({part, home, {}, {}, {}, 1});
     if (settings_.has_bias)
       pairs_.back().bias = add(pairs_.back(), "bias_change", torch::zeros({part.size()}));
   }
@@ -47,15 +47,16 @@ std::vector<Tensor> LowRankAdapter::downs(const std::vector<size_t>& pairs, cons
 
 backend::LowRank LowRankAdapter::change_in(const Part& range, const Pass& pass) const {
   backend::LowRank change;
-  change.scale = settings_.scale;
   std::vector<size_t> inside;
   int64_t rank = 0;
   for (size_t i = 0; i < pairs_.size(); ++i) {
     const Part& part = pairs_[i].part;
     if (!range.contains(part)) continue;
+    if (inside.empty()) change.scale = pairs_[i].scale;
     inside.push_back(i);
     Tensor b = pass.prepared ? pass.prepared->of(pairs_[i].b) : Tensor();
     if (!b.defined()) b = folded(i);
+    if (pairs_[i].scale != change.scale) b = b * (pairs_[i].scale / change.scale);
     change.parts.push_back(
         {part.begin - range.begin, part.end - range.begin, rank, rank + b.size(1), b});
     rank += b.size(1);
@@ -83,7 +84,7 @@ Affine LowRankAdapter::merged(const Affine& base) const {
   Affine out{base.weight.clone(), base.bias.defined() ? base.bias.clone() : Tensor()};
   for (size_t i = 0; i < pairs_.size(); ++i) {
     const Pair& pair = pairs_[i];
-    const Tensor change = settings_.scale * folded(i).mm(down(i));
+    const Tensor change = pair.scale * folded(i).mm(down(i));
     out.weight.narrow(0, pair.part.begin, pair.part.size()) += change.to(base.weight.scalar_type());
     if (pair.bias.defined()) out.bias.narrow(0, pair.part.begin, pair.part.size()) += pair.bias;
   }
@@ -100,7 +101,7 @@ std::vector<FactorPair> LowRankAdapter::factor_pairs() const {
 std::vector<LowRankForm> LowRankAdapter::low_rank_form() const {
   std::vector<LowRankForm> all;
   for (size_t i = 0; i < pairs_.size(); ++i)
-    all.push_back({pairs_[i].part, down(i), folded(i), settings_.scale, pairs_[i].bias, {}});
+    all.push_back({pairs_[i].part, down(i), folded(i), pairs_[i].scale, pairs_[i].bias, {}});
   return all;
 }
 

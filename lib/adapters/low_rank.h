@@ -24,17 +24,18 @@ class LowRankAdapter : public Adapter {
 
  protected:
   struct Settings {
-    double scale;           ///< s: what the change is multiplied by
-    double dropout;         ///< on the adapter's input
+    double dropout = 0;     ///< on the adapter's input
     bool has_bias = false;  ///< train a change of the adapted parts' bias as well
   };
   LowRankAdapter(const Settings& settings, const AdaptedLayer& layer);
 
-  /// The trained tensors of one part. a [rank, in], b [out, rank]; bias [out] or undefined.
+  /// The change of one part. Trained are a [rank, in], b [out, rank], and bias [out] where it is
+  /// defined; methods set a, b and scale.
   struct Pair {
     Part part;
     torch::nn::Module* home;  ///< where the part's tensors are registered
     Tensor a, b, bias;
+    double scale = 1;  ///< s: what the change is multiplied by
   };
   /// Registers `name` among a pair's tensors.
   static Tensor add(Pair& pair, const char* name, const Tensor& value) {
@@ -48,9 +49,9 @@ class LowRankAdapter : public Adapter {
   virtual std::vector<Tensor> downs(const std::vector<size_t>& pairs, const Pass& pass) const;
 
   /// The change of the pairs in `range`, without dropout; no parts where there are none. B T is
-  /// what was prepared of B, or folded.
+  /// what was prepared of B, or folded. Its scale is that of the first pair; where another has one
+  /// of its own, B T makes up for it.
   backend::LowRank change_in(const Part& range, const Pass& pass) const;
-  double scale() const { return settings_.scale; }
   /// That of the adapter's input.
   backend::Dropout input_dropout(const Pass& pass) const { return dropout_->at(pass); }
 

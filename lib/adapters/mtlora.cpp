@@ -5,14 +5,14 @@
 // (0.02) and DTSM's split (C = D = I/2) are not stated and are our choice.
 //
 // Where several adapted parts are rows of one layer of the checkpoint (GPT-2's c_attn) they share
-// one core over all their coordinates, as the authors' MergedLinear: with g parts A is [g·rank,
-// in], T [g·rank, g·rank], and part i changes by (alpha / rank) B_i (T A)_i, rows i·rank ..
-// (i+1)·rank of T A.
+// one core over all their coordinates, as the authors' MergedLinear: with n the sum of their ranks
+// A is [n, in], T [n, n], and part i changes by (alpha / rank) B_i (T A)_i, its own rows of T A.
 
 #include <map>
 #include <utility>
 
 #include "lib/adapters/low_rank.h"
+#include "lib/adapters/ranks.h"
 #include "lib/core/random.h"
 
 namespace mtlora {
@@ -31,16 +31,14 @@ bool has_d(Structure s) {
   return s == Structure::ctcm || s == Structure::dtsm;
 }
 
-struct MtloraOptions {
+struct MtloraOptions : RankOptions {
   std::string structure = "icfm", init = "repo", core = "layer";
-  int64_t rank = 8;
-  double alpha = 16.0, dropout = 0.0;
+  double dropout = 0.0;
 
   void fields(Fields& f) {
     f("structure", structure, "Form of T: shim is C, icfm is C Cᵀ, ctcm is C D, dtsm is C + D.",
       one_of({"shim", "icfm", "ctcm", "dtsm"}));
-    f("rank", rank, "Rank of the change.", at_least(1));
-    f("alpha", alpha, "The change is scaled by alpha / rank.", positive());
+    RankOptions::fields(f);
     f("dropout", dropout, "Dropout probability on the adapter's input.", at_least_zero_below(1));
     f("init", init,
       "repo: A, C and D uniform within 1/sqrt(columns), as the authors' code. identity: T starts "
@@ -82,22 +80,25 @@ Tensor square_of(Structure structure, const Core& core) {
 class Mtlora final : public LowRankAdapter {
  public:
   Mtlora(const MtloraOptions& o, const AdaptedLayer& layer)
-      : LowRankAdapter({o.alpha / static_cast<double>(o.rank), o.dropout}, layer),
+      : LowRankAdapter({o.dropout}, layer),
         structure_(structure_of(o.structure)),
         is_identity_(o.init == "identity"),
-        rank_(o.rank),
         is_shared_(o.core == "layer" && layer.parts_are == PartsAre::rows && pairs_.size() > 1) {
-    if (is_shared_) {
-      const auto groups = static_cast<int64_t>(pairs_.size());
-      cores_.push_back(make_core(*this, groups * rank_, layer.shape.in, layer.key));
-    }
     for (Pair& pair : pairs_) {
+      const RankAndAlpha own = o.of(layer, pair.part);
+      rows_.push_back({rows_.empty() ? 0 : rows_.back().end(), own.rank});
+      pair.scale = own.scale();
+    }
+    if (is_shared_)
+      cores_.push_back(make_core(*this, rows_.back().end(), layer.shape.in, layer.key));
+    for (size_t i = 0; i < pairs_.size(); ++i) {
+      Pair& pair = pairs_[i];
       const uint64_t key = combine(layer.key, name_key(pair.part.name));
       if (!is_shared_) {
-        cores_.push_back(make_core(*pair.home, rank_, layer.shape.in, key));
+        cores_.push_back(make_core(*pair.home, rows_[i].count, layer.shape.in, key));
         pair.a = cores_.back().a;
       }
-      pair.b = add(pair, "B", torch::zeros({pair.part.size(), rank_}));
+      pair.b = add(pair, "B", torch::zeros({pair.part.size(), rows_[i].count}));
     }
   }
 
@@ -138,7 +139,7 @@ class Mtlora final : public LowRankAdapter {
   Tensor down(size_t i) const override {
     if (!is_shared_) return pairs_[i].a;
     const Core& core = cores_.front();
-    return square_of(structure_, core).narrow(0, static_cast<int64_t>(i) * rank_, rank_).mm(core.a);
+    return rows_[i].of(square_of(structure_, core)).mm(core.a);
   }
   std::vector<Tensor> downs(const std::vector<size_t>& pairs, const Pass& pass) const override {
     if (!is_shared_) return LowRankAdapter::downs(pairs, pass);
@@ -147,15 +148,21 @@ class Mtlora final : public LowRankAdapter {
     if (!all.defined()) all = square_of(structure_, core).mm(core.a);
     if (pairs.size() == pairs_.size()) return {all};
     std::vector<Tensor> some;
-    for (const size_t i : pairs)
-      some.push_back(all.narrow(0, static_cast<int64_t>(i) * rank_, rank_));
+    for (const size_t i : pairs) some.push_back(rows_[i].of(all));
     return some;
   }
 
+  // Those of a pair among the coordinates of all; there are as many as its rank.
+  struct Rows {
+    int64_t begin, count;
+    int64_t end() const { return begin + count; }
+    Tensor of(const Tensor& all) const { return all.narrow(0, begin, count); }
+  };
+
   Structure structure_;
   bool is_identity_;
-  int64_t rank_;
   bool is_shared_;
+  std::vector<Rows> rows_;   // of each pair
   std::vector<Core> cores_;  // of each pair, or one for all
 };
 

@@ -59,6 +59,9 @@ struct Layerwise : AdapterSet {
     layers.push_back(std::make_shared<Layer>(options, layer));
     return layers.back();
   }
+  void survey(const std::vector<AdaptedLayer>& adapted) override {
+    if constexpr (requires { options.check(adapted); }) options.check(adapted);
+  }
   std::vector<std::string> trainable() const override {
     if constexpr (requires { options.trainable(); }) return options.trainable();
     return {};

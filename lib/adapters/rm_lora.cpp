@@ -54,9 +54,9 @@ struct MaskedPair {
 
 class RmLora final : public LowRankAdapter {
  public:
-  RmLora(const RmLoraOptions& o, const AdaptedLayer& layer)
-      : LowRankAdapter({o.scale(), o.dropout}, layer) {
+  RmLora(const RmLoraOptions& o, const AdaptedLayer& layer) : LowRankAdapter({o.dropout}, layer) {
     for (Pair& pair : pairs_) {
+      pair.scale = o.scale();
       const uint64_t key = combine(layer.key, name_key(pair.part.name));
       pair.a = add(pair, "lora_A", gaussian(o.rank, layer.shape.in, 0.02, key));
       pair.b = add(pair, "lora_B", torch::zeros({pair.part.size(), o.rank}));

@@ -54,11 +54,12 @@ struct XgbloraOptions {
 class Xgblora final : public LowRankAdapter {
  public:
   Xgblora(const XgbloraOptions& o, const AdaptedLayer& layer)
-      : LowRankAdapter({o.scale, o.dropout}, layer),
+      : LowRankAdapter({o.dropout}, layer),
         rank_(o.rank),
         booster_(o.boosters - 1),
         key_(layer.key) {
     for (Pair& pair : pairs_) {
+      pair.scale = o.scale;
       pair.a = add(pair, "A", fresh(pair, layer.shape.in, 0));
       pair.b = add(pair, "B", torch::zeros({pair.part.size(), rank_}));
       if (booster_ == 0) continue;

@@ -1,5 +1,6 @@
 // Targets fill slots, patterns choose what is trained, and what was meant is never guessed.
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "lib/core/error.h"
@@ -198,6 +199,82 @@ TEST_CASE("lora_only is refused where there is no bias to train", "[adapters]") 
 
 TEST_CASE("an unknown method names the nearest", "[adapters]") {
   CHECK_THAT(error_of(adapter("lroa")), Contains("did you mean \"lora\""));
+}
+
+namespace {
+
+/// Ranks by the names of the adapted layers, the last two components of each.
+std::map<std::string, int64_t> ranks_of(const Trained& trained) {
+  std::map<std::string, int64_t> ranks;
+  for (const NamedTensor& t : trained.tensors)
+    if (const size_t end = t.name.find(".lora_A"); end != std::string::npos)
+      ranks[t.name.substr(t.name.find("layer.") + 6, end - t.name.find("layer.") - 6)] =
+          t.tensor.size(0);
+  return ranks;
+}
+
+/// What is wrong with a rank_pattern of these keys, for query and value.
+std::string wrong_pattern(std::vector<std::string> keys) {
+  Json pattern = Json::object();
+  for (const std::string& key : keys) pattern[key] = 2;
+  return error_of(adapter("lora", {{"rank_pattern", pattern}}));
+}
+
+}  // namespace
+
+TEST_CASE("the first pattern that fits gives a layer its rank", "[adapters]") {
+  const auto method = GENERATE(as<std::string>(), "lora", "dora");
+  CAPTURE(method);
+  const auto ranks = [&](const Json& pattern) {
+    const GoldenModel model("bert-tiny",
+                            adapter(method.c_str(), {{"rank", 5}, {"rank_pattern", pattern}}));
+    return ranks_of(model.trained());
+  };
+  const std::string query = "attention.self.query", value = "attention.self.value";
+  CHECK(ranks({{"value", 3}}) ==
+        std::map<std::string, int64_t>{
+            {"0." + query, 5}, {"0." + value, 3}, {"1." + query, 5}, {"1." + value, 3}});
+  CHECK(ranks({{"**.1.attention.*.value", 2}, {"value", 3}, {"bert.**", 4}}) ==
+        std::map<std::string, int64_t>{
+            {"0." + query, 4}, {"0." + value, 3}, {"1." + query, 4}, {"1." + value, 2}});
+}
+
+TEST_CASE("the parts of GPT-2's c_attn go by its name and by their own", "[adapters]") {
+  const auto ranks = [](const Json& pattern) {
+    const LoadedLanguageModel loaded = load_language_model(golden_path("gpt2-tiny"), 0.0);
+    AdapterOptions options = adapter("lora", {{"rank", 4}, {"rank_pattern", pattern}});
+    options.targets = {"c_attn"};
+    std::vector<int64_t> all;
+    for (const FactorPair& pair : inject(*loaded.model, options, 1, {}).pairs)
+      all.push_back(pair.down.size(0));
+    all.resize(3);  // of the first layer
+    return all;
+  };
+  CHECK(ranks({{"c_attn", 2}}) == std::vector<int64_t>{2, 2, 2});
+  CHECK(ranks({{"value", 1}, {"c_attn", 2}}) == std::vector<int64_t>{2, 2, 1});
+}
+
+TEST_CASE("a pattern that would be ignored is an error", "[adapters]") {
+  const std::string at = "/adapter/method/rank_pattern: ";
+  CHECK_THAT(wrong_pattern({"querry"}),
+             Contains(at + "\"querry\" names none of the adapted layers; did you mean \"query\"?"));
+  const std::string whole = "bert.encoder.layer.1.attention.self.value";
+  CHECK_THAT(wrong_pattern({"bert.encoder.layers.1.attention.self.value"}),
+             Contains("did you mean \"" + whole + "\"?"));
+  // As PEFT's would be, which fit the end of a path.
+  CHECK_THAT(wrong_pattern({"layer.1.attention.self.value"}),
+             Contains("a pattern with dots for the whole path") &&
+                 Contains("bert.encoder.layer.*.attention.self.value"));
+  CHECK_THAT(wrong_pattern({"value", "key", "dense"}), Contains("\"key\" names none") &&
+                                                           Contains("\"dense\" names none") &&
+                                                           !Contains("\"value\" names none"));
+  CHECK_THAT(
+      wrong_pattern({"value", "**.1.attention.*.value"}),
+      Contains("\"**.1.attention.*.value\" stands behind patterns that name all its layers"));
+  CHECK_THAT(error_of(adapter("mtlora", {{"alpha_pattern", {{"querry", 2}}}})),
+             Contains("/adapter/method/alpha_pattern: \"querry\""));
+  CHECK_THAT(error_of(adapter("dora", {{"rank_pattern", {{"query", 0}}}})),
+             Contains("/adapter/method/rank_pattern/query: 0 is not at least 1"));
 }
 
 TEST_CASE("starting values depend on seed and path alone", "[adapters]") {

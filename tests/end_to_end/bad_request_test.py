@@ -16,6 +16,13 @@ class BadRequest(RefusedCase):
         self.refused("/train/epoch", "epochs", sets=["train.epoch=3"])
         self.refused("/adapter/method", "dorp", "dropout", sets=["adapter.method.dorpout=0.1"])
 
+    def test_a_pattern_that_names_no_adapted_layer_names_the_nearest(self):
+        for pattern in ("rank_pattern", "alpha_pattern"):
+            self.refused(f"/adapter/method/{pattern}", '"querry"', 'did you mean "query"',
+                         sets=[f'adapter.method.{pattern}={{"querry": 2}}'])
+        self.refused("/adapter/method/rank_pattern", '"key"', "bert.encoder.layer.*.attention.self.value",
+                     sets=["adapter.method.rank_pattern.key=2"])
+
     def test_several_problems_come_at_once(self):
         self.refused("/train/epochs", "/train/seed", "/model/pth", "/optimizer/name", "adamw",
                      sets=["train.epochs=0", "train.seed=true", "model.pth=x", "optimizer.name=adam"])
@@ -23,6 +30,7 @@ class BadRequest(RefusedCase):
     def test_wrong_types_and_values(self):
         for name, value in (("train.epochs", '"three"'), ("train.batch_size", "2.5"), ("adapter.targets", "7"),
                             ("train.dtype", "fp16"), ("task", "3"), ("adapter.method.rank", "-1"),
+                            ("adapter.method.rank_pattern", '{"query": 0}'), ("adapter.method.alpha_pattern", "[4]"),
                             ("model.dropout", "1.0"), ("train.best_by", "f2"), ("optimizer.lr", "-1"),
                             ("train.threads", "0"), ("train.threads", "100000")):
             with self.subTest(option=name):
@@ -50,6 +58,7 @@ class BadRequest(RefusedCase):
 
     def test_numbers_beyond_all_reason(self):
         self.refused("memory", sets=["adapter.method.rank=100000000000"])
+        self.refused("memory", sets=["adapter.method.rank_pattern.query=100000000000"])
         self.refused("/train/epochs", sets=["train.epochs=9223372036854775807"])
         self.refused("/train/seed", "more than", sets=["train.seed=18446744073709551615"])
         self.refused("/schedule/warmup_steps", "3", sets=["schedule.warmup_steps=100"])

@@ -39,6 +39,18 @@ class Optimizers(Case):
                 evaluated = json.loads(self.succeeds("eval", "--checkpoint", run / "last", "--json").out)
                 self.assertTrue(math.isfinite(evaluated["loss"]))
 
+    def test_factors_of_unlike_ranks_are_moved(self):
+        method = {"name": "mtlora", "rank": 4, "rank_pattern": {"**.layer.0.attention.self.value": 1, "value": 6}}
+        for name in ("adamw", "lora_rite", "lozo", "lozo_m"):
+            with self.subTest(optimizer=name):
+                run = self.train(f"unlike-{name}", config(
+                    self.model, self.data, adapter={"method": method}, optimizer={"name": name, "lr": RATES[name]},
+                    train={"max_steps": 4, "log_every_steps": 1}))
+                losses = [event["loss"] for event in events(run, "train")]
+                self.assertEqual(len(losses), 4)
+                self.assertTrue(all(math.isfinite(loss) for loss in losses))
+                self.assertNotEqual(losses[0], losses[-1])
+
     def test_bench_measures_steps_without_gradients(self):
         file = write_json(self.place / "c.json", config(self.model, self.data, optimizer={"name": "zo_sgd", "lr": 1e-4}))
         told = json.loads(self.succeeds("bench", "--config", file, "--steps", 5, "--json").out)

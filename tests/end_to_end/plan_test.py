@@ -35,7 +35,8 @@ class Plan(SharedCase):
         return json.loads(self.succeeds("plan", "--config", file, *arguments, "--json", cwd=self.place).out)
 
     def test_the_run_is_as_planned(self):
-        settings = self.settings(train={"epochs": 3, "accumulate": 5, "evaluate_every_steps": 4})
+        method = {"name": "lora", "rank": 4, "rank_pattern": {"value": 3}}
+        settings = self.settings(adapter={"method": method}, train={"epochs": 3, "accumulate": 5, "evaluate_every_steps": 4})
         plan = self.plan(settings)
         run = self.train("run", settings)
         result = json.loads((run / "result.json").read_text())

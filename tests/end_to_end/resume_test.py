@@ -84,6 +84,18 @@ class Resume(Case):
         self.assertEqual(len(values), 4)  # query and value of two layers
         self.assertEqual(sum(value != 0 for of_one in values for value in of_one), 4 * 2)
 
+    def test_killed_with_unlike_ranks_it_ends_in_the_same_bytes(self):
+        patterns = {"rank_pattern": {"**.layer.1.attention.self.value": 2, "value": 6},
+                    "alpha_pattern": {"**.layer.1.**": 3, "query": 5}}
+        whole = self.check_kills(kills=2, method={"name": "mtlora", "rank": 4, "dropout": 0.1, **patterns})
+        tensors, _ = read_safetensors(whole / "last" / "adapter.safetensors")
+        cores = [shape for name, (_, shape, _) in sorted(tensors.items()) if name.endswith(".C")]
+        self.assertEqual(cores, [[4, 4], [6, 6], [4, 4], [2, 2]])
+        # in another order the first that fits is another one
+        patterns["alpha_pattern"] = {"query": 5, "**.layer.1.**": 3}
+        other = self.configuration(method={"name": "mtlora", "rank": 4, "dropout": 0.1, **patterns})
+        self.fails(*self.arguments("run", other), "--resume", names=["/adapter/method/alpha_pattern", "another order"])
+
     def test_killed_with_masked_gradients_it_ends_in_the_same_bytes(self):
         for masked in ("moments", "frozen"):
             with self.subTest(masked=masked):

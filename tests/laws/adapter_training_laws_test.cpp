@@ -43,6 +43,14 @@ std::set<std::string> own_names() {
   return names;
 }
 
+/// The case's options, with the rank that a layer or part of this name has.
+Json options_for(const Case& c, const std::string& name) {
+  Json options = c.options;
+  const Json ranks = options.value("rank_pattern", Json::object());
+  if (ranks.contains(name)) options["rank"] = ranks[name];
+  return options;
+}
+
 void save(const std::filesystem::path& folder, const Adapted& adapted) {
   CheckpointContent content;
   content.trained = checkpoint_tensors(adapted.trained.tensors);
@@ -144,14 +152,15 @@ TEST_CASE("as many numbers are trained as the method says", "[laws]") {
   for (const BlockSlot& slot : block_slots(*adapted.toy))
     if (const int64_t width = slot.norm->weight.size(0); slot.norm->has_block())
       formula += c.method->parameters(c.options, width, width);
-  for (const Linear& layer : adapted.layers())
-    for (const Part& part : layer->parts()) {
-      if (fills_blocks || (fills_slots && (part.name == "key" || !layer->adapter()))) continue;
-      int64_t of_part = c.method->parameters(c.options, layer->shape().in, part.size());
-      // The formulas are for layers that have a bias.
-      const bool counts_bias = trains_own || c.options.value("bias", "none") == "lora_only";
-      if (!layer->bias.defined() && counts_bias) of_part -= part.size();
-      formula += of_part;
-    }
+  for (const Slot& slot : linear_slots(*adapted.toy)) {
+    const LinearImpl& layer = *slot.linear;
+    const Part& part = layer.parts()[slot.part];
+    if (fills_blocks || (fills_slots && (part.name == "key" || !layer.adapter()))) continue;
+    const std::string name = slot.path.substr(slot.path.rfind('.') + 1);
+    formula += c.method->parameters(options_for(c, name), layer.shape().in, part.size());
+    // The formulas are for layers that have a bias.
+    const bool counts_bias = trains_own || c.options.value("bias", "none") == "lora_only";
+    if (!layer.bias.defined() && counts_bias) formula -= part.size();
+  }
   CHECK(count == formula);
 }

@@ -137,10 +137,12 @@ TEST_CASE("the first step moves B alone", "[laws]") {
 TEST_CASE("the products with T are prepared for all layers at once", "[laws]") {
   const auto structure = GENERATE(as<std::string>(), "shim", "icfm", "ctcm", "dtsm");
   const auto are = GENERATE(PartsAre::layers, PartsAre::rows);  // rows share a core
-  CAPTURE(structure, are == PartsAre::rows);
+  const bool has_patterns = GENERATE(false, true);
+  CAPTURE(structure, are == PartsAre::rows, has_patterns);
   const PlainPath plain;
   const torch::NoGradGuard no_grad;
-  const Case c = mtlora_case(structure);
+  Case c = mtlora_case(structure);
+  if (has_patterns) c.options = with_patterns(c.options);
   const auto set = c.method->start(c.options);
   const std::vector<Part> parts = parts_of({{"query", 4}, {"key", 4}, {"value", 4}});
   const std::vector<Part> adapted{parts[0], parts[2]};
@@ -172,8 +174,12 @@ TEST_CASE("gradients go through what was prepared", "[laws]") {
   const auto structure = GENERATE(as<std::string>(), "shim", "icfm", "ctcm", "dtsm");
   CAPTURE(structure);
   const PlainPath plain;
+  const bool has_patterns = GENERATE(false, true);
+  CAPTURE(has_patterns);
   const auto of = [&](bool is_prepared) {
-    Adapted adapted(mtlora_case(structure));
+    Case c = mtlora_case(structure);
+    if (has_patterns) c.options = with_patterns(c.options);
+    Adapted adapted(c);
     adapted.shake();
     const Prepared prepared = adapted.trained.set->prepare();
     return gradients(adapted, is_prepared ? &prepared : nullptr);
@@ -184,4 +190,32 @@ TEST_CASE("gradients go through what was prepared", "[laws]") {
     INFO(name);
     CHECK(distance(got.at(name), gradient) < 1e-12);
   }
+}
+
+TEST_CASE("parts that share a core each have their own rank, alpha and rows of T A", "[laws]") {
+  const auto structure = GENERATE(as<std::string>(), "shim", "icfm", "ctcm", "dtsm");
+  CAPTURE(structure);
+  const torch::NoGradGuard no_grad;
+  const Case c{&adapter_method("mtlora"), with_patterns(mtlora_case(structure).options)};
+  const std::vector<Part> parts = parts_of({{"query", 4}, {"key", 4}, {"value", 4}});
+  const auto layer = c.method->start(c.options)->make(
+      {"attn.c_attn.query", LinearShape{6, 12}, parts, PartsAre::rows, 1});
+  layer->to(torch::kDouble);
+  Tensors t;
+  uint64_t seed = 1;
+  for (const auto& named : layer->named_parameters()) {
+    named->copy_(Toy::values(*named, ++seed));
+    t[named.key()] = *named;
+  }
+  CHECK(t.at("A").size(0) == 3 + 3 + 1);
+  const Tensor square = structure == "shim"   ? t.at("C")
+                        : structure == "icfm" ? t.at("C").mm(t.at("C").t())
+                        : structure == "ctcm" ? t.at("C").mm(t.at("D"))
+                                              : t.at("C") + t.at("D");
+  const Tensor rows = square.mm(t.at("A"));
+  const Tensor want = at::cat({3.0 / 3 * t.at("query.B").mm(rows.narrow(0, 0, 3)),
+                               5.0 / 3 * t.at("key.B").mm(rows.narrow(0, 3, 3)),
+                               5.0 / 1 * t.at("value.B").mm(rows.narrow(0, 6, 1))});
+  const Affine nothing{at::zeros({12, 6}, torch::kDouble), {}};
+  CHECK(distance(layer->merged(nothing).weight, want) < 1e-12);
 }

@@ -71,6 +71,13 @@ inline std::ostream& operator<<(std::ostream& out, const Case& c) {
   return out << c.method->name << " " << c.options.dump();
 }
 
+/// Ranks and alphas that differ within the fused layer and among layers.
+inline Json with_patterns(Json options) {
+  options["rank_pattern"] = {{"value", 1}, {"no_bias", 4}};
+  options["alpha_pattern"] = {{"query", 3.0}, {"dense", 7.0}};
+  return options;
+}
+
 /// Options that a method is tested with beside its defaults.
 inline std::vector<Json> variants_of(const std::string& method) {
   std::vector<Json> all{Json::object()};
@@ -78,11 +85,14 @@ inline std::vector<Json> variants_of(const std::string& method) {
     for (const char* bias : {"lora_only", "all"}) all.push_back({{"bias", bias}, {"rank", 2}});
     all.push_back({{"rslora", true}, {"rank", 3}});
     all.push_back({{"init", "gaussian"}, {"rank", 1}});
+    all.push_back(with_patterns({{"rslora", true}, {"rank", 3}, {"init", "gaussian"}}));
   }
-  if (method == "mtlora")
+  if (method == "mtlora") {
     for (const char* structure : {"shim", "icfm", "ctcm", "dtsm"})
       for (const char* init : {"repo", "identity"})
         all.push_back({{"structure", structure}, {"init", init}, {"rank", 3}, {"alpha", 5.0}});
+    all.push_back(with_patterns({{"structure", "ctcm"}, {"rank", 3}}));
+  }
   if (method == "houlsby" || method == "pfeiffer") {
     all.push_back({{"bottleneck", 3}});
     all.push_back({{"bottleneck", 5}, {"init", "repo"}});
@@ -91,9 +101,11 @@ inline std::vector<Json> variants_of(const std::string& method) {
     all.push_back({{"rank", 3}, {"target_rank", 1}, {"alpha", 5.0}, {"orthogonality", 0.5}});
   if (method == "rm_lora")
     all.push_back({{"rank", 3}, {"alpha", 5.0}, {"variant", "v1"}, {"masked", "frozen"}});
-  if (method == "dora")
+  if (method == "dora") {
     for (const bool through_norm : {false, true})
       all.push_back({{"norm_gradient", through_norm}, {"rank", 3}, {"alpha", 5.0}});
+    all.push_back(with_patterns({{"norm_gradient", true}, {"rank", 3}}));
+  }
   if (method == "lora_mini") all.push_back({{"rank", 2}, {"a", 5}, {"b", 3}});
   if (method == "hta")
     for (const char* form : {"lora", "adapter"})

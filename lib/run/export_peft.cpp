@@ -200,7 +200,9 @@ class PeftFolder {
     }
   }
 
-  // Of the first layer; and those that differ from it, by their paths.
+  // Of the first layer; and those that differ from it, by their paths. These are regular
+  // expressions to PEFT, whose dots fit any character, but no two layers' paths differ in such a
+  // one alone.
   Json patterns(const char* key, Json& config) const {
     Json different = Json::object();
     for (const Adapted& layer : layers_) {

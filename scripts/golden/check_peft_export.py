@@ -26,11 +26,14 @@ import support  # noqa: E402
 # Of the largest logit, or of the loss: fp32 rounding of six layers (predict computes in another order).
 BOUND = 1e-5
 LETTERS = "<|endoftext|>", "Ġ", "Ċ", *(chr(c) for c in range(33, 126))  # the 96 tokens of gpt2-tiny
+UNLIKE = {"rank_pattern": {"value": 3}, "alpha_pattern": {"query": 5}}
 METHODS = {"lora": {"name": "lora", "rank": 8}, "rslora": {"name": "lora", "rank": 8, "rslora": True},
            "lora, its biases": {"name": "lora", "rank": 4, "bias": "lora_only"},
            "lora, all biases": {"name": "lora", "rank": 4, "bias": "all"},
            "dora": {"name": "dora", "rank": 8}, "lora_mini": {"name": "lora_mini", "rank": 8},
-           **{s: {"name": "mtlora", "structure": s, "rank": 8} for s in ("shim", "icfm", "ctcm", "dtsm")}}
+           **{s: {"name": "mtlora", "structure": s, "rank": 8} for s in ("shim", "icfm", "ctcm", "dtsm")},
+           "lora, unlike": {"name": "lora", "rank": 8, **UNLIKE}, "rslora, unlike": {"name": "lora", "rslora": True, **UNLIKE},
+           "dora, unlike": {"name": "dora", "rank": 8, **UNLIKE}, "icfm, unlike": {"name": "mtlora", "rank": 8, **UNLIKE}}
 ENCODER = {"query, value": ["query", "value"],
            "six": ["query", "key", "value", "**.attention.output.dense", "**.intermediate.dense", "**.layer.*.output.dense"]}
 DECODER = {"c_attn": ["c_attn"], "query, value, c_fc": ["query", "value", "c_fc"]}

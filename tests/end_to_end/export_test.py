@@ -33,10 +33,18 @@ def length(row):
     return sum(x * x for x in row) ** 0.5
 
 
+# Of layers that are adapted in every run here.
+PATTERNS = {"rank_pattern": {"**.layer.1.attention.self.query": 1, "query": 3}, "alpha_pattern": {"query": 5}}
+GPT2_PATTERNS = {"rank_pattern": {"value": 3, "**.h.1.mlp.c_fc": 1}, "alpha_pattern": {"query": 5}}
+
+
 class Export(SharedCase):
     METHODS = {"lora": {"name": "lora", "rank": 4, "alpha": 8, "rslora": True, "lr_ratio": 4},
                "mtlora": {"name": "mtlora", "structure": "ctcm", "rank": 3},
                "dora": {"name": "dora", "rank": 4, "alpha": 8},
+               "lora-patterns": {"name": "lora", "rank": 4, "rslora": True, **PATTERNS},
+               "mtlora-patterns": {"name": "mtlora", "rank": 4, **PATTERNS},
+               "dora-patterns": {"name": "dora", "rank": 4, **PATTERNS},
                "mini": {"name": "lora_mini", "rank": 4, "a": 16, "b": 16},
                "lora-biases": {"name": "lora", "rank": 2, "bias": "lora_only"},
                "all-biases": {"name": "lora", "rank": 2, "bias": "all"},
@@ -53,7 +61,10 @@ class Export(SharedCase):
         words = pairs(self.place / "words", ["sun", "moon"])
         targets = {"targets": ["query", "value", "c_fc"]}
         for name, method in {"gpt2-lora": {"name": "lora", "rank": 2}, "gpt2-dora": {"name": "dora", "rank": 2},
-                             "gpt2-mtlora": {"name": "mtlora", "rank": 2, "structure": "shim"}}.items():
+                             "gpt2-mtlora": {"name": "mtlora", "rank": 2, "structure": "shim"},
+                             "gpt2-lora-patterns": {"name": "lora", "rank": 2, **GPT2_PATTERNS},
+                             "gpt2-dora-patterns": {"name": "dora", "rank": 2, **GPT2_PATTERNS},
+                             "gpt2-mtlora-patterns": {"name": "mtlora", "rank": 2, **GPT2_PATTERNS}}.items():
             self.train(name, writing(gpt2, words, "data_to_text", adapter={**targets, "method": method},
                                      train={"max_steps": 4}))
 
@@ -172,7 +183,7 @@ class Export(SharedCase):
         self.assertEqual([p.name for p in out.parent.iterdir()], ["model"])
 
     def test_pefts_folder_holds_the_merged_change(self):
-        for run in ("lora", "mtlora", "dora", "mini", "lora-biases"):
+        for run in ("lora", "mtlora", "dora", "mini", "lora-biases", "lora-patterns", "mtlora-patterns", "dora-patterns"):
             with self.subTest(run=run):
                 found = self.changes(run, "model")
                 self.assertEqual(sorted(found), ["bert.encoder.layer.0.attention.self.query",
@@ -209,6 +220,16 @@ class Export(SharedCase):
                          {PREFIX + name: value for name, value in merged.items() if "classifier" in name})
         self.check_changes(self.changes("head", "roberta"))
 
+    def test_unlike_ranks_are_told_by_the_layers_paths(self):
+        query = "bert.encoder.layer.{}.attention.self.query".format
+        for run in ("lora-patterns", "mtlora-patterns", "dora-patterns"):
+            with self.subTest(run=run):
+                settings = json.loads((self.exported(run, "peft") / "adapter_config.json").read_text())
+                self.assertEqual(settings["r"], 3)
+                self.assertEqual(settings["rank_pattern"], {"bert.encoder.layer.0.output.dense": 4, query(1): 1})
+                scale = settings["alpha_pattern"].get(query(1), settings["lora_alpha"])  # of rank 1
+                self.assertAlmostEqual(scale, 5)
+
     def test_biases_are_pefts_biases(self):
         for run, kind in (("lora-biases", "lora_only"), ("all-biases", "all")):
             with self.subTest(run=run):
@@ -225,7 +246,9 @@ class Export(SharedCase):
                 self.assertEqual(sum(".base_layer." in name for name in biases), 3)
 
     def test_gpt2s_parts_are_one_lora_of_all_their_ranks(self):
-        for run in ("gpt2-lora", "gpt2-mtlora", "gpt2-dora"):
+        plain, unlike = {2, 4}, {1, 2, 5}
+        for run, ranks in {"gpt2-lora": plain, "gpt2-mtlora": plain, "gpt2-dora": plain, "gpt2-lora-patterns": unlike,
+                           "gpt2-mtlora-patterns": unlike, "gpt2-dora-patterns": unlike}.items():
             with self.subTest(run=run):
                 found = self.changes(run, "gpt2", stored_turned=True)
                 self.assertEqual(len(found), 4)
@@ -236,8 +259,7 @@ class Export(SharedCase):
                 settings = json.loads((self.exported(run, "peft") / "adapter_config.json").read_text())
                 self.assertEqual((settings["task_type"], settings["fan_in_fan_out"], settings["modules_to_save"]),
                                  ("CAUSAL_LM", True, None))
-                ranks = {settings["rank_pattern"].get(layer, settings["r"]) for layer in found}
-                self.assertEqual(ranks, {2, 4})
+                self.assertEqual({settings["rank_pattern"].get(layer, settings["r"]) for layer in found}, ranks)
 
     def test_what_peft_cannot_hold_is_refused(self):
         for run, why in (("hta", "two thin matrices"), ("adapter", "two thin matrices"), ("bitfit", "a layer to adapt")):

@@ -23,6 +23,9 @@ if(kernel_sources)
     file(GLOB bf16_sources CONFIGURE_DEPENDS lib/backend/cpu/*_avx512bf16.cpp)
     set_source_files_properties(${bf16_sources} PROPERTIES COMPILE_OPTIONS
       "${avx512_flags};-mavx512bf16")
+    file(GLOB amx_sources CONFIGURE_DEPENDS lib/backend/cpu/*_amx.cpp)
+    set_source_files_properties(${amx_sources} PROPERTIES COMPILE_OPTIONS
+      "${avx512_flags};-mavx512bf16;-mamx-tile;-mamx-bf16")
   endif()
   mtlora_warnings(mtlora_kernels)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")  # its own AVX-512 headers warn where they are inlined

@@ -8,29 +8,18 @@
 #include "lib/backend/low_rank_parts.h"
 #include "lib/backend/on_cuda.h"
 #include "lib/backend/plain.h"
-#include "lib/backend/tile_product.h"
 
 namespace mtlora::backend {
 namespace {
 
-/// Whether LibTorch's product with the weight beats ours: where it uses matrix tiles.
-bool library_is_faster(at::ScalarType type) {
-  return type == at::kBFloat16 && has_amx_bf16();
-}
-
 /// x Wᵀ + bias
 Tensor product(const Tensor& x, const Weight& weight, const Tensor& bias) {
-  const auto type = x.scalar_type();
-  if (!library_is_faster(type)) return gemm(x, weight.forward(type), bias);
-  return tile_product(x, weight.tensor().detach().to(type).t(),
-                      bias.defined() ? bias.to(type).contiguous() : bias);
+  return gemm(x, weight.forward(x.scalar_type()), bias);
 }
 
 /// dy W
 Tensor product_back(const Tensor& dy, const Weight& weight) {
-  const auto type = dy.scalar_type();
-  if (!library_is_faster(type)) return gemm(dy, weight.backward(type));
-  return tile_product(dy, weight.tensor().detach().to(type), {});
+  return gemm(dy, weight.backward(dy.scalar_type()));
 }
 
 Tensor weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& weight) {

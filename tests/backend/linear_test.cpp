@@ -1,6 +1,5 @@
 #include <set>
 
-#include "lib/backend/tile_product.h"
 #include "tests/backend/compare.h"
 
 using namespace mtlora;
@@ -213,36 +212,5 @@ TEST_CASE("the plain path's adapted linear passes gradcheck in double", "[backen
     const double slope = (loss(value + step) - loss(value - step)) / (2 * step);
     flat[at].fill_(value);
     CHECK(gradients[i + 1].reshape(-1)[at].item<double>() == Approx(slope).epsilon(1e-6));
-  }
-}
-
-TEST_CASE("matrix tiles multiply all rows, in pieces of few sizes", "[backend]") {
-  std::set<int64_t> sizes;
-  for (int64_t rows = 1; rows <= 4096; ++rows) {
-    const auto [whole, tail] = backend::tile_pieces(rows);
-    CAPTURE(rows, whole, tail);
-    REQUIRE(whole <= rows);
-    REQUIRE(tail <= rows);
-    REQUIRE(whole + tail >= rows);
-    REQUIRE(whole + tail - rows < std::max<int64_t>(32, rows / 16));
-    if (rows < 32) continue;
-    sizes.insert(whole);
-    if (tail > 0) sizes.insert(tail);
-  }
-  CHECK(sizes.size() <= 16 * 4 + 16);  // to 512 every 32nd, then 16 to each double
-}
-
-TEST_CASE("the product of matrix tiles is the product", "[backend]") {
-  const auto bf16 = [](const Tensor& x) { return x.to(at::kBFloat16); };
-  const Tensor weight = bf16(normal({96, 64}, 1)), bias = bf16(normal({96}, 2));
-  for (const int64_t rows : {1, 31, 32, 33, 63, 64, 100, 513, 1000}) {
-    CAPTURE(rows);
-    const Tensor x = bf16(normal({rows, 64}, 3));
-    const Tensor want = at::matmul(x.to(at::kDouble), weight.to(at::kDouble).t());
-    CHECK(relative_error(backend::tile_product(x, weight.t(), {}), want) <= 1e-2);
-    CHECK(relative_error(backend::tile_product(x, weight.t(), bias), want + bias) <= 1e-2);
-    const Tensor back = bf16(normal({rows, 96}, 4));
-    CHECK(relative_error(backend::tile_product(back, weight, {}),
-                         at::matmul(back.to(at::kDouble), weight.to(at::kDouble))) <= 1e-2);
   }
 }

@@ -49,6 +49,50 @@ TEST_CASE("emulated bf16 rounds and multiplies like the instructions", "[backend
   }
 }
 
+TEST_CASE("matrix tiles multiply as a row's products one after the other do", "[backend]") {
+  if (!backend::has_amx_bf16()) {
+    SUCCEED("skipped: this CPU has no AMX_BF16");
+    return;
+  }
+  namespace cpu = backend::cpu;
+  const cpu::Kernels<cpu::Bf16> tiles = cpu::with_tiles(cpu::bf16_avx512bf16);
+  const auto data = [](const Tensor& x) { return static_cast<cpu::Bf16*>(x.data_ptr()); };
+  for (const int64_t rows : {1, 16, 17, 31, 32, 33, 64, 81, 513, 600})
+    for (const int64_t depth : {1, 8, 31, 32, 33, 384, 1100})
+      for (const int64_t columns : {1, 16, 17, 32, 48, 70}) {
+        CAPTURE(rows, depth, columns);
+        const Tensor a = normal({rows, depth}, 1).to(at::kBFloat16);
+        const Tensor b = normal({depth, columns}, 2).to(at::kBFloat16);
+        const Tensor bias = normal({columns}, 3),
+                     packed = at::full({cpu::packed_size(depth, columns)}, NAN, b.options());
+        tiles.pack({data(b), columns, 1, depth, columns, data(packed)});
+        const Tensor exact = at::matmul(a.to(at::kDouble), b.to(at::kDouble));
+        const Tensor c = at::full({rows, columns + 1}, 7.0F), rounded = c.to(at::kBFloat16);
+        const auto product = [&](const Tensor& to, auto kernel, auto* out, const float* shift,
+                                 bool accumulate) {
+          kernel({data(a),
+                  depth,
+                  1,
+                  data(packed),
+                  {out, columns + 1},
+                  rows,
+                  columns,
+                  depth,
+                  shift,
+                  accumulate});
+          CHECK((to.select(1, columns) == 7.0F).all().item<bool>());
+          return to.narrow(1, 0, columns).clone();
+        };
+        auto* single = c.data_ptr<float>();
+        CHECK(relative_error(product(c, tiles.gemm_float, single, bias.data_ptr<float>(), false),
+                             exact + bias) <= 1e-5);
+        CHECK(relative_error(product(c, tiles.gemm_float, single, nullptr, true),
+                             exact * 2 + bias) <= 1e-5);
+        CHECK(relative_error(product(rounded, tiles.gemm, data(rounded), nullptr, false), exact) <=
+              1e-2);
+      }
+}
+
 TEST_CASE("every shard runs once, in threads of its own, with the caller's grad mode",
           "[backend]") {
   backend::ShardPool pool(3);

@@ -6,6 +6,8 @@
 
 #if defined(__x86_64__)
 #  include <cpuid.h>
+#  include <sys/syscall.h>
+#  include <unistd.h>
 #endif
 
 #include "lib/core/error.h"
@@ -21,9 +23,17 @@ bool supports_avx512() {
 bool supports_avx512_bf16() {
   return supports_avx512() && __builtin_cpu_supports("avx512bf16");
 }
+/// The tiles' registers are large: Linux wants to be asked before a process uses them (kernel
+/// documentation, "Using XSTATE features in user space applications").
+bool tiles_permitted() {
+  constexpr long kAskForPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
+  return ::syscall(SYS_arch_prctl, kAskForPermission, kTileData) == 0;
+}
 bool supports_amx_bf16() {
   unsigned a = 0, b = 0, c = 0, d = 0;
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d >> 22 & 1U) != 0;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+  const bool bf16 = (d >> 22 & 1U) != 0, tiles = (d >> 24 & 1U) != 0;
+  return supports_avx512_bf16() && bf16 && tiles && tiles_permitted();
 }
 #else
 bool supports_avx512() {
@@ -74,7 +84,7 @@ bool has_amx_bf16() {
 }
 
 bool prefers_bf16() {
-  return has_avx512_bf16() || has_amx_bf16();
+  return has_avx512_bf16();
 }
 
 Path path() {

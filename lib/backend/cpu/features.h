@@ -5,7 +5,7 @@ namespace mtlora::backend {
 
 bool has_avx512();       ///< AVX-512 F, BW, DQ and VL
 bool has_avx512_bf16();  ///< has_avx512() and the bf16 dot product
-bool has_amx_bf16();     ///< bf16 matrix tiles
+bool has_amx_bf16();     ///< has_avx512_bf16(), and matrix tiles of bf16 that Linux lets us use
 
 /// Whether training in bf16 is faster than in fp32 here: where the hardware multiplies bf16.
 bool prefers_bf16();

@@ -12,7 +12,10 @@ const Kernels<float>& kernels() {
 }
 template <>
 const Kernels<Bf16>& kernels() {
-  return has_avx512_bf16() ? bf16_avx512bf16 : bf16_avx512;
+  static const Kernels<Bf16> chosen = has_amx_bf16()      ? with_tiles(bf16_avx512bf16)
+                                      : has_avx512_bf16() ? bf16_avx512bf16
+                                                          : bf16_avx512;
+  return chosen;
 }
 #else
 template <>

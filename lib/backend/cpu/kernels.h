@@ -213,5 +213,6 @@ const Kernels<T>& kernels();
 extern const Kernels<float> float_avx512;
 extern const Kernels<Bf16> bf16_avx512;      ///< rounding and products of bf16 are emulated
 extern const Kernels<Bf16> bf16_avx512bf16;  ///< by instructions of AVX512_BF16
+Kernels<Bf16> with_tiles(Kernels<Bf16>);     ///< products by AMX_BF16, the rest as it was
 
 }  // namespace mtlora::backend::cpu

@@ -123,6 +123,11 @@ fs::path find_config(const std::string& name) {
     if (fs::exists(place) && !fs::is_directory(place)) return place;
   std::string looked;
   for (const fs::path& place : places) looked += "\n  " + place.lexically_normal().string();
+  if (fs::is_directory(name))
+    fail(
+        "--config {}: is a folder, and a file is wanted; the options of a run are in its "
+        "config.json",
+        name);
   fail("--config {}: there is no such file; looked for{}", name, looked);
 }
 

@@ -45,7 +45,7 @@ class BadRequest(RefusedCase):
         self.fails("train", "--config", broken, "--out", self.out, names=[broken])
         broken.write_bytes(b'{"task": "\xff"}')
         self.fails("train", "--config", broken, "--out", self.out, names=[broken])
-        self.fails("train", "--config", self.place, "--out", self.out, names=[self.place])
+        self.fails("train", "--config", self.place, "--out", self.out, names=[self.place, "is a folder"])
         loop = self.place / "loop"
         loop.symlink_to("loop")
         self.addCleanup(loop.unlink)

@@ -24,7 +24,8 @@ void add_config(CLI::App& app, ConfigSource& source) {
 }
 
 void add_source(CLI::App& app, ModelSource& source) {
-  app.add_option("--checkpoint", source.checkpoint, "A run's best/ or last/ folder")
+  app.add_option("--checkpoint", source.checkpoint,
+                 "A run's best/ or last/ folder, or an adapter that PEFT has saved")
       ->type_name("DIR");
   app.add_option("--model", source.model, "A Hugging Face folder as it is, its own head included")
       ->type_name("DIR");
@@ -195,7 +196,8 @@ void add_export(CLI::App& program, Action& action) {
   auto request = std::make_shared<ExportRequest>();
   CLI::App* app =
       program.add_subcommand("export", "Write a checkpoint as a Hugging Face or PEFT folder");
-  app->add_option("--checkpoint", request->checkpoint, "A run's best/ or last/ folder")
+  app->add_option("--checkpoint", request->checkpoint,
+                  "A run's best/ or last/ folder, or an adapter that PEFT has saved")
       ->type_name("DIR")
       ->required();
   app->add_option("--format", request->format,
@@ -205,18 +207,21 @@ void add_export(CLI::App& program, Action& action) {
       ->check(CLI::IsMember({"merged", "peft"}))
       ->capture_default_str();
   add_out(*app, request->out, "The folder to write; it must not be there yet")->required();
+  add_config(*app, request->config);
   app->footer(
       "Examples:\n"
       "  mtlora export --checkpoint runs/demo/best --out models/film-reviews\n"
-      "  mtlora export --checkpoint runs/demo/best --format peft --out models/film-adapter");
+      "  mtlora export --checkpoint runs/demo/best --format peft --out models/film-adapter\n"
+      "  mtlora export --checkpoint downloads/adapter --set model.path=models/roberta-base --out "
+      "models/merged");
   app->callback([&action, request] { action = [request] { return export_model(*request), 0; }; });
 }
 
 void add_inspect(CLI::App& program, Action& action) {
   auto path = std::make_shared<std::string>();
   auto json = std::make_shared<bool>(false);
-  CLI::App* app =
-      program.add_subcommand("inspect", "Show what a model, checkpoint, run or weights file holds");
+  CLI::App* app = program.add_subcommand(
+      "inspect", "Show what a model, checkpoint, PEFT adapter, run or weights file holds");
   app->add_option("path", *path, "A folder or a weights file")->required();
   app->add_flag("--json", *json, "JSON");
   app->footer("Examples:\n  mtlora inspect models/minilm\n  mtlora inspect runs/demo/best --json");

@@ -133,7 +133,9 @@ void AdapterOptions::fields(Fields& f) {
     "trained whole, as the head always is, is not adapted. Methods that adapt no layers by name "
     "(bitfit, full, houlsby, pfeiffer) do not look at it.");
   f("trainable", trainable, "Patterns of further tensors of the model to train.");
-  f("start_from", start_from, "A checkpoint whose adapter starts this one; the head starts anew.");
+  f("start_from", start_from,
+    "A checkpoint, or an adapter that PEFT has saved, which starts this one; the head starts "
+    "anew.");
   f("method", method, "What is trained.", adapter_kind());
 }
 

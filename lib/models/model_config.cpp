@@ -19,6 +19,11 @@ fs::path config_file(const fs::path& folder) {
   if (!fs::is_directory(folder))
     fail("{}: is neither a model folder nor a GGUF file. {}", folder.string(), what);
   if (fs::exists(folder / "config.json")) return folder / "config.json";
+  if (fs::exists(folder / "adapter_config.json"))
+    fail(
+        "{}: holds an adapter of PEFT's, no model: name its base model here, and the adapter as "
+        "--checkpoint of eval, predict, generate or export, or as adapter.start_from",
+        folder.string());
   if (const auto files = gguf_files(folder); files.size() > 1)
     fail("{}: has no config.json, but {}", folder.string(), choice_of_gguf(files));
   fail("{}: has no config.json. {}", folder.string(), what);

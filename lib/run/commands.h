@@ -31,7 +31,8 @@ struct PlanRequest {
 void plan(const PlanRequest& request);
 
 struct ModelSource {
-  std::string checkpoint, model;  ///< one of them
+  /// One of them: a checkpoint, ours or an adapter as PEFT saves it; or a model's folder.
+  std::string checkpoint, model;
   ConfigSource config;
 };
 
@@ -75,6 +76,7 @@ void score(const ScoreRequest& request);
 struct ExportRequest {
   std::string checkpoint, out;    ///< out: a folder that is not there yet
   std::string format = "merged";  ///< or "peft"
+  ConfigSource config;            ///< laid over the checkpoint's: where its base lies now
 };
 /// Writes a folder, fp32: the model with its adapters folded in, as Hugging Face lays it out, whose
 /// outputs are compared with those before; or the adapter as PEFT lays it out.

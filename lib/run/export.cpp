@@ -13,6 +13,7 @@
 #include "lib/core/glob.h"
 #include "lib/core/log.h"
 #include "lib/run/commands.h"
+#include "lib/run/open_peft.h"
 #include "lib/text/foreign_json.h"
 #include "lib/weights/safetensors.h"
 
@@ -121,8 +122,10 @@ void export_model(const ExportRequest& request) {
   const fs::path out = plain_path(request.out);  // "merged/" is "merged"
   NewFolder folder(out);
   const torch::NoGradGuard no_grad;
-  const Session s =
-      open_checkpoint_session(request.checkpoint, {{}, {"train.dtype=fp32", "train.device=cpu"}});
+  ConfigSource config = request.config;
+  for (const char* exact : {"train.dtype=fp32", "train.device=cpu"})
+    config.assignments.emplace_back(exact);
+  const Session s = open_trained_session(request.checkpoint, config);
   const bool is_merged = request.format == "merged";
   if (is_merged)
     log::info(fmt::format("merged in fp32: the logits move by at most {:.1e} of the largest",

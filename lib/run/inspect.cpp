@@ -6,6 +6,7 @@
 
 #include "lib/core/error.h"
 #include "lib/core/gguf_config.h"
+#include "lib/run/peft_folder.h"
 #include "lib/run/run_folder.h"
 #include "lib/run/session.h"
 #include "lib/train/checkpoint.h"
@@ -59,6 +60,9 @@ Json inspected(const fs::path& path) {
     if (!out["state"].is_object() || !out["state"].contains("step"))
       fail("{}: is not the state of a run", (path / "state.json").string());
     out["tensors"] = tensors_json(*open_weights(path / "adapter.safetensors"));
+  } else if (is_peft_folder(path)) {
+    out = {{"kind", "PEFT adapter"}, {"config", read_json(path / "adapter_config.json")}};
+    out["tensors"] = tensors_json(*open_weights(peft_weights(path)));
   } else if (fs::is_directory(path)) {
     require_model(path);
     const ModelConfig config(path);
@@ -119,6 +123,8 @@ void inspect(const std::string& path, bool json) {
   }
   if (kind == "checkpoint") {
     fmt::print("step {}\n{}\n", out["state"]["step"].dump(), out["config"].dump(2));
+  } else if (kind == "PEFT adapter") {
+    fmt::print("{}\n", out["config"].dump(2));
   } else if (kind == "model") {
     fmt::print("model type {}{}\n", out["model_type"].get<std::string>(),
                out["known"].get<bool>() ? "" : " (not one that this program can load)");

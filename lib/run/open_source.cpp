@@ -1,6 +1,7 @@
 #include "lib/run/open_source.h"
 
 #include "lib/core/error.h"
+#include "lib/run/open_peft.h"
 
 namespace mtlora {
 namespace {
@@ -18,7 +19,7 @@ Session open_source(const ModelSource& source) {
                  {"--model DIR", !source.model.empty()});
   if (!source.model.empty()) check_path(source);
   return source.checkpoint.empty() ? open_model_session(source.model, source.config)
-                                   : open_checkpoint_session(source.checkpoint, source.config);
+                                   : open_trained_session(source.checkpoint, source.config);
 }
 
 }  // namespace mtlora

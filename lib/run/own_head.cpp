@@ -43,14 +43,16 @@ std::vector<int64_t> places(const std::vector<std::string>& ours,
   return rows;
 }
 
-Json task_of(const ModelConfig& config) {
+Json task_of(const ModelConfig& config, std::optional<int64_t> of_another) {
   const Family& family = family_of(config);
   if (!family.classifier) return {{"name", "data_to_text"}};
   require_one_label(config);
   std::vector<std::string> labels = config.labels();
-  const auto outputs = config.integer_or("num_labels", labels.empty() ? 2 : at(labels.size()));
-  if (outputs == 1 || config.text_or("problem_type", "") == "regression")
+  const auto own = config.integer_or("num_labels", labels.empty() ? 2 : at(labels.size()));
+  const int64_t outputs = of_another.value_or(own);
+  if (outputs == 1 || (outputs == own && config.text_or("problem_type", "") == "regression"))
     return {{"name", "text"}, {"kind", "regression"}};
+  if (outputs != own) labels.clear();
   for (int64_t i = at(labels.size()); i < outputs; ++i)
     labels.push_back(fmt::format("LABEL_{}", i));
   return {{"name", "text"}, {"labels", labels}};
@@ -58,8 +60,8 @@ Json task_of(const ModelConfig& config) {
 
 }  // namespace
 
-Json own_task(const ModelConfig& config, const Json& given) {
-  Json task = task_of(config);
+Json own_task(const ModelConfig& config, const Json& given, std::optional<int64_t> outputs) {
+  Json task = task_of(config, outputs);
   task.update(given);
   return task;
 }

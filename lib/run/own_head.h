@@ -1,6 +1,8 @@
 // A model that comes with a head of its own, on a task of ours or by itself.
 #pragma once
 
+#include <optional>
+
 #include "lib/models/model_config.h"
 #include "lib/run/session.h"
 
@@ -8,8 +10,9 @@ namespace mtlora {
 
 /// The task that a model's own config.json tells of, where none is named: single texts with the
 /// labels of its head (id2label), a number, or the writing of texts. Options that are `given` are
-/// laid over it: text_pair makes the texts pairs. Throws Error as require_one_label() does.
-Json own_task(const ModelConfig& config, const Json& given);
+/// laid over it: text_pair makes the texts pairs. `outputs`: of another head that takes its place;
+/// labels that nobody has named are LABEL_0, LABEL_1, … Throws Error as require_one_label() does.
+Json own_task(const ModelConfig& config, const Json& given, std::optional<int64_t> outputs = {});
 
 /// Throws Error where the head of the model's own gives several labels a text: its outputs are no
 /// classes that exclude each other.

@@ -7,6 +7,7 @@
 #include "lib/core/error.h"
 #include "lib/core/log.h"
 #include "lib/run/alike.h"
+#include "lib/run/peft_restore.h"
 #include "lib/train/first_gradients.h"
 #include "lib/train/micro_batches.h"
 
@@ -35,19 +36,23 @@ RunLength run_length(const TrainOptions& t, const Job& job, int64_t batches_per_
   return length;
 }
 
-// adapter.start_from: the other checkpoint's tensors but for its head, which belongs to its task.
-// Not needed where a run goes on: its own checkpoint holds what became of them.
+// adapter.start_from: the tensors of another checkpoint, or of PEFT's, but for its head, which
+// belongs to its task. Not needed where a run goes on: its own checkpoint holds what became of
+// them.
 void start_from(Session& s) {
   const auto& from = s.options.adapter.start_from;
   if (!from) return;
-  require_checkpoint(*from);
-  require_same_base(*from, s);
+  const bool is_peft = is_peft_folder(*from);
+  if (!is_peft) require_checkpoint(*from), require_same_base(*from, s);
   NamedTensors wanted;
   std::vector<std::string> ignored = s.loaded.family->head;
   for (const NamedTensor& t : s.trained.tensors)
     if (!is_head(*s.loaded.family, t.name)) wanted.emplace_back(t.name, t.tensor);
   if (wanted.empty()) fail("/adapter/start_from: this configuration trains nothing but a head");
-  restore_tensors(fs::path(*from) / "adapter.safetensors", wanted, ignored);
+  if (is_peft)
+    restore_peft(PeftFolder(*from), s, wanted, ignored);
+  else
+    restore_tensors(fs::path(*from) / "adapter.safetensors", wanted, ignored);
   log::info(fmt::format("the adapter starts from {}", *from));
 }
 

@@ -8,7 +8,6 @@
 #include "lib/core/files.h"
 #include "lib/core/glob.h"
 #include "lib/weights/safetensors.h"
-#include "lib/weights/weight_file.h"
 
 namespace mtlora {
 namespace fs = std::filesystem;
@@ -56,9 +55,13 @@ void require_checkpoint(const fs::path& folder) {
 
 void restore_tensors(const fs::path& file, const NamedTensors& into,
                      const std::vector<std::string>& ignored) {
-  const std::unique_ptr<WeightFile> source = open_weights(file);
+  restore_tensors(*open_weights(file), into, ignored);
+}
+
+void restore_tensors(const WeightFile& source, const NamedTensors& into,
+                     const std::vector<std::string>& ignored) {
   std::map<std::string, std::vector<int64_t>> there;
-  for (const TensorInfo& info : source->tensors()) there.emplace(info.name, info.shape);
+  for (const TensorInfo& info : source.tensors()) there.emplace(info.name, info.shape);
   Problems problems;
   for (const auto& [name, tensor] : into) {
     const auto found = there.find(name);
@@ -78,9 +81,9 @@ void restore_tensors(const fs::path& file, const NamedTensors& into,
     if (!wanted.contains(name) && !is_ignored(name))
       problems.add(fmt::format("  {}: not expected", name));
   problems.raise(
-      fmt::format("{}: its tensors are not those of this configuration:", file.string()));
+      fmt::format("{}: its tensors are not those of this configuration:", source.path().string()));
   const torch::NoGradGuard no_grad;
-  for (const auto& [name, tensor] : into) tensor.copy_(source->read(name));
+  for (const auto& [name, tensor] : into) tensor.copy_(source.read(name));
 }
 
 NamedTensors checkpoint_tensors(const std::vector<NamedTensor>& trained) {

@@ -19,10 +19,9 @@
 #include "lib/core/json.h"
 #include "lib/nn/names.h"
 #include "lib/text/tokenizer.h"
+#include "lib/weights/weight_file.h"
 
 namespace mtlora {
-
-using NamedTensors = std::vector<std::pair<std::string, torch::Tensor>>;
 
 struct CheckpointContent {
   Json config, state;  ///< state holds "fingerprint"
@@ -37,8 +36,12 @@ void save_checkpoint(const std::filesystem::path& folder, const CheckpointConten
 void require_checkpoint(const std::filesystem::path& folder);
 
 /// Writes the tensors of a checkpoint's file into `into`, by name. Throws Error listing every
-/// tensor that is missing, unexpected or of another shape; nothing has been written then.
+/// tensor that is missing, unexpected (unless a pattern of `ignored` fits it) or of another shape;
+/// nothing has been written then.
 void restore_tensors(const std::filesystem::path& file, const NamedTensors& into,
+                     const std::vector<std::string>& ignored = {});
+/// The same of a file that is open.
+void restore_tensors(const WeightFile& source, const NamedTensors& into,
                      const std::vector<std::string>& ignored = {});
 
 /// What `trained` is called in a checkpoint.

@@ -1,0 +1,90 @@
+#include "lib/run/open_peft.h"
+
+#include <algorithm>
+
+#include "lib/core/error.h"
+#include "lib/core/log.h"
+#include "lib/run/open_session.h"
+#include "lib/run/own_head.h"
+#include "lib/run/peft_restore.h"
+
+namespace mtlora {
+namespace fs = std::filesystem;
+namespace {
+
+// Its base model as the folder of one; PEFT takes a path from the current folder on as well.
+std::string base_of(const PeftFolder& peft) {
+  const std::string base = peft.config().text("base_model_name_or_path", "");
+  if (!base.empty() && fs::exists(base)) return base;
+  fail("{}: its base model {} is no folder here: name the model's folder with --set model.path=DIR",
+       peft.config().file().string(), base.empty() ? "is not named and" : "\"" + base + "\"");
+}
+
+Json config_of(const PeftFolder& peft, const ConfigSource& request) {
+  if (gather_config({{}, request.assignments}).contains("adapter"))
+    throw UsageError(fmt::format("--set adapter.…: the adapter is that of {}; leave it out",
+                                 peft.config().file().parent_path().string()));
+  Json config = gather_config(request);
+  Json& of_model = config["model"];
+  if (of_model.is_null() || (of_model.is_object() && !of_model.contains("path")))
+    of_model["path"] = base_of(peft);
+  if (!of_model.is_object() || !of_model["path"].is_string()) parse_run_options(config);  // throws
+  const ModelConfig model(of_model["path"].get<std::string>());
+  const Family& family = family_of(model);
+  config["adapter"] = peft.adapter_options(family);
+  return with_own_task(config, peft.outputs(family));
+}
+
+void check_outputs(const Session& s, const PeftFolder& peft) {
+  const std::optional<int64_t> outputs = peft.outputs(*s.loaded.family);
+  if (!s.task || !outputs) return;
+  const auto wanted = static_cast<int64_t>(s.task->info().outputs());
+  if (*outputs != wanted)
+    fail("{}: its head has {} outputs, the task {} needs {}",
+         peft.config().file().parent_path().string(), *outputs, s.task->info().name, wanted);
+}
+
+std::string module_of(const std::string& tensor) {
+  return tensor.substr(0, tensor.rfind('.') + 1);
+}
+
+// Whether the folder holds nothing of a module of the head that the model has brought.
+bool is_models_own(const Session& s, const PeftFolder& peft, const std::string& name) {
+  const auto& drawn = s.loaded.initialised;
+  const bool is_new = std::find(drawn.begin(), drawn.end(), name) != drawn.end();
+  const auto next = peft.tensors().lower_bound(module_of(name));
+  const bool is_there = next != peft.tensors().end() && module_of(next->first) == module_of(name);
+  return is_head(*s.loaded.family, name) && !is_new && !is_there;
+}
+
+// All that is trained has to be there, but for such a module.
+NamedTensors tensors_to_restore(const Session& s, const PeftFolder& peft) {
+  NamedTensors all;
+  for (const NamedTensor& t : s.trained.tensors)
+    if (!is_models_own(s, peft, t.name)) all.emplace_back(t.name, t.tensor);
+  return all;
+}
+
+}  // namespace
+
+Session open_peft_session(const fs::path& folder, const ConfigSource& request) {
+  const PeftFolder peft(folder);
+  const Json config = config_of(peft, request);
+  log::info(fmt::format("{}: {} of {} layers, for {}", folder.string(),
+                        peft.is_dora() ? "DoRA" : "LoRA", peft.layers().size(),
+                        config["model"]["path"].get<std::string>()));
+  Session s = open_with(config, {.fits_lengths = true});
+  check_outputs(s, peft);
+  restore_peft(peft, s, tensors_to_restore(s, peft), {});
+  if (has_own_head(s) && !peft.outputs(*s.loaded.family))
+    require_one_label(s.loaded.config), order_own_head(s);
+  settle(s);
+  return s;
+}
+
+Session open_trained_session(const fs::path& folder, const ConfigSource& request) {
+  return is_peft_folder(folder) ? open_peft_session(folder, request)
+                                : open_checkpoint_session(folder, request);
+}
+
+}  // namespace mtlora

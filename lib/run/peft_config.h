@@ -1,0 +1,36 @@
+// PEFT's adapter_config.json: LoraConfig's values by their types, and whether it asks for anything
+// that is not computed here. For the files of this folder only.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "lib/core/json.h"
+
+namespace mtlora {
+
+class PeftConfig {
+ public:
+  /// Throws Error where it cannot be read, is of no LoRA, or has a value that would change what the
+  /// adapter computes and is not known here.
+  explicit PeftConfig(std::filesystem::path file);
+
+  const std::filesystem::path& file() const { return file_; }
+  bool flag(const char* key) const;
+  double number(const char* key, double otherwise) const;
+  std::string text(const char* key, const std::string& otherwise) const;
+  /// The value of the first of `patterns`' regular expressions that fits the end of `path` from the
+  /// beginning of a component on (peft.utils.other.get_pattern_key); none fits: `otherwise`.
+  double by_pattern(const char* patterns, const std::string& path, double otherwise) const;
+
+ private:
+  const Json* find(const char* key) const;
+  [[noreturn]] void refuse(const char* key, const std::string& wanted) const;
+  void check_known() const;
+  void check_initialisation() const;
+
+  std::filesystem::path file_;
+  Json json_;
+};
+
+}  // namespace mtlora

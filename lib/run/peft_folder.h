@@ -1,0 +1,67 @@
+// An adapter as PEFT saves it, opened for reading: LoRA, rsLoRA or DoRA (its LoraConfig), and
+// whatever of the model was trained beside. Names and keys as PEFT 0.21.2 writes and reads them
+// (peft/utils/save_and_load.py, peft/tuners/lora).
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/models/family.h"
+#include "lib/run/peft_config.h"
+#include "lib/weights/weight_file.h"
+
+namespace mtlora {
+
+/// An adapted layer: ΔW = s B A with A [rank, in] and B [out, rank].
+struct PeftLayer {
+  std::string path;  ///< as the base model's checkpoint has it
+  int64_t rank;
+  double alpha;  ///< s is alpha / rank, for rsLoRA alpha / sqrt(rank)
+};
+
+/// Whether the folder holds an adapter of PEFT's, and no checkpoint of ours.
+bool is_peft_folder(const std::filesystem::path& folder);
+/// The file of its tensors. Throws Error where there is none.
+std::filesystem::path peft_weights(const std::filesystem::path& folder);
+
+class PeftFolder {
+ public:
+  /// Throws Error where something is missing, and for what would compute something else here.
+  explicit PeftFolder(const std::filesystem::path& folder);
+
+  const PeftConfig& config() const { return config_; }
+  const std::vector<PeftLayer>& layers() const { return layers_; }
+  bool is_dora() const { return is_dora_; }
+  double scale(const PeftLayer& layer) const;
+
+  /// The tensors by the names that the base model's checkpoint has for what was trained whole, and
+  /// "<layer>.lora_A", ".lora_B" and ".lora_magnitude_vector".
+  const std::map<std::string, TensorInfo>& tensors() const { return tensors_; }
+  /// One of these, as it is stored. Throws Error where there is none.
+  at::Tensor read(const std::string& name) const;
+
+  /// Outputs of the head; nothing where it holds none.
+  std::optional<int64_t> outputs(const Family& family) const;
+  /// The options of an adapter that has a place for every tensor: a configuration's "adapter".
+  /// Throws Error where the adapter is not for what such a model is here.
+  Json adapter_options(const Family& family) const;
+
+ private:
+  void collect_tensors();
+  void collect_layers();
+  bool is_bias_of_method(const std::string& name) const;
+  Json method_options() const;
+
+  PeftConfig config_;
+  std::unique_ptr<WeightFile> file_;
+  std::map<std::string, TensorInfo> tensors_;  // each with its name in the file
+  std::vector<PeftLayer> layers_;
+  bool is_dora_ = false, is_rslora_ = false;
+  std::string bias_;  // which biases were trained: none, lora_only, all
+};
+
+}  // namespace mtlora

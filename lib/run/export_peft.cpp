@@ -81,9 +81,9 @@ std::vector<Adapted> adapted_layers(const Session& s) {
   return layers;
 }
 
-class PeftFolder {
+class Writer {
  public:
-  explicit PeftFolder(const Session& s)
+  explicit Writer(const Session& s)
       : s_(s), layers_(adapted_layers(s)), own_(named_tensors(s.model())) {
     for (const Adapted& layer : layers_) add_layer(layer);
     add_trained();
@@ -252,7 +252,7 @@ void write_peft(const Session& session, const fs::path& folder) {
   const fs::path base = session.options.model.path;
   if (!fs::exists(base / "config.json"))
     refuse(session, "its base " + base.string() + " is no folder that PEFT could load");
-  PeftFolder(session).write(folder);
+  Writer(session).write(folder);
 }
 
 }  // namespace mtlora

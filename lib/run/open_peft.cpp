@@ -3,36 +3,39 @@
 #include <algorithm>
 
 #include "lib/core/error.h"
+#include "lib/core/gguf_config.h"
 #include "lib/core/log.h"
 #include "lib/run/open_session.h"
 #include "lib/run/own_head.h"
+#include "lib/run/peft_fit.h"
 #include "lib/run/peft_restore.h"
 
 namespace mtlora {
 namespace fs = std::filesystem;
 namespace {
 
-// Its base model as the folder of one; PEFT takes a path from the current folder on as well.
+// Its base model as the folder or GGUF file of one; PEFT takes a path from the current folder on as
+// well.
 std::string base_of(const PeftFolder& peft) {
   const std::string base = peft.config().text("base_model_name_or_path", "");
-  if (!base.empty() && fs::exists(base)) return base;
-  fail("{}: its base model {} is no folder here: name the model's folder with --set model.path=DIR",
-       peft.config().file().string(), base.empty() ? "is not named and" : "\"" + base + "\"");
+  if (!base.empty() && (fs::is_directory(base) || is_gguf(base))) return base;
+  fail("{}: {}: name the model's folder with --set model.path=DIR", peft.config().file().string(),
+       base.empty() ? "names no base model"
+                    : fmt::format("its base model \"{}\" is no folder here", base));
 }
 
 Json config_of(const PeftFolder& peft, const ConfigSource& request) {
   if (gather_config({{}, request.assignments}).contains("adapter"))
     throw UsageError(fmt::format("--set adapter.…: the adapter is that of {}; leave it out",
-                                 peft.config().file().parent_path().string()));
+                                 peft.path().string()));
   Json config = gather_config(request);
+  config.erase("adapter");  // that of a run's configuration, whose task alone is asked for
   Json& of_model = config["model"];
   if (of_model.is_null() || (of_model.is_object() && !of_model.contains("path")))
     of_model["path"] = base_of(peft);
   if (!of_model.is_object() || !of_model["path"].is_string()) parse_run_options(config);  // throws
   const ModelConfig model(of_model["path"].get<std::string>());
-  const Family& family = family_of(model);
-  config["adapter"] = peft.adapter_options(family);
-  return with_own_task(config, peft.outputs(family));
+  return with_own_task(config, peft.outputs(family_of(model)));
 }
 
 void check_outputs(const Session& s, const PeftFolder& peft) {
@@ -40,8 +43,8 @@ void check_outputs(const Session& s, const PeftFolder& peft) {
   if (!s.task || !outputs) return;
   const auto wanted = static_cast<int64_t>(s.task->info().outputs());
   if (*outputs != wanted)
-    fail("{}: its head has {} outputs, the task {} needs {}",
-         peft.config().file().parent_path().string(), *outputs, s.task->info().name, wanted);
+    fail("{}: its head has {} outputs, the task {} needs {}", peft.path().string(), *outputs,
+         s.task->info().name, wanted);
 }
 
 std::string module_of(const std::string& tensor) {
@@ -69,15 +72,19 @@ NamedTensors tensors_to_restore(const Session& s, const PeftFolder& peft) {
 
 Session open_peft_session(const fs::path& folder, const ConfigSource& request) {
   const PeftFolder peft(folder);
-  const Json config = config_of(peft, request);
+  const Opening how{.fits_lengths = true};
+  Session s = load(config_of(peft, request), how);
   log::info(fmt::format("{}: {} of {} layers, for {}", folder.string(),
                         peft.is_dora() ? "DoRA" : "LoRA", peft.layers().size(),
-                        config["model"]["path"].get<std::string>()));
-  Session s = open_with(config, {.fits_lengths = true});
+                        s.options.model.path));
   check_outputs(s, peft);
+  check_peft_fits(peft, s);
+  s.options.adapter = parse<AdapterOptions>(peft_adapter_options(peft, s), "/adapter");
+  adapt(s, how);
   restore_peft(peft, s, tensors_to_restore(s, peft), {});
-  if (has_own_head(s) && !peft.outputs(*s.loaded.family))
-    require_one_label(s.loaded.config), order_own_head(s);
+  const bool brings_head = peft.outputs(*s.loaded.family).has_value();
+  if (brings_head && s.task) warn_of_labels(s);
+  if (!brings_head && has_own_head(s)) require_one_label(s.loaded.config), order_own_head(s);
   settle(s);
   return s;
 }

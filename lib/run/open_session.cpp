@@ -100,8 +100,7 @@ void load_writing(Session& s) {
 
 }  // namespace
 
-Session open_with(const Json& config, const Opening& how) {
-  const bool own_head = how.is_alone;
+Session load(const Json& config, const Opening& how) {
   torch::set_num_threads(1);  // the pool's threads each compute a part of a batch by themselves
   Session s{.options = parse_run_options(config),
             .resolved = {},
@@ -116,22 +115,26 @@ Session open_with(const Json& config, const Opening& how) {
   s.device = open_device(s.options, how.place.local_rank);
   s.dtype = compute_type(s.options.train, s.device);
   s.tokenizer = load_tokenizer(s.options.model.path);
-  const auto seed = static_cast<uint64_t>(s.options.train.seed);
   if (is_text_task(s.options.task.name))
     load_writing(s);
   else
-    load_labelling(s, own_head, seed);
+    load_labelling(s, how.is_alone, static_cast<uint64_t>(s.options.train.seed));
   const bool names_length = config.contains("train") && config["train"].contains("max_length");
   if (how.fits_lengths && !names_length)
     s.options.train.max_length = std::min(s.options.train.max_length, s.model().longest());
   check_lengths(s);
   check_segments(s);
+  return s;
+}
+
+void adapt(Session& s, const Opening& how) {
   std::vector<std::string> always = s.loaded.family->head;
   always.insert(always.end(), s.loaded.initialised.begin(), s.loaded.initialised.end());
-  if (own_head)
+  if (how.is_alone)
     for (Tensor& p : s.model().parameters()) p.set_requires_grad(false);
   else
-    s.trained = inject(s.model(), s.options.adapter, seed, always);
+    s.trained =
+        inject(s.model(), s.options.adapter, static_cast<uint64_t>(s.options.train.seed), always);
   set_compute_type(s.model(), *s.loaded.family, s.dtype);
   if (!s.device.is_cpu()) move_to(s.device, s.model(), s.trained);
   meet_bases(s.model());
@@ -139,6 +142,11 @@ Session open_with(const Json& config, const Opening& how) {
   s.threads = thread_count(s.options.train, how.place);
   s.pool = std::make_unique<backend::ShardPool>(s.device.is_cpu() ? s.threads : 1);
   backend::self_test(s.device);
+}
+
+Session open_with(const Json& config, const Opening& how) {
+  Session s = load(config, how);
+  adapt(s, how);
   return s;
 }
 

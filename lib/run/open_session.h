@@ -15,6 +15,10 @@ struct Opening {
 
 /// Everything a run needs, before its weights are settled. Throws Error.
 Session open_with(const Json& config, const Opening& how);
+/// Its two halves: the task, the tokenizer and the model; then the adapter of the session's options
+/// (nothing but a frozen model, where it is alone), and what computes.
+Session load(const Json& config, const Opening& how);
+void adapt(Session& session, const Opening& how);
 
 /// The configuration; where it names no task, with that of the model it names: see own_task().
 Json with_own_task(Json config, std::optional<int64_t> outputs);

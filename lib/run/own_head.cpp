@@ -83,6 +83,16 @@ void check_own_head(const Session& s) {
              t.tensor.size(0), s.task->info().name, outputs);
 }
 
+void warn_of_labels(const Session& s) {
+  const std::vector<std::string> theirs = s.loaded.config.labels(), &ours = s.task->info().labels;
+  if (theirs.size() != ours.size() || are_generic(theirs)) return;
+  if (std::equal(ours.begin(), ours.end(), theirs.begin(), same_but_for_case)) return;
+  log::warn(fmt::format(
+      "the model's config.json names the labels {}, the task {}: the head is taken to have been "
+      "trained in the task's order",
+      shown_list(theirs), shown_list(ours)));
+}
+
 void order_own_head(const Session& s) {
   const std::vector<std::string> theirs = s.loaded.config.labels(), &ours = s.task->info().labels;
   if (ours.empty() || are_generic(theirs)) return;

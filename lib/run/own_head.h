@@ -21,6 +21,10 @@ void require_one_label(const ModelConfig& config);
 /// Throws Error unless the head has as many outputs as the task needs.
 void check_own_head(const Session& session);
 
+/// Warns where the model's config.json names its labels, and not as the task does: a head that is
+/// not the model's own was trained in one of the two orders, and the task's is taken.
+void warn_of_labels(const Session& session);
+
 /// Puts the head's outputs in the task's order of labels where the model's config.json names the
 /// same labels in another one (roberta-large-mnli: contradiction first). Where the names differ,
 /// warns that they are taken in the order they stand in. To be called before the weights are

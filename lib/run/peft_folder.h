@@ -23,7 +23,8 @@ struct PeftLayer {
   double alpha;  ///< s is alpha / rank, for rsLoRA alpha / sqrt(rank)
 };
 
-/// Whether the folder holds an adapter of PEFT's, and no checkpoint of ours.
+/// Whether the folder holds an adapter of PEFT's, and no checkpoint of ours. Throws Error where it
+/// holds nothing but such folders, as PEFT lays out adapters that are not called "default".
 bool is_peft_folder(const std::filesystem::path& folder);
 /// The file of its tensors. Throws Error where there is none.
 std::filesystem::path peft_weights(const std::filesystem::path& folder);
@@ -33,35 +34,36 @@ class PeftFolder {
   /// Throws Error where something is missing, and for what would compute something else here.
   explicit PeftFolder(const std::filesystem::path& folder);
 
+  const std::filesystem::path& path() const { return path_; }
   const PeftConfig& config() const { return config_; }
   const std::vector<PeftLayer>& layers() const { return layers_; }
   bool is_dora() const { return is_dora_; }
-  double scale(const PeftLayer& layer) const;
+  bool is_rslora() const { return is_rslora_; }
+  double scale(const PeftLayer& layer) const;  ///< of B A
 
   /// The tensors by the names that the base model's checkpoint has for what was trained whole, and
   /// "<layer>.lora_A", ".lora_B" and ".lora_magnitude_vector".
   const std::map<std::string, TensorInfo>& tensors() const { return tensors_; }
-  /// One of these, as it is stored. Throws Error where there is none.
+  bool has(const std::string& name) const { return tensors_.contains(name); }
+  /// One of these, in fp32. Throws Error where there is none, or where it holds infinities or NaN.
   at::Tensor read(const std::string& name) const;
 
   /// Outputs of the head; nothing where it holds none.
   std::optional<int64_t> outputs(const Family& family) const;
-  /// The options of an adapter that has a place for every tensor: a configuration's "adapter".
-  /// Throws Error where the adapter is not for what such a model is here.
-  Json adapter_options(const Family& family) const;
 
  private:
   void collect_tensors();
   void collect_layers();
-  bool is_bias_of_method(const std::string& name) const;
-  Json method_options() const;
 
+  std::filesystem::path path_;
   PeftConfig config_;
   std::unique_ptr<WeightFile> file_;
   std::map<std::string, TensorInfo> tensors_;  // each with its name in the file
   std::vector<PeftLayer> layers_;
   bool is_dora_ = false, is_rslora_ = false;
-  std::string bias_;  // which biases were trained: none, lora_only, all
 };
+
+/// Whether one of its tensors is a layer's A, B or magnitude.
+bool is_of_peft_layer(const std::string& name);
 
 }  // namespace mtlora

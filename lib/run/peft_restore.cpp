@@ -7,6 +7,7 @@
 
 #include "lib/core/error.h"
 #include "lib/core/glob.h"
+#include "lib/run/peft_fit.h"
 #include "lib/train/checkpoint.h"
 
 namespace mtlora {
@@ -22,14 +23,12 @@ std::string parent(const std::string& name) {
 class AsOurs final : public WeightFile {
  public:
   AsOurs(const PeftFolder& peft, const Session& s, const NamedTensors& into)
-      : WeightFile(peft.config().file().parent_path()),
-        peft_(peft),
-        slots_(linear_slots(s.model())) {
+      : WeightFile(peft.path()), peft_(peft), slots_(linear_slots(s.model())) {
     for (const auto& [name, tensor] : into) wanted_.insert(name);
     std::vector<TensorInfo> all;
-    for (const auto& [name, info] : peft.tensors()) {
-      if (!add_parts(name, info)) add_whole(*s.loaded.family, name, info);
-    }
+    for (const auto& [name, info] : peft.tensors())
+      if (!add_parts(name, info) && !is_unused_buffer(*s.loaded.family, name))
+        add_whole(*s.loaded.family, name, info);
     for (const Source& source : sources_) all.push_back(source.info);
     set_tensors(std::move(all));
   }
@@ -84,7 +83,7 @@ class AsOurs final : public WeightFile {
 
   at::Tensor read_at(size_t index) const override {
     const Source& source = sources_[index];
-    Tensor value = peft_.read(source.stored).to(torch::kFloat);
+    Tensor value = peft_.read(source.stored);
     if (source.is_turned) value = value.t();
     if (source.rows) value = value.narrow(0, source.rows->begin, source.rows->size());
     return source.minus.defined() ? value - source.minus.detach().to(torch::kCPU) : value;
@@ -124,15 +123,16 @@ class Check {
     };
     if (!form || form->magnitude.defined() != peft_.is_dora() || !is_same(form->down, ".lora_A") ||
         !is_same(form->up, ".lora_B"))
-      fail("{}: {} makes something else of these tensors than PEFT's {} is",
-           peft_.config().file().parent_path().string(), s_.options.adapter.method.name,
-           peft_.is_dora() ? "DoRA" : "LoRA");
+      fail("{}: {} makes something else of these tensors than PEFT's {} is", peft_.path().string(),
+           s_.options.adapter.method.name, peft_.is_dora() ? "DoRA" : "LoRA");
     const double wanted = peft_.scale(layer);
     if (std::abs(form->scale - wanted) > 1e-9 * std::abs(wanted))
       fail(
-          "{}: the change of {} is {} B A there (lora_alpha {}, rank {}), with this configuration "
-          "{} B A: set adapter.method.alpha, rslora and alpha_pattern as they are there",
-          peft_.config().file().string(), slot.path, wanted, layer.alpha, layer.rank, form->scale);
+          "{}: the change of {} is {} B A there (lora_alpha {}, rank {}{}), with this "
+          "configuration "
+          "{} B A: make its alpha {} times as large",
+          peft_.config().file().string(), slot.path, wanted, layer.alpha, layer.rank,
+          peft_.is_rslora() ? ", rsLoRA" : "", form->scale, wanted / form->scale);
   }
 
   const PeftFolder& peft_;
@@ -144,10 +144,9 @@ class Check {
 }  // namespace
 
 void restore_peft(const PeftFolder& peft, const Session& s, const NamedTensors& into,
-                  std::vector<std::string> ignored) {
+                  const std::vector<std::string>& ignored) {
   const torch::NoGradGuard no_grad;
-  const auto& unused = s.loaded.family->ignored;  // such as buffers whose names end in "bias"
-  ignored.insert(ignored.end(), unused.begin(), unused.end());
+  check_peft_fits(peft, s);
   const AsOurs source(peft, s, into);
   restore_tensors(source, into, ignored);
   Check(peft, s, source).run();

@@ -16,6 +16,6 @@ namespace mtlora {
 /// and where the session's method would compute something else with them. Before the weights are
 /// settled.
 void restore_peft(const PeftFolder& peft, const Session& session, const NamedTensors& into,
-                  std::vector<std::string> ignored);
+                  const std::vector<std::string>& ignored);
 
 }  // namespace mtlora

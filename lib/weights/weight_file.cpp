@@ -27,13 +27,17 @@ std::string first_bytes(const fs::path& file, size_t count) {
   return bytes;
 }
 
+// A pickle of version 2 whose first object is torch's magic number of ten bytes. The version alone
+// could be the length of a safetensors file's header.
+constexpr std::string_view kOldTorch = "\x80\x02\x8a\x0a";
+
 std::unique_ptr<WeightFile> open_file(const fs::path& file) {
   const std::string name = file.filename().string();
   if (name.ends_with(".index.json")) return open_sharded(file);
   const std::string begin = first_bytes(file, 64);
   if (begin.starts_with("version https://git-lfs"))
     fail("{}: is only a Git LFS pointer; fetch the file itself with `git lfs pull`", file.string());
-  if (begin.starts_with("PK\x03\x04") || begin.starts_with("\x80\x02")) return open_torch(file);
+  if (begin.starts_with("PK\x03\x04") || begin.starts_with(kOldTorch)) return open_torch(file);
   if (begin.starts_with("GGUF")) return open_gguf(file);
   if (name.ends_with(".safetensors") || (begin.size() > 8 && begin[8] == '{'))
     return open_safetensors(file);

@@ -35,6 +35,7 @@ CASES = {
                                      "target_modules": r".*\.(query|output\.dense)"}, {"labels": 4}),
     "roberta-lora": ("roberta-tiny", {"r": 4, "lora_alpha": 4, "lora_dropout": 0.1, "target_modules": ["key", "dense"],
                                       "exclude_modules": ["classifier.dense"]}, {}),
+    "roberta-all-biases": ("roberta-tiny", {"r": 2, "lora_alpha": 6, "bias": "all", "target_modules": ["query"]}, {}),
     "gpt2-lora": ("gpt2-tiny", {"r": 4, "lora_alpha": 8, "fan_in_fan_out": True, "target_modules": ["c_attn", "c_fc"],
                                 "rank_pattern": {"c_fc": 2}, "modules_to_save": ["ln_f", "h.1.mlp.c_proj"]}, {}),
     "gpt2-dora": ("gpt2-tiny", {"r": 2, "lora_alpha": 8, "fan_in_fan_out": True, "use_dora": True, "bias": "all",

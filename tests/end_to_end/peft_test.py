@@ -44,9 +44,12 @@ class Peft(SharedCase):
         """A copy of a golden's folder, with other values in its adapter_config.json."""
         folder = self.place / name
         shutil.copytree(FOLDERS / case, folder)
+        self.change(folder, **values)
+        return folder
+
+    def change(self, folder, **values):
         file = folder / "adapter_config.json"
         file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
-        return folder
 
     def probabilities(self, *source):
         out = self.succeeds("predict", *source, stdin="\n".join(TEXTS) + "\n").out
@@ -60,7 +63,7 @@ class Peft(SharedCase):
                 self.assertAlmostEqual(x, y, delta=delta)
 
     def test_an_encoders_adapter_computes_what_it_does_in_peft(self):
-        for case in ("bert-rslora", "bert-all-biases", "bert-dora", "roberta-lora"):
+        for case in ("bert-rslora", "bert-all-biases", "bert-dora", "roberta-lora", "roberta-all-biases"):
             with self.subTest(case=case):
                 want = [softmax(row) for row in matrices(FOLDERS / case / "expected.safetensors")["logits"]]
                 exact = "--set", "train.dtype=fp32"
@@ -100,6 +103,7 @@ class Peft(SharedCase):
     def test_a_config_names_the_task_and_the_base(self):
         # a head that the base has brought stays, its own labels put in the task's order
         folder = self.without(FOLDERS / "roberta-lora", "headless", "classifier")
+        self.change(folder, modules_to_save=None)
         file = roberta_model(self.place / "named") / "config.json"
         labels = {"id2label": {"0": "good", "1": "bad"}, "label2id": {"good": 0, "bad": 1}}
         file.write_text(json.dumps({**json.loads(file.read_text()), **labels}))
@@ -186,6 +190,18 @@ class Peft(SharedCase):
             "number": ({"lora_alpha": "8"}, ["lora_alpha", "a number"]),
             "bias": ({"bias": "some"}, ["bias", "lora_only"]),
             "dora": ({"use_dora": True}, ["lora_magnitude_vector", "missing"]),
+            "start": ({"init_lora_weights": 5}, ["init_lora_weights", "true, false or a name"]),
+            "alpha": ({"lora_alpha": 0}, ["alpha", "above 0"]),
+            "python": ({"alpha_pattern": {"key\\Z": 64}}, ["alpha_pattern", "key\\Z", "as Python reads it"]),
+            "class": ({"alpha_pattern": {"[]a-z]+key": 64}}, ["alpha_pattern", "[]a-z]+key"]),
+            "long": ({"alpha_pattern": {"x" * 100000: 64}}, ["alpha_pattern", "no regular expression"]),
+            "targets": ({"target_modules": ["key"]}, ["output.dense", "leaves it out"]),
+            "target": ({"target_modules": r".*\.(key|output\.dense)"}, ["intermediate.dense", "leaves it out"]),
+            "excluded": ({"exclude_modules": ["key"]}, ["self.key", "leaves it out"]),
+            "layers": ({"layers_to_transform": [0]}, ["layer.1.attention.self.key", "leaves it out"]),
+            "target-type": ({"target_modules": 7}, ["target_modules", "a list of strings"]),
+            "saved": ({"modules_to_save": ["classifier", "embeddings"]}, ["embeddings", "none of its tensors"]),
+            "saved-type": ({"modules_to_save": 7}, ["modules_to_save", "a list of strings"]),
         }
         for name, (values, names) in wrong.items():
             with self.subTest(wrong=name):
@@ -199,9 +215,9 @@ class Peft(SharedCase):
         own = "--set", self.base("roberta-lora")
         refused(FOLDERS / "roberta-lora", ["roberta-tiny", "no folder here", "--set model.path=DIR"])
         refused(FOLDERS / "roberta-lora", ["leave it out"], *own, "--set", "adapter.method.rank=2", code=2)
-        refused(FOLDERS / "roberta-lora", ["roberta.encoder.layer.0.attention.self.key", "bert.encoder"],
+        refused(FOLDERS / "roberta-lora", ["does not go with", "roberta.encoder.layer.0.attention.self.key", "out_proj.bias"],
                 "--set", self.base("bert"))
-        refused(FOLDERS / "gpt2-lora", ["CAUSAL_LM", "bert"], "--set", self.base("bert"))
+        refused(FOLDERS / "gpt2-lora", ["does not go with", "c_attn"], "--set", self.base("bert"))
         refused(self.without(FOLDERS / "roberta-lora", "no-b", "layer.1.attention.self.key.lora_B"),
                 ["layer.1.attention.self.key", "do not go together"], *own)
         refused(self.without(FOLDERS / "roberta-lora", "half-head", "out_proj.bias"), ["classifier.out_proj.bias: missing"], *own)
@@ -211,6 +227,63 @@ class Peft(SharedCase):
         (folder / "adapter_config.json").write_text('{"peft_type')
         refused(folder, ["adapter_config.json", "not valid JSON"], *own)
         self.fails("predict", "--model", FOLDERS / "roberta-lora", stdin="a\n", names=["PEFT", "--checkpoint"])
+        (self.place / "above").mkdir()
+        shutil.copytree(FOLDERS / "roberta-lora", self.place / "above" / "mine")
+        refused(self.place / "above", [self.place / "above" / "mine"], *own)
+
+    def adding(self, source, name, **tensors):
+        """A copy with further tensors of PEFT's names."""
+        folder = self.place / name
+        shutil.copytree(FOLDERS / source, folder)
+        file = folder / "adapter_model.safetensors"
+        write_safetensors(file, {**read_safetensors(file)[0], **{PREFIX + n: t for n, t in tensors.items()}})
+        return folder
+
+    def test_tensors_that_peft_would_put_elsewhere_are_refused(self):
+        def refused(folder, base, *names):
+            self.fails("export", "--checkpoint", folder, "--set", f"model.path={self.place / base}", "--out", self.place / "no",
+                       names=[folder, *names])
+        table = read_safetensors(self.place / "gpt2" / "model.safetensors")[0]["transformer.wte.weight"]
+        query = read_safetensors(self.place / "roberta" / "model.safetensors")[0]["roberta.encoder.layer.0.attention.self.query.weight"]
+        embeddings = self.adding("gpt2-lora", "tied", **{"transformer.wte.weight": table})
+        refused(embeddings, "gpt2", "transformer.wte.weight", "output embedding as well")
+        head = self.adding("gpt2-lora", "own-head", **{"lm_head.weight": table})
+        refused(head, "gpt2", "lm_head.weight", "none of its own")
+        refused(self.adding("roberta-lora", "alone", **{"roberta.encoder.layer.0.attention.self.query.weight": query}),
+                "roberta", "query.weight", "was trained whole without", "key.weight")
+        refused(self.adding("roberta-lora", "on-head", **{"classifier.dense.lora_A.weight": ("F32", [4, 64], bytes(1024)),
+                                                          "classifier.dense.lora_B.weight": ("F32", [64, 4], bytes(1024))}),
+                "roberta", "classifier.dense", "belongs to the head")
+        refused(self.adding("gpt2-lora", "more", **{"foo": table}), "gpt2", "foo: the model has no such tensor")
+        # a run that starts from it would drop the head that was trained
+        adapter = {"targets": ["c_attn", "c_fc"], "method": {"name": "lora", "rank": 4, "alpha": 8, "rank_pattern": {"c_fc": 2}},
+                   "trainable": ["transformer.ln_f.*", "transformer.h.1.mlp.c_proj.*"], "start_from": str(head)}
+        file = write_json(self.place / "from.json", writing(self.place / "gpt2", self.place / "words", "data_to_text",
+                                                            train={"max_length": 32}, generate={"max_new_tokens": 4},
+                                                            adapter=adapter))
+        self.fails("train", "--config", file, "--out", self.place / "from", names=["lm_head.weight", "none of its own"])
+
+    def test_buffers_among_all_biases_are_left_out(self):
+        buffer = {"transformer.h.0.attn.bias": ("F32", [1], bytes(4))}
+        got, want = self.place / "buffer.merged", self.place / "plain.merged"
+        for folder, out in ((self.adding("gpt2-dora", "buffer", **buffer), got), (FOLDERS / "gpt2-dora", want)):
+            self.succeeds("export", "--checkpoint", folder, "--set", self.base("gpt2"), "--out", out)
+        self.assertEqual((got / "model.safetensors").read_bytes(), (want / "model.safetensors").read_bytes())
+
+    def test_biases_that_a_model_has_not_are_none(self):
+        for bias in ("all", "lora_only"):
+            out = self.place / f"llama.{bias}"
+            self.succeeds("export", "--checkpoint", self.changed("llama-lora", f"llama-{bias}", bias=bias), "--set",
+                          self.base("llama"), "--out", out)
+
+    def test_labels_in_another_order_than_the_models_are_told(self):
+        file = bert_model(self.place / "labelled") / "config.json"
+        labels = {"id2label": {"0": "a", "1": "b", "2": "c"}, "label2id": {"a": 0, "b": 1, "c": 2}}
+        file.write_text(json.dumps({**json.loads(file.read_text()), **labels}))
+        source = "--checkpoint", FOLDERS / "bert-all-biases", "--set", f"model.path={file.parent}"
+        self.assertNotIn("order", self.succeeds("predict", *source, stdin="a\n").err)
+        told = self.succeeds("predict", *source, "--set", 'task.labels=["b", "a", "c"]', stdin="a\n")
+        self.assertIn("trained in the task's order", told.err)
 
 
 if __name__ == "__main__":

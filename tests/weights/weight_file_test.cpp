@@ -36,6 +36,11 @@ TEST_CASE("a file is known by what it begins with", "[weights]") {
   write_safetensors(folder / "anything", {{"w", torch::ones({1})}});
   CHECK(open_weights(folder / "anything")->has("w"));
   CHECK_FALSE(open_weights(folder / "anything")->has("v"));
+  // the length of a header, 640, begins as a pickle does
+  const std::string header =
+      fmt::format("{:<640}", R"({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}})");
+  write_file(folder / "adapter", safetensors_of(header, little(0, 4)));
+  CHECK(open_weights(folder / "adapter")->has("w"));
   write_file(folder / "pointer.safetensors", "version https://git-lfs.github.com/spec/v1\noid");
   CHECK_THAT(refusal(folder / "pointer.safetensors"), Contains("git lfs pull"));
   write_file(folder / "text", "hello");

@@ -97,9 +97,14 @@ struct AttentionBackward {
 /// Query rows that attention works on at a time.
 constexpr int64_t attention_block = 32;
 
+/// The same of matrix tiles.
+constexpr int64_t tile_queries = 128;
+
 constexpr int64_t attention_scratch(int64_t keys, int64_t head) {
-  const int64_t padded = (keys + 15) / 16 * 16;
-  return 5 * padded * head + attention_block * (2 * padded + 2 * head);
+  const int64_t padded = (keys + 31) / 32 * 32;
+  const int64_t of_rows = 5 * padded * head + attention_block * (2 * padded + 2 * head);
+  const int64_t of_tiles = 3 * padded * head + tile_queries * (4 * padded + 2 * head) + 256;
+  return of_rows > of_tiles ? of_rows : of_tiles;
 }
 
 /// What disentangled attention of a batch reads: score(i, j) = scale (q_i·k_j +

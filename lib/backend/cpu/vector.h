@@ -90,19 +90,32 @@ inline __m512 exponential(__m512 x) {
   return _mm512_maskz_scalef_ps(counts, p, n);
 }
 
-/// Which of the channels channel .. channel + 15 of a row are kept.
-inline __mmask16 kept(MaskRow row, int64_t channel, uint32_t threshold) {
+/// The end of the hash of lib/backend/dropout.h: x are spread channels, mixed with `before`.
+inline __mmask16 mixed_is_kept(__m512i x, __m512i between, uint32_t threshold) {
   const auto constant = [](uint32_t c) { return _mm512_set1_epi32(static_cast<int>(c)); };
   const auto fold = [](__m512i v, unsigned shift) {
     return _mm512_xor_si512(v, _mm512_srli_epi32(v, shift));
   };
-  const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-  __m512i x = _mm512_add_epi32(lane, _mm512_set1_epi32(static_cast<int>(channel)));
-  x = _mm512_xor_si512(_mm512_mullo_epi32(x, constant(0x9e3779b1U)), constant(row.before));
-  x = _mm512_xor_si512(_mm512_mullo_epi32(fold(x, 15), constant(0x85ebca6bU)),
-                       constant(row.between));
+  x = _mm512_xor_si512(_mm512_mullo_epi32(fold(x, 15), constant(0x85ebca6bU)), between);
   x = fold(_mm512_mullo_epi32(fold(x, 13), constant(0xc2b2ae35U)), 16);
   return _mm512_cmpge_epu32_mask(x, constant(threshold));
+}
+
+/// Which of the channels channel .. channel + 15 of a row are kept.
+inline __mmask16 kept(MaskRow row, int64_t channel, uint32_t threshold) {
+  const auto constant = [](uint32_t c) { return _mm512_set1_epi32(static_cast<int>(c)); };
+  const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  const __m512i x = _mm512_add_epi32(lane, _mm512_set1_epi32(static_cast<int>(channel)));
+  const __m512i spread = _mm512_mullo_epi32(x, constant(0x9e3779b1U));
+  return mixed_is_kept(_mm512_xor_si512(spread, constant(row.before)), constant(row.between),
+                       threshold);
+}
+
+/// Which of one channel of 16 rows are kept, whose masks are `before` and `between`.
+inline __mmask16 kept_rows(__m512i before, __m512i between, int64_t channel, uint32_t threshold) {
+  const auto constant = [](uint32_t c) { return _mm512_set1_epi32(static_cast<int>(c)); };
+  const __m512i spread = constant(static_cast<uint32_t>(channel) * 0x9e3779b1U);
+  return mixed_is_kept(_mm512_xor_si512(spread, before), between, threshold);
 }
 
 /// The dropout of one row.

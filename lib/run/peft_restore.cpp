@@ -129,8 +129,7 @@ class Check {
     if (std::abs(form->scale - wanted) > 1e-9 * std::abs(wanted))
       fail(
           "{}: the change of {} is {} B A there (lora_alpha {}, rank {}{}), with this "
-          "configuration "
-          "{} B A: make its alpha {} times as large",
+          "configuration {} B A: make its alpha {} times as large",
           peft_.config().file().string(), slot.path, wanted, layer.alpha, layer.rank,
           peft_.is_rslora() ? ", rsLoRA" : "", form->scale, wanted / form->scale);
   }

@@ -32,6 +32,7 @@ def main():
     parser.add_argument("--targets", nargs="+", default=["query", "value"], help="ends of the adapted layers' names")
     parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--padding", choices=["dynamic", "128"], default="dynamic")
+    parser.add_argument("--max-length", type=int, default=128, help="tokens of a text that count")
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--warmup", type=int, default=10)
     parser.add_argument("--windows", type=int, default=6)
@@ -72,7 +73,7 @@ def main():
         return dict(pad(batch))
 
     def encode(rows):
-        texts = tokenizer([text for text, _ in rows], truncation=True, max_length=128)
+        texts = tokenizer([text for text, _ in rows], truncation=True, max_length=options.max_length)
         return [{"input_ids": ids, "attention_mask": mask, "labels": label}
                 for ids, mask, (_, label) in zip(texts["input_ids"], texts["attention_mask"], rows)]
 

@@ -42,8 +42,9 @@ bool is_of_peft_layer(const std::string& name) {
 bool is_peft_folder(const fs::path& folder) {
   if (fs::exists(folder / "adapter_config.json")) return !fs::exists(folder / "state.json");
   if (!fs::is_directory(folder) || fs::exists(folder / "config.json")) return false;
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (fs::exists(entry.path() / "adapter_config.json"))
+  std::error_code unreadable;  // then nobody could name what is in it
+  for (const auto& entry : fs::directory_iterator(folder, unreadable))
+    if (fs::exists(entry.path() / "adapter_config.json", unreadable))
       fail("{}: holds an adapter of PEFT's in a folder of its own: name {}", folder.string(),
            entry.path().string());
   return false;

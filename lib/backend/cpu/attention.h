@@ -93,6 +93,19 @@ inline float largest_of(const float* row, int64_t keys) {
   return _mm512_reduce_max_ps(largest);
 }
 
+/// One row of scores becomes its dropped probabilities, `columns` of them (a multiple of 16, zeros
+/// after `keys`), in `out`, which may be the row itself; statistics become the largest score and 1
+/// / the sum of exponentials.
+template <class Out>
+inline void probabilities_of(float* row, int64_t keys, int64_t columns, float scale,
+                             float* statistics, const RowDropout& drop, Out* out) {
+  statistics[0] = largest_of(row, keys);
+  statistics[1] = 1.0F / exponentials(row, keys, scale, statistics[0]);
+  const __m512 inverse = _mm512_set1_ps(statistics[1]);
+  for (int64_t c = 0; c < columns; c += lanes)
+    store(out + c, drop(_mm512_mul_ps(load(row + c), inverse), c));
+}
+
 template <class T>
 void attention_forward_head(const AttentionForward<T>& call, int64_t h) {
   const int64_t head = call.head, keys = call.keys, padded = rounded_up(keys), at = h * head;
@@ -111,13 +124,9 @@ void attention_forward_head(const AttentionForward<T>& call, int64_t h) {
                    Rows<float>{scores, padded});
     for (int64_t r = 0; r < rows; ++r) {
       float* row = scores + r * padded;
-      float* statistics = call.statistics + ((i + r) * call.heads + h) * 2;
-      statistics[0] = largest_of(row, keys);
-      statistics[1] = 1.0F / exponentials(row, keys, call.scale, statistics[0]);
-      const RowDropout drop(mask, i + r);
-      const __m512 inverse = _mm512_set1_ps(statistics[1]);
-      for (int64_t c = 0; c < padded; c += lanes)
-        store(row + c, drop(_mm512_mul_ps(load(row + c), inverse), c));
+      probabilities_of(row, keys, padded, call.scale,
+                       call.statistics + ((i + r) * call.heads + h) * 2, RowDropout(mask, i + r),
+                       row);
     }
     product<false>({scores, padded, 1, v, rows, head, keys, 1.0F}, call.out.from(i, at));
   }

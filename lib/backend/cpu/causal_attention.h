@@ -67,13 +67,9 @@ void causal_forward_group(const CausalForward<T>& call, int64_t kv_head) {
       const Mask mask = of_head(call.mask, h);
       for (int64_t r = 0; r < rows; ++r) {
         float* row = scores + r * seen;
-        float* statistics = call.statistics + ((i + r) * call.heads.heads + h) * 2;
-        statistics[0] = largest_of(row, i + r + 1);
-        statistics[1] = 1.0F / exponentials(row, i + r + 1, call.scale, statistics[0]);
-        const RowDropout drop(mask, i + r);
-        const __m512 inverse = _mm512_set1_ps(statistics[1]);
-        for (int64_t c = 0; c < seen; c += lanes)
-          store(row + c, drop(_mm512_mul_ps(load(row + c), inverse), c));
+        probabilities_of(row, i + r + 1, seen, call.scale,
+                         call.statistics + ((i + r) * call.heads.heads + h) * 2,
+                         RowDropout(mask, i + r), row);
       }
       product<false>({scores, seen, 1, v, rows, head, i + rows, 1.0F}, call.out.from(i, at));
     }

@@ -67,13 +67,9 @@ void disentangled_forward(const DisentangledForward<T>& call) {
                                            scratch.take(scored.padded * in.head));
       for (int64_t r = 0; r < at.queries; ++r) {
         float* row = scored.scores[r];
-        float* statistics = call.statistics + ((at.query + r) * in.heads + h) * 2;
-        statistics[0] = largest_of(row, at.keys);
-        statistics[1] = 1.0F / exponentials(row, at.keys, in.scale, statistics[0]);
-        const RowDropout drop(mask, at.query + r);
-        const __m512 inverse = _mm512_set1_ps(statistics[1]);
-        for (int64_t c = 0; c < scored.padded; c += lanes)
-          store(row + c, drop(_mm512_mul_ps(load(row + c), inverse), c));
+        probabilities_of(row, at.keys, scored.padded, in.scale,
+                         call.statistics + ((at.query + r) * in.heads + h) * 2,
+                         RowDropout(mask, at.query + r), row);
       }
       product<false>({scored.scores.data, scored.padded, 1, v, at.queries, in.head, at.keys, 1.0F},
                      call.out.from(at.query, at.column));

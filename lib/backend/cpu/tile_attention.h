@@ -58,16 +58,10 @@ inline void tile_forward_head(const AttentionForward<Bf16>& call, int64_t h) {
   for (int64_t i = 0; i < call.queries; i += tile_queries) {
     const int64_t rows = smaller(tile_queries, call.queries - i);
     tile_product(call.q.from(i, at), rows, head, k, scores, keys);
-    for (int64_t r = 0; r < rows; ++r) {
-      float* row = scores[r];
-      float* statistics = call.statistics + ((i + r) * call.heads + h) * 2;
-      statistics[0] = largest_of(row, keys);
-      statistics[1] = 1.0F / exponentials(row, keys, call.scale, statistics[0]);
-      const RowDropout drop(mask, i + r);
-      const __m512 inverse = _mm512_set1_ps(statistics[1]);
-      for (int64_t c = 0; c < padded; c += lanes)
-        store(probabilities[r] + c, drop(_mm512_mul_ps(load(row + c), inverse), c));
-    }
+    for (int64_t r = 0; r < rows; ++r)
+      probabilities_of(scores[r], keys, padded, call.scale,
+                       call.statistics + ((i + r) * call.heads + h) * 2, RowDropout(mask, i + r),
+                       probabilities[r]);
     tile_product<Bf16>({probabilities.data, padded}, rows, keys, v, call.out.from(i, at), head);
   }
 }

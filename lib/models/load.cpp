@@ -209,6 +209,10 @@ bool is_head(const Family& family, const std::string& name) {
   return any_match(family.head, name);
 }
 
+bool is_last_of_head(const Family& family, const std::string& name) {
+  return is_head(family, name) && name.find(".dense.") == std::string::npos;
+}
+
 void set_compute_type(Model& model, const Family& family, torch::ScalarType type) {
   const torch::NoGradGuard no_grad;
   for (const NamedTensor& t : named_tensors(model)) {

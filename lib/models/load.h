@@ -48,6 +48,8 @@ LoadedLanguageModel load_language_model(const std::filesystem::path& folder,
 
 /// Whether a tensor of that name belongs to the head.
 bool is_head(const Family& family, const std::string& name);
+/// Whether it belongs to the head's last layer, which has a row for each output.
+bool is_last_of_head(const Family& family, const std::string& name);
 
 /// Stores frozen weights of linear layers and embeddings in `type`; what is trained, norms and
 /// heads stay fp32.

@@ -9,18 +9,13 @@ std::string join(const std::string& path, const std::string& name) {
   return path.empty() ? name : name.empty() ? path : path + "." + name;
 }
 
-std::string parent(const std::string& path) {
-  const size_t dot = path.rfind('.');
-  return dot == std::string::npos ? "" : path.substr(0, dot);
-}
-
 bool has_layers(const LinearImpl& linear) {
   return linear.is_fused() && linear.parts_are() == PartsAre::layers;
 }
 
 // The checkpoint's layer of one part: of a fused "….self.qkv" it is "….self.query".
 std::string layer_path(const std::string& path, const LinearImpl& linear, const Part& part) {
-  return has_layers(linear) ? join(parent(path), part.name) : path;
+  return has_layers(linear) ? join(parent_of(path), part.name) : path;
 }
 
 using Visitor = std::function<bool(const std::string& path, torch::nn::Module& module)>;
@@ -49,11 +44,16 @@ void add_linear(const std::string& path, const LinearImpl& linear, std::vector<N
   for (const auto& p : linear.adapter()->named_parameters()) {
     const size_t dot = p.key().find('.');  // a part's own tensors stand below its name
     const bool of_part = has_layers(linear) && dot != std::string::npos;
-    out.push_back({join(of_part ? parent(path) : path, p.key()), p.value().detach(), p.value()});
+    out.push_back({join(of_part ? parent_of(path) : path, p.key()), p.value().detach(), p.value()});
   }
 }
 
 }  // namespace
+
+std::string parent_of(const std::string& name) {
+  const size_t dot = name.rfind('.');
+  return dot == std::string::npos ? "" : name.substr(0, dot);
+}
 
 std::vector<Slot> linear_slots(torch::nn::Module& root) {
   std::vector<Slot> slots;

@@ -14,6 +14,9 @@
 
 namespace mtlora {
 
+/// The path before the last component of a name; empty where there is only one.
+std::string parent_of(const std::string& name);
+
 /// What a target can name: a whole Linear, or one part of a fused one.
 struct Slot {
   std::string path;    ///< "bert.encoder.layer.0.attention.self.query", "….attn.c_attn.query"

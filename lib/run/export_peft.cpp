@@ -40,11 +40,6 @@ struct Adapted {
   }
 };
 
-std::string parent(const std::string& name) {
-  const size_t dot = name.rfind('.');
-  return dot == std::string::npos ? "" : name.substr(0, dot);
-}
-
 [[noreturn]] void refuse(const Session& s, const std::string& why) {
   fail("{} cannot be written for PEFT: {}; --format merged can hold it",
        s.options.adapter.method.name, why);
@@ -150,12 +145,12 @@ class Writer {
         modules.insert(t.name.substr(0, t.name.find('.')));
       } else if (t.name.ends_with(".bias") && !is_weight_trained(t)) {
         bias_ = "all";
-      } else if (adapted(parent(t.name))) {
+      } else if (adapted(parent_of(t.name))) {
         refuse(s_, t.name + " was trained beside its layer's adapter, and PEFT keeps it frozen");
       } else if (is_tied_embedding(t)) {
         refuse(s_, t.name + " is the output embedding as well, and PEFT would change only one");
       } else {
-        modules.insert(parent(t.name));
+        modules.insert(parent_of(t.name));
       }
     }
     modules_.assign(modules.begin(), modules.end());
@@ -174,7 +169,7 @@ class Writer {
 
   bool is_weight_trained(const NamedTensor& bias) const {
     return std::any_of(own_.begin(), own_.end(), [&](const NamedTensor& t) {
-      return t.name == parent(bias.name) + ".weight" && t.parameter.requires_grad();
+      return t.name == parent_of(bias.name) + ".weight" && t.parameter.requires_grad();
     });
   }
 
@@ -187,7 +182,7 @@ class Writer {
   void add_biases() {
     for (const NamedTensor& t : own_) {
       if (!t.name.ends_with(".bias") || in_saved_module(t.name) || is_of_method(t)) continue;
-      const Adapted* layer = adapted(parent(t.name));
+      const Adapted* layer = adapted(parent_of(t.name));
       if (!layer && bias_ == "lora_only") continue;
       if (!layer) {
         put(t.name, as_stored(s_, t));

@@ -6,7 +6,7 @@
 #include "lib/core/error.h"
 #include "lib/core/log.h"
 #include "lib/data/shown_text.h"
-#include "lib/models/family.h"
+#include "lib/models/load.h"
 #include "lib/nn/names.h"
 
 namespace mtlora {
@@ -76,11 +76,9 @@ void require_one_label(const ModelConfig& config) {
 
 void check_own_head(const Session& s) {
   const auto outputs = static_cast<int64_t>(s.task->info().outputs());
-  for (const NamedTensor& t : named_tensors(s.model()))
-    if (t.name.ends_with("classifier.weight") || t.name.ends_with("out_proj.weight"))
-      if (t.tensor.size(0) != outputs)
-        fail("{}: its head has {} outputs, the task {} needs {}", s.options.model.path,
-             t.tensor.size(0), s.task->info().name, outputs);
+  if (s.classifier->outputs() != outputs)
+    fail("{}: its head has {} outputs, the task {} needs {}", s.options.model.path,
+         s.classifier->outputs(), s.task->info().name, outputs);
 }
 
 void warn_of_labels(const Session& s) {
@@ -104,12 +102,9 @@ void order_own_head(const Session& s) {
   }
   if (std::is_sorted(rows.begin(), rows.end())) return;
   const torch::NoGradGuard no_grad;
-  for (const NamedTensor& t : named_tensors(s.model())) {
-    const bool is_last =
-        t.name.starts_with("classifier.") && !t.name.starts_with("classifier.dense");
-    if (is_last)
+  for (const NamedTensor& t : named_tensors(s.model()))
+    if (is_last_of_head(*s.loaded.family, t.name))
       t.tensor.copy_(t.tensor.index_select(0, torch::tensor(rows).to(t.tensor.device())));
-  }
   log::info(fmt::format("the model's labels are {}: its outputs are put in the task's order, {}",
                         shown_list(theirs), shown_list(ours)));
 }

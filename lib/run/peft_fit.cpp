@@ -11,10 +11,6 @@
 namespace mtlora {
 namespace {
 
-std::string parent(const std::string& name) {
-  return name.substr(0, name.rfind('.'));
-}
-
 // Whether a tensor belongs to a module that modules_to_save calls by the end of its path.
 bool is_of_module(const std::string& tensor, const std::string& module) {
   return ("." + tensor).find("." + module + ".") != std::string::npos;
@@ -186,7 +182,7 @@ Json peft_adapter_options(const PeftFolder& peft, const Session& s) {
   for (const auto& [name, info] : peft.tensors()) {
     const bool is_of_bias =
         name.ends_with(".bias") &&
-        (bias == "all" || (bias == "lora_only" && paths.contains(parent(name))));
+        (bias == "all" || (bias == "lora_only" && paths.contains(parent_of(name))));
     if (!is_of_peft_layer(name) && !is_head(family, name) && !is_of_bias) trainable.push_back(name);
   }
   return {{"targets", paths}, {"trainable", trainable}, {"method", method_options(peft, bias)}};

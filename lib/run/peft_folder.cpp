@@ -120,8 +120,7 @@ at::Tensor PeftFolder::read(const std::string& name) const {
 
 std::optional<int64_t> PeftFolder::outputs(const Family& family) const {
   for (const auto& [name, info] : tensors_)
-    if (is_head(family, name) && name.ends_with(kWeight) && info.shape.size() == 2 &&
-        !name.ends_with(".dense.weight"))
+    if (is_last_of_head(family, name) && name.ends_with(kWeight) && info.shape.size() == 2)
       return info.shape.front();
   return std::nullopt;
 }

@@ -15,10 +15,6 @@ namespace {
 
 const char* const kPerRow[] = {"lora_B", "lora_magnitude_vector"};
 
-std::string parent(const std::string& name) {
-  return name.substr(0, name.rfind('.'));
-}
-
 // The folder's tensors under the names, and in the shapes, that our checkpoints give them.
 class AsOurs final : public WeightFile {
  public:
@@ -44,7 +40,7 @@ class AsOurs final : public WeightFile {
 
   // Of an adapted layer: what each of its adapted parts takes of it. Whether it is such a tensor.
   bool add_parts(const std::string& name, const TensorInfo& info) {
-    const std::string layer = parent(name), kind = name.substr(name.rfind('.') + 1);
+    const std::string layer = parent_of(name), kind = name.substr(name.rfind('.') + 1);
     bool is_taken = false;
     for (const Slot& slot : slots_) {
       if (slot.layer != layer || !slot.linear->adapter()) continue;

@@ -41,7 +41,8 @@ void TrainOptions::fields(Fields& f) {
     at_least(1));
   f("best_by", best_by,
     "The metric that decides what is best, or loss; null: the task's main metric.");
-  f("evaluation_batch_size", evaluation_batch_size, "Examples of a batch in evaluation.",
+  f("evaluation_batch_size", evaluation_batch_size,
+    "Examples of a batch in evaluation, at most: a CPU takes long ones in smaller batches.",
     at_least(1));
   f("clip", clip,
     "Largest global norm of the gradients; 0: no clipping. Optimizers without gradients do not "
@@ -69,7 +70,7 @@ void TrainOptions::fields(Fields& f) {
     "CPU.",
     one_of({"auto", "cpu", "cuda"}));
   f("dtype", dtype,
-    "Type of activations and frozen weights; auto is bf16 where the hardware multiplies it.",
+    "Type of activations and frozen weights; auto is bf16 where the hardware multiplies it faster.",
     one_of({"auto", "fp32", "bf16"}));
 }
 

@@ -29,17 +29,23 @@ bool tiles_permitted() {
   constexpr long kAskForPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
   return ::syscall(SYS_arch_prctl, kAskForPermission, kTileData) == 0;
 }
-bool supports_amx_bf16() {
+bool owns_amx_bf16() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
   const bool bf16 = (d >> 22 & 1U) != 0, tiles = (d >> 24 & 1U) != 0;
-  return supports_avx512_bf16() && bf16 && tiles && tiles_permitted();
+  return bf16 && tiles;
+}
+bool supports_amx_bf16() {
+  return supports_avx512_bf16() && owns_amx_bf16() && tiles_permitted();
 }
 #else
 bool supports_avx512() {
   return false;
 }
 bool supports_avx512_bf16() {
+  return false;
+}
+bool owns_amx_bf16() {
   return false;
 }
 bool supports_amx_bf16() {
@@ -84,7 +90,8 @@ bool has_amx_bf16() {
 }
 
 bool prefers_bf16() {
-  return has_avx512_bf16();
+  static const bool value = has_amx_bf16() || (has_avx512_bf16() && !owns_amx_bf16());
+  return value;
 }
 
 Path path() {

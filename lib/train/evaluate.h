@@ -17,13 +17,14 @@ namespace mtlora {
 
 struct EvaluateOptions {
   CollateOptions collate;
-  int64_t batch_size = 64;
-  World* world = nullptr;  ///< the processes that share the work and all get the result
+  int64_t batch_size = 64;  ///< examples at most: long ones are taken in smaller batches on a CPU
+  World* world = nullptr;   ///< the processes that share the work and all get the result
 };
 
 /// The model's logits [examples, outputs], fp32, in the order of the set. Examples of like length
 /// are batched together; an example's logits depend on its batch only through rounding, and the
-/// batches only on the set and the batch size, so the same call gives the same bits.
+/// batches only on the set, the batch size and the kind of device, so the same call gives the same
+/// bits.
 Tensor predict_logits(Classifier& model, const EncodedSet& set, backend::ShardPool& pool,
                       const EvaluateOptions& options);
 

@@ -63,7 +63,7 @@ endif()
 # The program as a user meets it: Python's standard library runs it on a tiny model.
 if(NOT MTLORA_BASE_ONLY)
   foreach(topic describe learns plan predict optimizers samples resume tensorboard unheard run_folder processes bad_request
-                bad_input broken_run start_from writing generate score export peft paper methods_table)
+                bad_input broken_run start_from same_meaning writing generate score export peft paper methods_table)
     add_test(NAME end_to_end_${topic}
              COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/tests/end_to_end/${topic}_test.py
                      $<TARGET_FILE:mtlora>)

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <exception>
 #include <filesystem>
 #include <new>
@@ -37,6 +38,7 @@ void take_standard_descriptors() {
 
 int main(int argc, char** argv) {
   mtlora::take_standard_descriptors();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file past the limit is an error of the write, which is told
   mtlora::begin_without_openmp_binding(argv);
   try {
     const int code = mtlora::parse_command_line(argc, argv)();
@@ -55,9 +57,10 @@ int main(int argc, char** argv) {
   } catch (const std::exception& e) {
     std::string what = e.what();  // LibTorch's go on with a stack trace
     what = what.substr(0, what.find('\n'));
-    const bool is_memory = what.find("allocate memory") != std::string::npos;
-    mtlora::complain(fmt::format(
-        "{}: {}", is_memory ? "out of memory" : "something went wrong inside the program", what));
+    const size_t memory = what.find("can't allocate memory");
+    mtlora::complain(memory != std::string::npos
+                         ? "out of memory: " + what.substr(memory)
+                         : "something went wrong inside the program: " + what);
   }
   return 1;
 }

@@ -24,6 +24,10 @@ struct AdaloraOptions {
   std::optional<int64_t> target_rank, init_steps, final_steps, mask_interval;
   double alpha = 16.0, dropout = 0.0, orthogonality = 0.1, beta1 = 0.85, beta2 = 0.85;
 
+  static std::vector<std::string> of_training() {
+    return {"target_rank",   "dropout",       "init_steps", "final_steps",
+            "mask_interval", "orthogonality", "beta1",      "beta2"};
+  }
   void fields(Fields& f) {
     f("rank", rank, "Rank of every change at the beginning.", at_least(1));
     f("target_rank", target_rank,

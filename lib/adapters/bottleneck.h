@@ -20,6 +20,7 @@ struct BottleneckOptions {
   int64_t bottleneck = 64;
   std::string init = "zero";
 
+  static std::vector<std::string> of_training() { return {"init"}; }
   void fields(Fields& f);
   Nature nature() const {
     return {.starts_exactly = init == "zero",

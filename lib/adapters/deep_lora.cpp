@@ -22,6 +22,7 @@ struct DeepLoraOptions {
   double epsilon = 1e-3;
   std::optional<double> gamma;
 
+  static std::vector<std::string> of_training() { return {"epsilon", "gamma"}; }
   void fields(Fields& f) {
     f("rank", rank,
       "Width of the factors, as the published runs have it; null: max(in, out), the full width, "

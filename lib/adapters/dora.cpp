@@ -19,6 +19,7 @@ struct DoraOptions : RankOptions {
   double dropout = 0.0, lr_ratio = 1.0;
   bool norm_gradient = false;
 
+  static std::vector<std::string> of_training() { return {"dropout", "norm_gradient", "lr_ratio"}; }
   void fields(Fields& f) {
     RankOptions::fields(f);
     f("dropout", dropout,

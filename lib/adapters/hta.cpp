@@ -26,6 +26,7 @@ struct HtaOptions {
   double dropout = 0.0;
 
   bool is_adapter() const { return form == "adapter"; }
+  static std::vector<std::string> of_training() { return {"dropout"}; }
   void fields(Fields& f) {
     f("form", form,
       "lora: M is added to the weight; d and W_up start at 0, so nothing changes. adapter: the "

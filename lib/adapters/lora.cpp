@@ -19,6 +19,7 @@ struct LoraOptions : RankOptions {
   bool rslora = false;
   std::string init = "kaiming", bias = "none";
 
+  static std::vector<std::string> of_training() { return {"dropout", "init", "lr_ratio"}; }
   void fields(Fields& f) {
     RankOptions::fields(f);
     f("dropout", dropout, "Dropout probability on the adapter's input.", at_least_zero_below(1));

@@ -16,6 +16,7 @@ struct LoraMiniOptions {
   int64_t rank = 8, a = 64, b = 64;
   double alpha = 16.0, dropout = 0.0;
 
+  static std::vector<std::string> of_training() { return {"dropout"}; }
   void fields(Fields& f) {
     f("rank", rank, "Rank of the change. The default is our choice.", at_least(1));
     f("a", a,

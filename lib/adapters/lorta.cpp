@@ -25,6 +25,7 @@ struct LortaOptions {
   double alpha = 16.0, dropout = 0.0, init_scale = 0.0;
   bool rslora = false, official = false;
 
+  static std::vector<std::string> of_training() { return {"dropout", "init_scale"}; }
   void fields(Fields& f) {
     f("rank", rank, "Rank of the tensor, one for the whole model.", at_least(1));
     f("alpha", alpha, "The changes are scaled by alpha / rank.", positive());

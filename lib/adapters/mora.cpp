@@ -27,6 +27,7 @@ struct MoraOptions {
   std::optional<std::string> cycle;
   std::optional<int64_t> restart_warmup;
 
+  static std::vector<std::string> of_training() { return {"dropout", "restart_warmup"}; }
   void fields(Fields& f) {
     f("rank", rank,
       "Rank of the LoRA that has about as many numbers; M has width sqrt((in + out) rank).",

@@ -35,6 +35,7 @@ struct MtloraOptions : RankOptions {
   std::string structure = "icfm", init = "repo", core = "layer";
   double dropout = 0.0;
 
+  static std::vector<std::string> of_training() { return {"dropout", "init"}; }
   void fields(Fields& f) {
     f("structure", structure, "Form of T: shim is C, icfm is C Cᵀ, ctcm is C D, dtsm is C + D.",
       one_of({"shim", "icfm", "ctcm", "dtsm"}));

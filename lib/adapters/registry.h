@@ -32,6 +32,9 @@ struct AdapterMethod : Entry {
   std::function<int64_t(const Json& options, int64_t in, int64_t out)> parameters;
   std::function<std::unique_ptr<AdapterSet>(const Json& options)> start;
   std::function<Nature(const Json& options)> nature = [](const Json&) { return Nature{}; };
+  /// Options that say how it starts and is trained, no more: with others of these the same tensors
+  /// compute the same in evaluation.
+  std::vector<std::string> of_training{};
 };
 
 /// Every method, in the order of methods.def.
@@ -93,7 +96,11 @@ AdapterMethod layerwise(MethodText text) {
             if constexpr (requires(Options o) { o.nature(); })
               return parse<Options>(in, "/adapter/method").nature();
             return Nature{};
-          }};
+          },
+          [] {
+            if constexpr (requires { Options::of_training(); }) return Options::of_training();
+            return std::vector<std::string>{};
+          }()};
 }
 
 }  // namespace mtlora

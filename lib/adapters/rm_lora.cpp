@@ -21,6 +21,9 @@ struct RmLoraOptions {
   std::string variant = "v2", masked = "moments";
   double alpha = 32.0, dropout = 0.0, orthogonality = 0.1;
 
+  static std::vector<std::string> of_training() {
+    return {"random_rank", "variant", "masked", "dropout", "orthogonality"};
+  }
   void fields(Fields& f) {
     f("rank", rank, "Rank of the change.", at_least(1));
     f("random_rank", random_rank,

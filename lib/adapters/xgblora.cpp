@@ -24,6 +24,7 @@ struct XgbloraOptions {
   std::optional<int64_t> booster_steps, sampled_layers;
   double scale = 1.0, norm_penalty = 0.0, dropout = 0.0;
 
+  static std::vector<std::string> of_training() { return {"norm_penalty", "dropout"}; }
   void fields(Fields& f) {
     f("boosters", boosters,
       "How many products are learned one after another (the paper's number is not known to us; the "

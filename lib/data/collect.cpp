@@ -17,6 +17,8 @@ double read_score(std::string_view written, double low, double high) {
   const auto [stopped, error] = std::from_chars(written.data(), end, score);
   if (error != std::errc() || stopped != end || !std::isfinite(score))
     fail("the label \"{}\" is not a number", shown_text(written));
+  if (!std::isfinite(static_cast<float>(score)))
+    fail("the label {} is beyond what fp32 holds", shown_text(written));
   if (score < low || score > high)
     fail("the label {} is not between {} and {}", shown_text(written), low, high);
   return score;

@@ -91,6 +91,12 @@ std::optional<fs::path> SplitFiles::find(const Split& split) const {
   return there.empty() ? std::nullopt : std::optional(there.front());
 }
 
+std::string SplitFiles::wanted(const Split& split) const {
+  std::vector<fs::path> looked = candidates(split);
+  for (fs::path& file : with_extensions(split.stand_ins)) looked.push_back(std::move(file));
+  return fmt::format("{}", fmt::join(file_names(looked), ", "));
+}
+
 fs::path SplitFiles::file(const Split& split) const {
   const std::string folder = where_.folder.string();
   if (folder.empty() && !split.named)
@@ -98,12 +104,9 @@ fs::path SplitFiles::file(const Split& split) const {
   if (!folder.empty() && !fs::is_directory(where_.folder))
     fail("{}: there is no such folder. {}", folder, where_.source);
   if (const auto found = find(split)) return *found;
-  std::vector<fs::path> looked = candidates(split);
-  for (fs::path& file : with_extensions(split.stand_ins)) looked.push_back(std::move(file));
   const std::string another = " A file of another name is named with task." + split.option + ".";
   fail("{}: there is no file of the {} split: looked for {}; {}. {}{}", folder, split.name,
-       fmt::join(file_names(looked), ", "), listing(where_.folder), where_.source,
-       split.option.empty() ? "" : another);
+       wanted(split), listing(where_.folder), where_.source, split.option.empty() ? "" : another);
 }
 
 }  // namespace mtlora

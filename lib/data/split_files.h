@@ -36,6 +36,8 @@ class SplitFiles {
   /// The split's file (or folder), or nothing. Throws Error when there are several, and when the
   /// one that is named is not there.
   std::optional<std::filesystem::path> find(const Split& split) const;
+  /// What a split's file may be called: "train.csv, train.tsv".
+  std::string wanted(const Split& split) const;
   /// The split's file (or folder). Throws Error: what was looked for, where, what is there, where
   /// to get it.
   std::filesystem::path file(const Split& split) const;

@@ -212,9 +212,11 @@ class Text final : public Task {
     const Split& train = files_.split("train");
     if (!options_.train && std::filesystem::is_directory(options_.data) && !files_.find(train))
       fail(
-          "/task/labels: empty, and without a training file in {} the classes are not known; name "
-          "them in the order that the model was trained with",
-          options_.data);
+          "{}: there is no training file ({}), and /task/labels is empty, so the classes are not "
+          "known: name the file with task.train, or of a model that has been trained the labels, "
+          "in "
+          "the order that it was trained with",
+          options_.data, files_.wanted(train));
     const MappedFile bytes(files_.file(train));
     std::set<std::string, LabelOrder> labels;
     Problems problems;

@@ -85,8 +85,7 @@ Json inspected(const fs::path& path) {
 int64_t outputs_of(const fs::path& path, const Family& family) {
   const auto file = open_weights(model_place(path));
   for (const TensorInfo& t : file->tensors())
-    if (is_last_of_head(family, t.name) && t.shape.size() == 2)
-      return t.shape.front();
+    if (is_last_of_head(family, t.name) && t.shape.size() == 2) return t.shape.front();
   return 2;
 }
 

@@ -5,6 +5,7 @@
 #include "lib/core/error.h"
 #include "lib/core/gguf_config.h"
 #include "lib/core/log.h"
+#include "lib/run/open_checkpoint.h"
 #include "lib/run/open_session.h"
 #include "lib/run/own_head.h"
 #include "lib/run/peft_fit.h"

@@ -114,7 +114,7 @@ Session load(const Json& config, const Opening& how) {
             .pool = {}};
   s.device = open_device(s.options, how.place.local_rank);
   s.dtype = compute_type(s.options.train, s.device);
-  s.tokenizer = load_tokenizer(s.options.model.path);
+  s.tokenizer = load_tokenizer(how.tokenizer.value_or(s.options.model.path));
   if (is_text_task(s.options.task.name))
     load_writing(s);
   else
@@ -178,26 +178,6 @@ Session open_session(const Json& config, const Rendezvous& place) {
   if (has_own_head(s)) require_one_label(s.loaded.config), order_own_head(s);
   settle(s);
   return s;
-}
-
-Session open_checkpoint_session(const fs::path& folder, const ConfigSource& request) {
-  require_checkpoint(folder);
-  Json config = gather_config(request, read_json(folder / "config.json"));
-  config["adapter"]["start_from"] = nullptr;  // all it gave is in the checkpoint
-  Session s = open_with(config, {});
-  require_same_base(folder, s);
-  restore_tensors(folder / "adapter.safetensors", checkpoint_tensors(s.trained.tensors));
-  settle(s);
-  return s;
-}
-
-void require_same_base(const fs::path& checkpoint, const Session& session) {
-  const Json state = read_json(checkpoint / "state.json");
-  const bool is_same = state.is_object() && state.contains("fingerprint") &&
-                       state["fingerprint"] == session.loaded.fingerprint;
-  if (!is_same)
-    fail("{}: was trained on other base weights than those of {}", checkpoint.string(),
-         session.options.model.path);
 }
 
 Session open_model_session(const fs::path& folder, const ConfigSource& request) {

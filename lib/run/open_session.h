@@ -1,6 +1,7 @@
 // What the ways of opening a session share. For the files of this folder only.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 
 #include "lib/run/session.h"
@@ -11,6 +12,7 @@ struct Opening {
   bool is_alone = false;      ///< the model with the head it comes with; nothing is adapted
   bool fits_lengths = false;  ///< texts are cut to what the model takes, unless a length is named
   Rendezvous place = {};
+  std::optional<std::filesystem::path> tokenizer = {};  ///< its folder, where it is not the model's
 };
 
 /// Everything a run needs, before its weights are settled. Throws Error.

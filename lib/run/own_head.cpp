@@ -92,8 +92,12 @@ void warn_of_labels(const Session& s) {
 }
 
 void order_own_head(const Session& s) {
-  const std::vector<std::string> theirs = s.loaded.config.labels(), &ours = s.task->info().labels;
-  if (ours.empty() || are_generic(theirs)) return;
+  order_head(s, s.loaded.config.labels());
+}
+
+void order_head(const Session& s, const std::vector<std::string>& theirs) {
+  const std::vector<std::string>& ours = s.task->info().labels;
+  if (ours.empty() || ours == theirs || are_generic(theirs)) return;
   const std::vector<int64_t> rows = places(ours, theirs);
   if (rows.empty()) {
     log::warn(fmt::format("the model's labels are {}, the task's {}: they are taken in this order",

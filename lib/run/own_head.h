@@ -26,9 +26,12 @@ void check_own_head(const Session& session);
 void warn_of_labels(const Session& session);
 
 /// Puts the head's outputs in the task's order of labels where the model's config.json names the
-/// same labels in another one (roberta-large-mnli: contradiction first). Where the names differ,
-/// warns that they are taken in the order they stand in. To be called before the weights are
-/// settled.
+/// same labels in another one (roberta-large-mnli: contradiction first): see order_head().
 void order_own_head(const Session& session);
+
+/// Puts the head's outputs, which stand for the labels `theirs`, in the task's order where these
+/// are the same in another one. Where the names differ, warns that they are taken in the order they
+/// stand in. To be called before the weights are settled.
+void order_head(const Session& session, const std::vector<std::string>& theirs);
 
 }  // namespace mtlora

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <vector>
@@ -55,6 +56,11 @@ Example from_line(const std::string& line, const std::string& where, const TaskI
   }
   if (tab == std::string::npos)
     fail("{}: the task takes pairs: two texts separated by a tab", where);
+  if (line.find('\t', tab + 1) != std::string::npos)
+    fail(
+        "{}: has {} columns, a pair is two texts separated by a tab; texts that hold a tab can be "
+        "given as a JSON object in a file that ends in .jsonl",
+        where, 1 + std::count(line.begin(), line.end(), '\t'));
   return {line.substr(0, tab), line.substr(tab + 1)};
 }
 

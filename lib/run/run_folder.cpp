@@ -12,6 +12,7 @@
 #include "lib/core/error.h"
 #include "lib/core/files.h"
 #include "lib/core/log.h"
+#include "lib/run/differences.h"
 #include "lib/run/run_options.h"
 #include "lib/text/foreign_json.h"
 
@@ -25,34 +26,12 @@ void make_folder(const fs::path& folder) {
   if (error) fail("{}: cannot be created: {}", folder.string(), error.message());
 }
 
-struct Difference {
-  std::string option, text;
-};
-
 // Whether there is anything in it, beside what a run that was killed in its first moment has left.
 bool is_taken(const fs::path& folder, std::error_code& error) {
   if (!fs::is_directory(folder, error)) return fs::exists(folder, error);
   for (const auto& entry : fs::directory_iterator(folder, error))
     if (entry.path().filename() != "config.json.partial") return true;
   return false;
-}
-
-// The options that differ between two configurations. Both have every option in its order; that of
-// values by names is the user's, and of patterns it says which comes first.
-void differences(const Json& a, const Json& b, const std::string& at,
-                 std::vector<Difference>& out) {
-  if (!a.is_object() || !b.is_object()) {
-    if (a != b) out.push_back({at, fmt::format("{}: {} there, {} now", at, a.dump(), b.dump())});
-    return;
-  }
-  const size_t before = out.size();
-  for (const auto& [key, value] : a.items())
-    differences(value, b.contains(key) ? b[key] : Json(), at + "/" + key, out);
-  for (const auto& [key, value] : b.items())
-    if (!a.contains(key)) differences(Json(), value, at + "/" + key, out);
-  if (out.size() == before && a != b)
-    out.push_back(
-        {at, fmt::format("{}: {} there, {} now, in another order", at, a.dump(), b.dump())});
 }
 
 // What says where things lie, which their hashes answer for, or how the run goes on: a run may have
@@ -67,10 +46,8 @@ const std::set<std::string> kMayDiffer = {"/model/path",        "/adapter/start_
 void check_same_config(const fs::path& folder, const Json& now) {
   // with the defaults of what has become an option since
   const Json before = dump(parse_run_options(read_json(folder / "config.json")));
-  std::vector<Difference> all;
-  differences(before, now, "", all);
   std::vector<std::string> changed;
-  for (const Difference& one : all)
+  for (const Difference& one : differences(before, now))
     if (kMayDiffer.contains(one.option))
       log::info("resumed with another " + one.text);
     else

@@ -7,6 +7,7 @@
 #include "lib/core/error.h"
 #include "lib/core/log.h"
 #include "lib/run/alike.h"
+#include "lib/run/open_checkpoint.h"
 #include "lib/run/peft_restore.h"
 #include "lib/train/first_gradients.h"
 #include "lib/train/micro_batches.h"
@@ -36,6 +37,25 @@ RunLength run_length(const TrainOptions& t, const Job& job, int64_t batches_per_
   return length;
 }
 
+// Whether a layer that PEFT adapts as one is several here, each with an adapter of its own.
+bool adapts_parts(const PeftFolder& peft, const Session& s) {
+  const std::vector<Slot> slots = linear_slots(s.model());
+  const auto& layers = peft.layers();
+  return std::any_of(layers.begin(), layers.end(), [&](const PeftLayer& layer) {
+    const auto is_of = [&](const Slot& slot) { return slot.layer == layer.path; };
+    return std::count_if(slots.begin(), slots.end(), is_of) > 1;
+  });
+}
+
+void start_from_peft(const fs::path& folder, const Session& s, const NamedTensors& wanted) {
+  const PeftFolder peft(folder);
+  restore_peft(peft, s, wanted, s.loaded.family->head);
+  if (adapts_parts(peft, s))
+    log::info(
+        "layers of several projections (c_attn: query, key, value) have one adapter in PEFT; here "
+        "each projection starts with it and goes on by itself: more is trained than there");
+}
+
 // adapter.start_from: the tensors of another checkpoint, or of PEFT's, but for its head, which
 // belongs to its task. Not needed where a run goes on: its own checkpoint holds what became of
 // them.
@@ -43,16 +63,19 @@ void start_from(Session& s) {
   const auto& from = s.options.adapter.start_from;
   if (!from) return;
   const bool is_peft = is_peft_folder(*from);
-  if (!is_peft) require_checkpoint(*from), require_same_base(*from, s);
+  if (!is_peft) {
+    require_checkpoint(*from);
+    require_same_base(*from, s);
+    require_same_method(*from, s.options, "a run that starts from it needs the same");
+  }
   NamedTensors wanted;
-  std::vector<std::string> ignored = s.loaded.family->head;
   for (const NamedTensor& t : s.trained.tensors)
     if (!is_head(*s.loaded.family, t.name)) wanted.emplace_back(t.name, t.tensor);
   if (wanted.empty()) fail("/adapter/start_from: this configuration trains nothing but a head");
   if (is_peft)
-    restore_peft(PeftFolder(*from), s, wanted, ignored);
+    start_from_peft(*from, s, wanted);
   else
-    restore_tensors(fs::path(*from) / "adapter.safetensors", wanted, ignored);
+    restore_tensors(fs::path(*from) / "adapter.safetensors", wanted, s.loaded.family->head);
   log::info(fmt::format("the adapter starts from {}", *from));
 }
 
@@ -109,7 +132,9 @@ RunData load_data(World& world, const Session& s, Job& job) {
   Json hashes{{"train", train.hash}};
   auto dev = dev_sets(job, s.options.train, hashes);
   require_same_run(world, s, hashes);
-  return {std::move(train.set), std::move(dev), std::move(hashes)};
+  Json tokens{{"train", train.set.hash()}};
+  for (const auto& [split, set] : dev) tokens[split] = set.hash();
+  return {std::move(train.set), std::move(dev), std::move(hashes), std::move(tokens)};
 }
 
 }  // namespace

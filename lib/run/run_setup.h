@@ -17,6 +17,7 @@ struct RunData {
   EncodedSet train;
   std::vector<std::pair<std::string, EncodedSet>> dev;  ///< split → set; empty: none is evaluated
   Json hashes;                                          ///< of each split
+  Json token_hashes;                                    ///< of each as token ids
 };
 
 struct RunSetup {

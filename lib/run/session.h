@@ -65,13 +65,6 @@ Session open_session(const Json& config, const Rendezvous& place = {});
 /// the optimizer do not go together.
 std::unique_ptr<Optimizer> open_optimizer(const Session& session);
 
-/// Opens the session that a checkpoint was made with, its weights restored. `request` may override
-/// options.
-Session open_checkpoint_session(const std::filesystem::path& folder, const ConfigSource& request);
-
-/// Throws Error unless the checkpoint was trained on the base weights of this session.
-void require_same_base(const std::filesystem::path& checkpoint, const Session& session);
-
 /// A Hugging Face folder as it is, its own head included, on the task of `request`.
 Session open_model_session(const std::filesystem::path& folder, const ConfigSource& request);
 

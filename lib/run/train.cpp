@@ -110,8 +110,8 @@ int train_in(World& world, const TrainRequest& request, const Json& config,
   Trainer trainer(
       {s.trained.tensors, step, *run.optimizer, run.schedule, run.sampler, std::move(run.data.dev),
        [&](const EncodedSet& set) { return run.job->evaluate(set); }, s.resolved,
-       s.loaded.fingerprint, s.computes(), run.data.hashes, *s.tokenizer, folder, *s.trained.set,
-       run.seed(), world, run.options().tensorboard},
+       s.loaded.fingerprint, s.computes(), run.data.hashes, run.data.token_hashes, *s.tokenizer,
+       folder, *s.trained.set, run.seed(), world, run.options().tensorboard},
       run.length);
   if (*resumes) resume(world, trainer, folder);
   if (trainer.state().step == 0) run.initialise(*objective);

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "lib/core/error.h"
+#include "lib/core/random.h"
 #include "lib/core/threads.h"
 #include "lib/data/shown_text.h"
 
@@ -106,6 +107,14 @@ EncodedSet::EncodedSet(const Dataset& data, bool has_pair, const Tokenizer& toke
                : encode(tokenizer, example.text, at(options.max_length));
   }));
   for (const Example& example : data.examples) labels_.push_back(example.label);
+}
+
+std::string EncodedSet::hash() const {
+  const auto key = [](const auto& numbers) {
+    return name_key(
+        {reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(numbers[0])});
+  };
+  return fmt::format("{:016x}", combine(combine(key(ids_), key(segments_)), key(begin_)));
 }
 
 EncodedSet EncodedSet::first(int64_t count) const {

@@ -63,6 +63,8 @@ class EncodedSet {
   double label(int64_t i) const { return labels_[at(i)]; }
   int64_t tokens() const { return begin_.back(); }
   int64_t truncated() const { return truncated_; }  ///< examples that lost tokens to max_length
+  /// 16 digits that other tokens or lengths change.
+  std::string hash() const;
 
  private:
   void take(const std::vector<EncodedShare>& shares);

@@ -71,13 +71,17 @@ bool Trainer::is_due(int64_t every) const {
   return state_.step == length_.total_steps || (every > 0 && state_.step % every == 0);
 }
 
-// Throws Error where the checkpoint is of other weights or data.
+// Throws Error where the checkpoint is of other weights, data or tokens.
 void Trainer::check_same(const Json& json, const std::filesystem::path& folder) const {
   if (json.value("fingerprint", "") != parts_.fingerprint)
     fail("{}: was trained on other base weights than those of this model", folder.string());
   if (json.value("data", Json()) != parts_.data_hashes)
     fail("{}: the data have changed since: {} there, {} now", folder.string(),
          json.value("data", Json()).dump(), parts_.data_hashes.dump());
+  // A checkpoint of before lacks them.
+  if (json.value("tokens", parts_.token_hashes) != parts_.token_hashes)
+    fail("{}: the tokenizer makes other tokens of the same data than when it was trained",
+         folder.string());
   for (const auto& [what, now] : parts_.computes.items()) {
     // A checkpoint of before may lack some.
     const Json before = json.value("computes", Json::object()).value(what, now);
@@ -212,6 +216,7 @@ void Trainer::save(const std::string& name) {
   Json state = state_.to_json();
   state["fingerprint"] = parts_.fingerprint;
   state["data"] = parts_.data_hashes;
+  state["tokens"] = parts_.token_hashes;
   state["computes"] = parts_.computes;
   save_checkpoint(parts_.folder / name, {parts_.config, state, checkpoint_tensors(parts_.trained),
                                          moving_state(), &parts_.tokenizer});

@@ -56,8 +56,9 @@ struct TrainerParts {
   std::function<Evaluation(const EncodedSet&)> evaluate;
   Json config;
   std::string fingerprint;
-  Json computes;     ///< what computes how: another gives other bits
-  Json data_hashes;  ///< of every split, by name
+  Json computes;      ///< what computes how: another gives other bits
+  Json data_hashes;   ///< of every split, by name
+  Json token_hashes;  ///< of every split as token ids, likewise
   const Tokenizer& tokenizer;
   std::filesystem::path folder;  ///< of the run
   AdapterSet& adapters;

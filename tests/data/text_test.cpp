@@ -206,8 +206,10 @@ TEST_CASE("without a training file the classes must be named", "[data]") {
   const TempDir folder;
   write_file(folder / "dev.csv", "text,label\na,yes\n");
   CHECK(error_of([&] { task_over("text", folder.path()); }) ==
-        "/task/labels: empty, and without a training file in " + folder.path().string() +
-            " the classes are not known; name them in the order that the model was trained with");
+        folder.path().string() +
+            ": there is no training file (train.csv, train.tsv, train.jsonl), and /task/labels is "
+            "empty, so the classes are not known: name the file with task.train, or of a model "
+            "that has been trained the labels, in the order that it was trained with");
   const auto task = task_over("text", folder.path(), {{"labels", {"no", "yes"}}});
   CHECK(task->load("dev").examples.at(0).label == 1);
 }

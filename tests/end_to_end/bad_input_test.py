@@ -138,8 +138,10 @@ class BadInput(RefusedCase):
         adapter.write_bytes(adapter.read_bytes()[:-8])
         self.fails("eval", "--checkpoint", broken, names=[adapter])
         shutil.copyfile(self.best / "adapter.safetensors", adapter)
-        self.fails("eval", "--checkpoint", broken, "--set", "adapter.method.rank=2",
-                   names=[adapter, "query.lora_A", "[4, 64]", "[2, 64]"])
+        settings = json.loads((broken / "config.json").read_text())
+        settings["adapter"]["method"]["rank"] = 2
+        (broken / "config.json").write_text(json.dumps(settings))
+        self.fails("eval", "--checkpoint", broken, names=[adapter, "query.lora_A", "[4, 64]", "[2, 64]"])
         (broken / "state.json").write_text("nonsense")
         self.fails("eval", "--checkpoint", broken, names=[broken / "state.json"])
 

@@ -66,6 +66,11 @@ class Predict(TrainedCase):
         self.assertEqual(self.succeeds("predict", "--checkpoint", best, *named).out,
                          self.succeeds("predict", "--checkpoint", best, "--split", "dev").out)
 
+    def test_a_pair_is_two_columns(self):
+        pairs = ("predict", "--model", self.model, "--set", "task.text_pair=text_pair")
+        self.succeeds(*pairs, stdin="a film\ta house\n")
+        self.fails(*pairs, stdin="a film\ta house\n17\ta film\ta house\n", names=["stdin:2", "3 columns"])
+
     def test_lines_that_end_in_cr_alone_are_not_one_text(self):
         file = self.place / "lines.txt"
         file.write_bytes(b"a film\ra night\r")

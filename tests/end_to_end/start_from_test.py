@@ -71,9 +71,13 @@ class StartFrom(Case):
 
     def test_another_form_of_adapter_is_refused_and_nothing_is_left_behind(self):
         file = self.place / "other.json"
-        for method, name in (({"name": "lora", "rank": 8}, "shape"), ({"name": "mtlora", "rank": 4}, "query.C")):
-            file.write_text(json.dumps(config(self.model, self.second_data,
-                                              adapter={"method": method, "start_from": str(self.first / "best")})))
+        lora = {"name": "lora", "rank": 4, "alpha": 8}
+        for method, targets, name in (({**lora, "rank": 8}, ["query", "value"], "/adapter/method/rank: 4 there, 8"),
+                                      ({**lora, "name": "mtlora"}, ["query", "value"], "lora there, mtlora now"),
+                                      (lora, ["query", "key"], "key.lora_A: missing")):
+            file.write_text(json.dumps(config(
+                self.model, self.second_data,
+                adapter={"targets": targets, "method": method, "start_from": str(self.first / "best")})))
             self.fails("train", "--config", file, "--out", self.place / "other", names=[self.first / "best", name])
             self.assertFalse((self.place / "other").exists())
 

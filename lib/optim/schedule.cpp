@@ -23,8 +23,7 @@ Schedule::Schedule(const ScheduleOptions& options, int64_t total_steps)
   warmup_ = options.warmup_steps.value_or(
       static_cast<int64_t>(std::ceil(options.warmup * static_cast<double>(total_steps))));
   if (warmup_ > total_)
-    fail("/schedule/warmup_steps: {} steps of warm-up, but the run has only {} steps", warmup_,
-         total_);
+    fail("/schedule/warmup_steps: {} steps of warm-up, but the run has only {}", warmup_, total_);
 }
 
 double Schedule::factor(int64_t step) const {

@@ -1,5 +1,6 @@
 #include "lib/run/train_end.h"
 
+#include <cmath>
 #include <cstring>
 
 #include "lib/core/files.h"
@@ -18,6 +19,15 @@ Json final_scores(Job& job, const Session& s, const fs::path& folder) {
   const fs::path best = fs::exists(folder / "best") ? folder / "best" : folder / "last";
   restore_tensors(best / "adapter.safetensors", checkpoint_tensors(s.trained.tensors));
   return job.finish(folder);
+}
+
+// A correlation of constant answers, or with constant labels, has no value.
+void warn_of_no_best(const Job& job, const Session& s, const RunState& state) {
+  if (state.best_metrics.is_null() || !std::isnan(state.best_value)) return;
+  log::warn(fmt::format(
+      "{} was undefined in every evaluation, so best/ is the first of them; train.best_by names "
+      "another metric, or loss",
+      s.options.train.best_by.value_or(job.main_metric())));
 }
 
 }  // namespace
@@ -41,6 +51,7 @@ int finish_run(Job& job, const Session& s, const Trainer& trainer, const Json& h
   if (!scores.is_null()) result[job.final_split()] = scores;
   write_file(folder / "result.json", result.dump(2) + "\n");
   if (!scores.is_null()) print_scores(job.final_split(), scores["metrics"]);
+  warn_of_no_best(job, s, trainer.state());
   print_result(trainer.state(), folder);
   return 0;
 }

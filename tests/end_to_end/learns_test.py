@@ -122,6 +122,18 @@ class Learns(Case):
         line = json.loads(self.succeeds("predict", "--checkpoint", run / "best", stdin="good film\n").out)
         self.assertEqual(list(line), ["value"])
 
+    def test_a_metric_that_is_never_defined_is_told(self):
+        data = self.place / "constant"
+        data.mkdir()
+        for split in ("train", "dev"):
+            write_table(data / f"{split}.tsv", ["text", "label"], [("a film", "1.5"), ("a good film", "1.5")] * 8)
+        settings = config(self.model, data, task={"kind": "regression"}, train={"epochs": 2})
+        told = "pearson_spearman was undefined in every evaluation"
+        for changes, is_told in (({}, True), ({"best_by": "loss"}, False)):
+            file = write_json(self.place / "constant.json", {**settings, "train": {**settings["train"], **changes}})
+            result = self.succeeds("train", "--config", file, "--out", self.place / f"run-{is_told}")
+            self.assertEqual(told in result.err, is_told, result.err)
+
 
 class Run(TrainedCase):
     """One run, looked at from all sides."""

@@ -132,13 +132,11 @@ void AdapterOptions::fields(Fields& f) {
     "Layers to adapt: the last component of their path, or a pattern of the whole path. What is "
     "trained whole, as the head always is, is not adapted. A layer that holds several projections "
     "(GPT-2's c_attn: query, key, value) gets an adapter for each of them. Methods that adapt no "
-    "layers by name "
-    "(bitfit, full, houlsby, pfeiffer) do not look at it.");
+    "layers by name (bitfit, full, houlsby, pfeiffer) do not look at it.");
   f("trainable", trainable, "Patterns of further tensors of the model to train.");
   f("start_from", start_from,
     "A checkpoint of the same method, or an adapter that PEFT has saved, which starts this one; "
-    "the "
-    "head starts anew.");
+    "the head starts anew.");
   f("method", method, "What is trained.", adapter_kind());
 }
 

@@ -214,8 +214,7 @@ class Text final : public Task {
       fail(
           "{}: there is no training file ({}), and /task/labels is empty, so the classes are not "
           "known: name the file with task.train, or of a model that has been trained the labels, "
-          "in "
-          "the order that it was trained with",
+          "in the order that it was trained with",
           options_.data, files_.wanted(train));
     const MappedFile bytes(files_.file(train));
     std::set<std::string, LabelOrder> labels;

@@ -1,11 +1,14 @@
 // Labelling texts: loss and metrics of the labels.
 
 #include <algorithm>
+#include <charconv>
+#include <map>
 
 #include "lib/core/error.h"
 #include "lib/core/log.h"
 #include "lib/data/shown_text.h"
 #include "lib/run/job.h"
+#include "lib/text/unicode.h"
 
 namespace mtlora {
 namespace {
@@ -25,9 +28,35 @@ std::string description(const Dataset& data, const TaskInfo& info) {
   return text;
 }
 
+// A label without white space around it, in lower case; a number by its value.
+std::string bare(const std::string& label) {
+  std::string lower;
+  for (size_t at = 0; at < label.size();) append_lower(next_code_point(label, at), lower);
+  const size_t begin = std::min(lower.find_first_not_of(" \t\r\n"), lower.size());
+  lower = lower.substr(begin, lower.find_last_not_of(" \t\r\n") + 1 - begin);
+  double value = 0;
+  const char* end = lower.data() + lower.size();
+  const auto [stopped, error] = std::from_chars(lower.data(), end, value);
+  return error == std::errc() && stopped == end ? fmt::format("{}", value) : lower;
+}
+
+// A data set that spells one class in two ways trains a head with an output for each.
+void warn_of_labels_alike(const std::vector<std::string>& labels) {
+  std::map<std::string, std::vector<std::string>> spellings;
+  for (const std::string& label : labels)
+    spellings[bare(label)].push_back(fmt::format("\"{}\"", shown_text(label)));
+  for (const auto& [name, alike] : spellings)
+    if (alike.size() > 1)
+      log::warn(
+          fmt::format("the labels {} are different classes; if they are not, correct the data",
+                      fmt::join(alike, " and ")));
+}
+
 class LabelJob final : public Job {
  public:
-  explicit LabelJob(Session& session) : s_(session) {}
+  explicit LabelJob(Session& session) : s_(session) {
+    warn_of_labels_alike(session.task->info().labels);
+  }
 
   std::vector<std::string> splits() const override { return s_.task->splits(); }
   SplitSet load(const std::string& split) override {

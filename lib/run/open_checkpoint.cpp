@@ -10,9 +10,8 @@ namespace mtlora {
 namespace fs = std::filesystem;
 namespace {
 
-// With the defaults of what has become an option since.
 RunOptions options_of(const fs::path& checkpoint) {
-  return parse_run_options(read_json(checkpoint / "config.json"));
+  return read_run_options(checkpoint / "config.json");
 }
 
 // A method's options but for those that only say how it is trained.

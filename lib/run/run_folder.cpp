@@ -44,8 +44,7 @@ const std::set<std::string> kMayDiffer = {"/model/path",        "/adapter/start_
                                           "/train/threads"};
 
 void check_same_config(const fs::path& folder, const Json& now) {
-  // with the defaults of what has become an option since
-  const Json before = dump(parse_run_options(read_json(folder / "config.json")));
+  const Json before = dump(read_run_options(folder / "config.json"));
   std::vector<std::string> changed;
   for (const Difference& one : differences(before, now))
     if (kMayDiffer.contains(one.option))

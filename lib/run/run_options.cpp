@@ -177,4 +177,13 @@ RunOptions parse_run_options(const Json& config) {
   return parse<RunOptions>(config);
 }
 
+RunOptions read_run_options(const std::filesystem::path& file) {
+  const Json config = read_json(file);
+  try {
+    return parse_run_options(config);
+  } catch (const Error& e) {
+    fail("{}: {}", file.string(), e.what());
+  }
+}
+
 }  // namespace mtlora

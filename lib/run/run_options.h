@@ -71,4 +71,8 @@ int64_t total_steps(const TrainOptions& options, int64_t batches_per_epoch);
 /// Checks it. Throws Error naming every problem.
 RunOptions parse_run_options(const Json& config);
 
+/// Those of a run or checkpoint, with the defaults of what has become an option since. Throws
+/// Error naming the file.
+RunOptions read_run_options(const std::filesystem::path& file);
+
 }  // namespace mtlora

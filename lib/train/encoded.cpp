@@ -19,6 +19,7 @@ struct EncodedShare {
   std::vector<int32_t> ids, segments;
   std::vector<int64_t> lengths;
   int64_t truncated = 0;
+  std::vector<std::string> problems;  // of the examples that are left out for them
   std::exception_ptr error;
 };
 
@@ -33,22 +34,41 @@ void append(const Encoding& e, Share& share) {
   share.truncated += e.dropped_tokens > 0;
 }
 
-// Encodes `count` examples on several threads, each a run of neighbours; shares are in order.
+// Throws Error with all that is wrong with the examples of a split.
+void raise_problems(const std::vector<Share>& shares, const std::string& split, size_t count) {
+  Problems problems;
+  for (const Share& share : shares)
+    for (const std::string& problem : share.problems) problems.add(problem);
+  problems.raise(
+      fmt::format("{}: {} of {} examples cannot be used:", split, problems.count(), count));
+}
+
+// Encodes the `count` examples of a split on several threads, each a run of neighbours; shares are
+// in order. Throws Error with the messages of all Errors that `encode` throws.
 template <class Encode>
-std::vector<Share> in_shares(size_t count, int wanted_threads, const Encode& encode) {
+std::vector<Share> in_shares(const std::string& split, size_t count, int wanted_threads,
+                             const Encode& encode) {
   const size_t most = static_cast<size_t>(std::max(1, wanted_threads));
   const size_t threads = std::clamp<size_t>(count / 256, 1, most);
   std::vector<Share> shares(threads);
   start_threads(threads, [&](size_t t) {
     const size_t begin = count * t / threads, end = count * (t + 1) / threads;
+    const auto append_one = [&](size_t i) {
+      try {
+        append(encode(i), shares[t]);
+      } catch (const Error& e) {
+        shares[t].problems.push_back(fmt::format("  example {}: {}", i + 1, e.what()));
+      }
+    };
     try {
-      for (size_t i = begin; i < end; ++i) append(encode(i), shares[t]);
+      for (size_t i = begin; i < end; ++i) append_one(i);
     } catch (...) {
       shares[t].error = std::current_exception();
     }
   }).clear();  // when all have ended
   for (const Share& share : shares)
     if (share.error) std::rethrow_exception(share.error);
+  raise_problems(shares, split, count);
   return shares;
 }
 
@@ -87,12 +107,8 @@ EncodedSet::EncodedSet(const std::vector<EncodedExample>& examples) {
 EncodedSet::EncodedSet(const TextData& data, const Tokenizer& tokenizer,
                        const EncodeOptions& options) {
   const TextFrame frame = text_frame(tokenizer);
-  take(in_shares(data.pairs.size(), options.threads, [&](size_t i) {
-    try {
-      return encode_text(tokenizer, frame, data.pairs[i], at(options.max_length));
-    } catch (const Error& e) {
-      fail("{}, text {} of {}: {}", data.split, i + 1, data.pairs.size(), e.what());
-    }
+  take(in_shares(data.split, data.pairs.size(), options.threads, [&](size_t i) {
+    return encode_text(tokenizer, frame, data.pairs[i], at(options.max_length));
   }));
   labels_.assign(data.pairs.size(), 0);
   count_targets();
@@ -100,7 +116,7 @@ EncodedSet::EncodedSet(const TextData& data, const Tokenizer& tokenizer,
 
 EncodedSet::EncodedSet(const Dataset& data, bool has_pair, const Tokenizer& tokenizer,
                        const EncodeOptions& options) {
-  take(in_shares(data.examples.size(), options.threads, [&](size_t i) {
+  take(in_shares(data.split, data.examples.size(), options.threads, [&](size_t i) {
     const Example& example = data.examples[i];
     return has_pair
                ? encode_pair(tokenizer, example.text, example.text_pair, at(options.max_length))

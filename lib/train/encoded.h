@@ -44,7 +44,7 @@ class EncodedSet {
  public:
   explicit EncodedSet(const std::vector<EncodedExample>& examples);
   /// Texts to be learned: begin, context, separator, " " + completion, end; cut to max_length
-  /// tokens at the end. Those of which nothing is left to be learned are an Error.
+  /// tokens at the end. Throws Error naming those of which nothing is left to be learned.
   EncodedSet(const TextData& data, const Tokenizer& tokenizer, const EncodeOptions& options);
   EncodedSet(const Dataset& data, bool has_pair, const Tokenizer& tokenizer,
              const EncodeOptions& options);

@@ -56,13 +56,13 @@ class Layouts(SharedCase):
         settings = writing(self.place / "model", SAMPLES / "e2e", "e2e", train={"max_length": 30})
         file = write_json(self.place / "short.json", settings)
         self.fails("train", "--config", file, "--out", self.place / "short",
-                   names=["train, text 1 of 4", "30 tokens", "train.max_length", "name : "])
+                   names=["train: 4 of 4 examples", "example 1: ", "example 4: ", "30 tokens", "train.max_length", "name : "])
         data = pairs(self.place / "long", ["red"])
         rows = [{"prompt": prompt, "completion": "it is red."} for prompt in ("what : red", "x" + "é" * 60)]
         (data / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         file = write_json(self.place / "long.json", writing(self.place / "model", data, "data_to_text", train={"max_length": 30}))
         self.fails("train", "--config", file, "--out", self.place / "short",
-                   names=["train, text 2 of 2", "context of 122 tokens", "30 tokens", "train.max_length", f'"x{"é" * 59}…"'])
+                   names=["train: 1 of 2 examples", "example 2: ", "context of 122 tokens", "30 tokens", "train.max_length", f'"x{"é" * 59}…"'])
         self.assertFalse((self.place / "short").exists())
 
     def test_a_run_without_a_final_split_writes_no_texts(self):

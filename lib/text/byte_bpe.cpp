@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "lib/core/error.h"
-#include "lib/text/gpt2_words.h"
+#include "lib/text/byte_words.h"
 #include "lib/text/unicode.h"
 
 namespace mtlora {
@@ -39,6 +39,18 @@ bool token_bytes(std::string_view token, std::string& bytes) {
     bytes += static_cast<char>(byte);
   }
   return true;
+}
+
+size_t word_end(WordPattern pattern, std::string_view text, size_t begin) {
+  if (pattern == WordPattern::gpt2) return gpt2_word_end(text, begin);
+  return pattern == WordPattern::llama3 ? llama3_word_end(text, begin) : text.size();
+}
+
+// A word as the vocabulary spells it.
+std::string spelled(std::string_view word) {
+  std::string symbols;
+  for (const char c : word) append_utf8(byte_symbol(static_cast<unsigned char>(c)), symbols);
+  return symbols;
 }
 
 }  // namespace
@@ -86,13 +98,15 @@ void ByteBpeTokenizer::tokenize_plain(std::string_view text, Place,
 
 void ByteBpeTokenizer::append_words(std::string_view text, std::vector<int32_t>& ids) const {
   for (size_t begin = 0; begin < text.size();) {
-    const size_t end = options_.use_pattern ? gpt2_word_end(text, begin) : text.size();
+    const size_t end = word_end(options_.pattern, text, begin);
     append_word(text.substr(begin, end - begin), ids);
     begin = end;
   }
 }
 
 void ByteBpeTokenizer::append_word(std::string_view word, std::vector<int32_t>& ids) const {
+  if (options_.ignore_merges)
+    if (const int32_t id = vocabulary_.find(spelled(word)); id >= 0) return ids.push_back(id);
   const size_t begin = ids.size();
   for (const char c : word) {
     const auto byte = static_cast<unsigned char>(c);

@@ -1,5 +1,5 @@
-// Byte-level BPE of GPT-2 and RoBERTa: Sennrich et al. 2016, arXiv:1508.07909, over bytes (Radford
-// et al. 2019). Words come from GPT-2's pattern; within a word the pair of the lowest rank is
+// Byte-level BPE of GPT-2, RoBERTa and Llama 3: Sennrich et al. 2016, arXiv:1508.07909, over bytes
+// (Radford et al. 2019). Words come from a pattern; within a word the pair of the lowest rank is
 // merged, the leftmost first, until none is left.
 #pragma once
 
@@ -11,11 +11,15 @@
 
 namespace mtlora {
 
+/// How a text is cut into words (byte_words.h); `none`: it is one word.
+enum class WordPattern { none, gpt2, llama3 };
+
 struct ByteBpeOptions {
   bool add_prefix_space = false;  ///< a text that does not begin with a space gets one
-  bool use_pattern = true;        ///< Hugging Face's use_regex: without, a text is one word
-  bool split_digits = false;      ///< its Digits: each number sign is a text of its own before that
-  std::string unknown;            ///< for bytes without a token; "" where there is none
+  WordPattern pattern = WordPattern::gpt2;
+  bool split_digits = false;   ///< its Digits: each number sign is a text of its own before that
+  bool ignore_merges = false;  ///< a word that is a token is not merged
+  std::string unknown;         ///< for bytes without a token; "" where there is none
 };
 
 class ByteBpeTokenizer final : public Tokenizer {

@@ -5,9 +5,10 @@
 
 #include "lib/core/error.h"
 #include "lib/text/added_token_json.h"
-#include "lib/text/byte_bpe.h"
+#include "lib/text/byte_words_json.h"
 #include "lib/text/character_bpe.h"
 #include "lib/text/pipeline_json.h"
+#include "lib/text/template_json.h"
 #include "lib/text/unigram.h"
 #include "lib/text/wordpiece.h"
 
@@ -50,37 +51,6 @@ Vocabulary read_vocabulary(const ForeignJson& model) {
   return Vocabulary(tokens);
 }
 
-std::vector<Template::Piece> template_pieces(const ForeignJson& pieces,
-                                             const ForeignJson& special) {
-  std::vector<Template::Piece> result;
-  for (const ForeignJson& piece : pieces) {
-    if (const auto text = piece.find("Sequence"); text != piece.end()) {
-      const bool is_first = text->at("id") == "A";
-      result.push_back({is_first ? Template::kFirst : Template::kSecond, text->at("type_id")});
-      continue;
-    }
-    const ForeignJson& token = piece.at("SpecialToken");
-    for (const ForeignJson& id : special.at(token.at("id").get<std::string>()).at("ids"))
-      result.push_back({id.get<int32_t>(), token.at("type_id")});
-  }
-  return result;
-}
-
-Template read_template(const ForeignJson& json) {
-  const std::string type =
-      require(json, "post_processor",
-              {"TemplateProcessing", "BertProcessing", "RobertaProcessing", "ByteLevel", "null"});
-  if (type == "ByteLevel" || type == "null") return plain_template();
-  const ForeignJson& post = json.at("post_processor");
-  if (type == "TemplateProcessing") {
-    const ForeignJson& special = post.at("special_tokens");
-    return {.single = template_pieces(post.at("single"), special),
-            .pair = template_pieces(post.at("pair"), special)};
-  }
-  const int32_t cls = post.at("cls").at(1), sep = post.at("sep").at(1);
-  return type == "BertProcessing" ? bert_template(cls, sep) : roberta_template(cls, sep);
-}
-
 TokenizerParts read_parts(const ForeignJson& json, const Vocabulary& vocabulary,
                           const TokenizerConfig& config, const RoleNames& family,
                           const TokenizerSource& source) {
@@ -96,7 +66,7 @@ TokenizerParts read_parts(const ForeignJson& json, const Vocabulary& vocabulary,
       if (added.content == token) return added.id;
     return vocabulary.find(token);
   });
-  parts.frame = read_template(json);
+  parts.frame = read_template(section(json, "post_processor"));
   const std::string post = type_of(json, "post_processor");
   // BERT's, RoBERTa's and DeBERTa's own classes do not know these words.
   if (post != "BertProcessing" && post != "RobertaProcessing" && &family != &deberta_roles())
@@ -152,43 +122,20 @@ Merges read_merges(const ForeignJson& merges) {
   return result;
 }
 
-// The ByteLevel of a pre-tokenizer, which may stand behind Digits.
-struct BytePreTokenizer {
-  const ForeignJson& level;
-  bool split_digits;
-};
-
-BytePreTokenizer byte_pre_tokenizer(const ForeignJson& json) {
-  const ForeignJson& pre = json.at("pre_tokenizer");
-  if (require(json, "pre_tokenizer", {"ByteLevel", "Sequence"}) == "ByteLevel") return {pre, false};
-  const ForeignJson& steps = pre.at("pretokenizers");
-  const bool is_known = steps.size() == 2 && steps[0].at("type") == "Digits" &&
-                        value_or(steps[0], "individual_digits", false) &&
-                        steps[1].at("type") == "ByteLevel" &&
-                        !value_or(steps[1], "add_prefix_space", true);
-  if (!is_known)
-    fail(
-        "the pre_tokenizer {} is not implemented here (of sequences only Digits with "
-        "\"individual_digits\": true before ByteLevel with \"add_prefix_space\": false)",
-        pre.dump());
-  return {steps[1], true};
-}
-
 std::unique_ptr<Tokenizer> read_byte_bpe(const ForeignJson& json, const TokenizerConfig& config,
                                          const TokenizerSource& source) {
   require(json, "normalizer", {"null"});
   require(json, "decoder", {"ByteLevel", "null"});
-  const BytePreTokenizer pre = byte_pre_tokenizer(json);
+  ByteBpeOptions options = read_byte_words(section(json, "pre_tokenizer"));
   const ForeignJson& model = json.at("model");
   refuse(model, {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
-                 "byte_fallback", "ignore_merges"});
-  const ByteBpeOptions options{.add_prefix_space = config.add_prefix_space.value_or(
-                                   value_or(pre.level, "add_prefix_space", true)),
-                               .use_pattern = value_or(pre.level, "use_regex", true),
-                               .split_digits = pre.split_digits,
-                               .unknown = value_or<std::string>(model, "unk_token", "")};
-  if (options.split_digits && options.add_prefix_space)
-    fail("\"add_prefix_space\": true is not implemented beside Digits");
+                 "byte_fallback"});
+  options.add_prefix_space = config.add_prefix_space.value_or(options.add_prefix_space);
+  options.ignore_merges = value_or(model, "ignore_merges", false);
+  options.unknown = value_or<std::string>(model, "unk_token", "");
+  const bool is_alone = !options.split_digits && options.pattern != WordPattern::llama3;
+  if (options.add_prefix_space && !is_alone)
+    fail("\"add_prefix_space\": true is not implemented where ByteLevel is not alone");
   Vocabulary vocabulary = read_vocabulary(model);
   const bool is_roberta = vocabulary.find("<s>") >= 0;
   TokenizerParts parts =

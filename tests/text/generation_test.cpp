@@ -192,7 +192,7 @@ TEST_CASE("a SentencePiece model has Llama's frame, and byte pieces give their t
 }
 
 TEST_CASE("a tokenizer of any kind saves files that load as the same one", "[text]") {
-  std::vector<fs::path> all = {test::small("bert"), test::small("gpt2"),
+  std::vector<fs::path> all = {test::small("bert"), test::small("gpt2"), test::small("llama3"),
                                test::small("sentencepiece")};
   if (test::available(smollm2())) all.push_back(smollm2());
   for (const fs::path& path : all) {

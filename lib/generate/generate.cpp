@@ -168,19 +168,26 @@ Prompts generate(LanguageModel& model, const Prompts& prompts, const GeneratePla
                    [&](size_t a, size_t b) { return prompts[a].size() > prompts[b].size(); });
   const auto size = static_cast<size_t>(plan.batch_size);
   Prompts out(prompts.size());
-  std::atomic<size_t> next = 0;
   std::mutex one_at_a_time;
+  const auto take = [&](size_t prompt, const std::vector<int32_t>& ids) {
+    out[prompt] = ids;
+    const std::lock_guard lock(one_at_a_time);
+    if (answered) answered(prompt, ids);
+  };
+  std::atomic<size_t> next = 0;
+  std::atomic<bool> has_failed = false;
   pool.run([&](int) {
     const torch::NoGradGuard no_grad;
-    for (size_t begin; (begin = size * next++) < order.size();) {
-      const size_t end = std::min(begin + size, order.size());
-      const auto at = order.begin() + static_cast<std::ptrdiff_t>(begin);
-      Batched batch(model, prompts, {at, at + static_cast<std::ptrdiff_t>(end - begin)}, plan);
-      batch.run([&](size_t prompt, const std::vector<int32_t>& ids) {
-        out[prompt] = ids;
-        const std::lock_guard lock(one_at_a_time);
-        if (answered) answered(prompt, ids);
-      });
+    try {
+      for (size_t begin; !has_failed && (begin = size * next++) < order.size();) {
+        const size_t end = std::min(begin + size, order.size());
+        const auto at = order.begin() + static_cast<std::ptrdiff_t>(begin);
+        Batched(model, prompts, {at, at + static_cast<std::ptrdiff_t>(end - begin)}, plan)
+            .run(take);
+      }
+    } catch (...) {
+      has_failed = true;  // the other threads need not write what nobody will read
+      throw;
     }
   });
   return out;

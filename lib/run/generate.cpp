@@ -2,12 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <ios>
 #include <map>
 
 #include "lib/core/error.h"
 #include "lib/core/output.h"
-#include "lib/data/input_lines.h"
 #include "lib/run/input_source.h"
 #include "lib/run/language_folder.h"
 #include "lib/run/open_source.h"
@@ -15,9 +13,6 @@
 
 namespace mtlora {
 namespace {
-
-// Contexts that are answered together at most; a stream is answered as far as it has come.
-constexpr size_t kContextsAtOnce = 256;
 
 // Of a line of JSON, where the task keeps it.
 std::string context_of(const std::string& line, const std::string& where, const std::string& key) {
@@ -61,22 +56,17 @@ void answer_split(const Session& s, const std::string& split) {
 
 void answer_lines(const Session& s, InputSource& input) {
   std::vector<std::string> contexts;
-  std::istream& in = input.stream();
-  InputLines lines(in, input.name());
-  for (std::string line; lines.next(line);) {
-    contexts.push_back(input.is_json_lines()
-                           ? context_of(line, lines.where(), s.text_task->info().context_key)
-                           : line);
-    if (contexts.size() == kContextsAtOnce || in.rdbuf()->in_avail() <= 0) answer(s, contexts);
-  }
-  answer(s, contexts);
+  const auto take = [&](const std::string& line, const std::string& where) {
+    contexts.push_back(
+        input.is_json_lines() ? context_of(line, where, s.text_task->info().context_key) : line);
+  };
+  for_lines(input, take, [&] { answer(s, contexts); });
 }
 
 }  // namespace
 
 void generate(const GenerateRequest& request) {
   check_input_options(request.input, request.split);
-  std::ios::sync_with_stdio(false);  // so that what has come of stdin can be seen
   Session s = open_source(request.source);
   if (!s.text_task) fail("generate: the task {} asks for labels; use predict", s.task->info().name);
   if (!s.options.generate.separator) warn_of_chat_template(s);

@@ -1,11 +1,15 @@
 #include "lib/run/input_source.h"
 
+#include <poll.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
 #include <iostream>
 
 #include "lib/core/error.h"
+#include "lib/data/input_lines.h"
 
 namespace mtlora {
 namespace fs = std::filesystem;
@@ -27,6 +31,13 @@ InputSource::InputSource(const std::string& input)
                  [](unsigned char c) { return std::tolower(c); });
 }
 
+bool InputSource::is_idle() {
+  constexpr int moment = 20;  // milliseconds, for a pipe that is being filled
+  if (stream().rdbuf()->in_avail() > 0) return false;
+  pollfd in{STDIN_FILENO, POLLIN, 0};
+  return !is_stdin_ || poll(&in, 1, moment) == 0;
+}
+
 void InputSource::refuse(const std::vector<std::string>& extensions) const {
   if (std::find(extensions.begin(), extensions.end(), extension_) == extensions.end()) return;
   fail(
@@ -36,7 +47,24 @@ void InputSource::refuse(const std::vector<std::string>& extensions) const {
 }
 
 std::istream& InputSource::std_in() {
+  // What has come can only be seen in a buffer of its own. To be asked for before anything is read.
+  [[maybe_unused]] static const bool was_shared = std::ios::sync_with_stdio(false);
   return std::cin;
+}
+
+void for_lines(InputSource& input,
+               const std::function<void(const std::string& line, const std::string& where)>& take,
+               const std::function<void()>& answer) {
+  constexpr size_t most = 256;  // that are computed together
+  InputLines lines(input.stream(), input.name());
+  size_t taken = 0;
+  for (std::string line; lines.next(line);) {
+    take(line, lines.where());
+    if (++taken < most && !input.is_idle()) continue;
+    answer();
+    taken = 0;
+  }
+  if (taken > 0) answer();
 }
 
 }  // namespace mtlora

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fstream>
+#include <functional>
 #include <istream>
 #include <string>
 #include <vector>
@@ -22,6 +23,8 @@ class InputSource {
   const std::string& name() const { return name_; }
   /// Of the file's name, in lower case: ".jsonl"; "" of stdin.
   const std::string& extension() const { return extension_; }
+  /// Whether nothing more has come of a stream, and nothing comes for a moment.
+  bool is_idle();
   bool is_json_lines() const { return extension_ == ".jsonl"; }
   /// Throws Error where the file's name ends in one of these, which hold more than texts, one a
   /// line: a table's header and its other columns would be taken for texts.
@@ -34,5 +37,11 @@ class InputSource {
   std::string name_, extension_;
   std::ifstream file_;
 };
+
+/// Calls `take` with every line and where it stands ("name:number"), and `answer` after 256 of
+/// them, wherever a stream has no more for now, and at the end.
+void for_lines(InputSource& input,
+               const std::function<void(const std::string& line, const std::string& where)>& take,
+               const std::function<void()>& answer);
 
 }  // namespace mtlora

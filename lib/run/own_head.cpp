@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <functional>
+#include <set>
 
 #include "lib/core/error.h"
 #include "lib/core/log.h"
@@ -29,18 +31,26 @@ bool are_generic(const std::vector<std::string>& labels) {
   return true;
 }
 
-// For each label of `ours` its place in `theirs`; empty where they are other names.
+// For each label of `ours` its place in `theirs`; empty where the two are not the same labels.
+template <class Same>
 std::vector<int64_t> places(const std::vector<std::string>& ours,
-                            const std::vector<std::string>& theirs) {
+                            const std::vector<std::string>& theirs, const Same& same) {
   std::vector<int64_t> rows;
   for (const std::string& label : ours) {
-    const auto found = std::find_if(theirs.begin(), theirs.end(), [&](const std::string& other) {
-      return same_but_for_case(label, other);
-    });
+    const auto found = std::find_if(theirs.begin(), theirs.end(),
+                                    [&](const std::string& other) { return same(label, other); });
     if (found == theirs.end()) return {};
     rows.push_back(found - theirs.begin());
   }
-  return rows;
+  const bool is_each_once = std::set<int64_t>(rows.begin(), rows.end()).size() == theirs.size();
+  return is_each_once ? rows : std::vector<int64_t>{};
+}
+
+// The same where names may differ in case, unless they also differ from each other in it alone.
+std::vector<int64_t> places(const std::vector<std::string>& ours,
+                            const std::vector<std::string>& theirs) {
+  const std::vector<int64_t> exact = places(ours, theirs, std::equal_to<std::string>());
+  return exact.empty() ? places(ours, theirs, same_but_for_case) : exact;
 }
 
 Json task_of(const ModelConfig& config, std::optional<int64_t> of_another) {

@@ -9,15 +9,11 @@
 
 #include "lib/core/error.h"
 #include "lib/core/output.h"
-#include "lib/data/input_lines.h"
 #include "lib/run/input_source.h"
 #include "lib/run/open_source.h"
 
 namespace mtlora {
 namespace {
-
-// Lines that are computed together; the answers of a stream come that many at a time.
-constexpr size_t kLinesAtOnce = 256;
 
 // The text of a key: the task's own name for it, or the one that all tasks share.
 std::string text_of(const Json& json, const std::string& own, const std::string& shared,
@@ -101,18 +97,15 @@ void label_lines(const Session& s, InputSource& input) {
   Dataset data;
   data.split = input.name();
   const auto read = input.is_json_lines() ? from_json : from_line;
-  InputLines lines(input.stream(), input.name());
   std::vector<std::string> places;
-  const auto answer = [&] {
+  const auto take = [&](const std::string& line, const std::string& where) {
+    places.push_back(where);
+    data.examples.push_back(read(line, where, s.task->info()));
+  };
+  for_lines(input, take, [&] {
     label(s, data, [&](int64_t i) { return places[static_cast<size_t>(i)]; });
     places.clear();
-  };
-  for (std::string line; lines.next(line);) {
-    places.push_back(lines.where());
-    data.examples.push_back(read(line, places.back(), s.task->info()));
-    if (data.examples.size() == kLinesAtOnce) answer();
-  }
-  answer();
+  });
 }
 
 // Its labels, if it has any, are not looked at.

@@ -27,8 +27,10 @@ TextFrame frame_of(const Session& session) {
   return session.options.generate.separator ? text_frame(tokenizer) : plain_frame(tokenizer);
 }
 
-std::vector<int32_t> without_special(const Tokenizer& tokenizer, std::vector<int32_t> ids) {
-  std::erase_if(ids, [&](int32_t id) { return tokenizer.is_special(id); });
+// Without special tokens, and without ids that a model with more of them than its tokenizer has
+// written: they stand for no text.
+std::vector<int32_t> of_text(const Tokenizer& tokenizer, std::vector<int32_t> ids) {
+  std::erase_if(ids, [&](int32_t id) { return tokenizer.is_special(id) || !tokenizer.has(id); });
   return ids;
 }
 
@@ -36,7 +38,7 @@ std::vector<int32_t> without_special(const Tokenizer& tokenizer, std::vector<int
 // space at its beginning where a tokenizer sets one before a text.
 std::string continuation(const Tokenizer& tokenizer, const std::vector<int32_t>& prompt,
                          const std::vector<int32_t>& written) {
-  std::vector<int32_t> ids = without_special(tokenizer, prompt);
+  std::vector<int32_t> ids = of_text(tokenizer, prompt);
   const std::string before = tokenizer.decode(ids);
   ids.insert(ids.end(), written.begin(), written.end());
   const std::string whole = tokenizer.decode(ids);
@@ -46,19 +48,19 @@ std::string continuation(const Tokenizer& tokenizer, const std::vector<int32_t>&
 std::string text_of(const Session& session, const std::vector<int32_t>& prompt,
                     const std::vector<int32_t>& ids) {
   const Tokenizer& tokenizer = *session.tokenizer;
-  const std::vector<int32_t> written = without_special(tokenizer, ids);
+  const std::vector<int32_t> written = of_text(tokenizer, ids);
   if (!session.options.generate.separator)
     return replace_invalid_utf8(continuation(tokenizer, prompt, written));
   const std::string text = replace_invalid_utf8(tokenizer.decode(written));
   return stripped(text.substr(0, text.find(kTwoBreaks)));
 }
 
-std::vector<int32_t> prompt_of(const Session& session, const std::string& context,
-                               int64_t longest) {
-  std::vector<int32_t> ids = prompt_ids(*session.tokenizer, frame_of(session), context, longest);
+PromptIds prompt_of(const Session& session, const std::string& context, int64_t longest) {
+  PromptIds prompt = prompt_ids(*session.tokenizer, frame_of(session), context, longest);
   const int32_t begin = session.tokenizer->special().bos;
-  if (ids.empty() && begin >= 0) ids.push_back(begin);  // an empty prompt, as transformers has it
-  return ids;
+  // an empty prompt, as transformers has it
+  if (prompt.ids.empty() && begin >= 0) prompt.ids.push_back(begin);
+  return prompt;
 }
 
 }  // namespace
@@ -91,9 +93,9 @@ std::vector<std::string> write_texts(const Session& session,
   std::vector<std::vector<int32_t>> prompts;
   size_t cut = 0;
   for (const std::string& context : contexts) {
-    const auto whole = prompt_of(session, context, session.model().longest());
-    prompts.push_back(prompt_of(session, context, room));
-    cut += prompts.back().size() < whole.size();
+    PromptIds prompt = prompt_of(session, context, room);
+    prompts.push_back(std::move(prompt.ids));
+    cut += prompt.is_cut;
   }
   if (cut > 0)
     log::warn(

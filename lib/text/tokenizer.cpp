@@ -59,6 +59,10 @@ int32_t Tokenizer::vocab_size() const {
   return size;
 }
 
+bool Tokenizer::has(int32_t id) const {
+  return added(id) || model_token(id);
+}
+
 const std::string& Tokenizer::token(int32_t id) const {
   if (const AddedToken* token = added(id)) return token->content;
   const std::string* token = model_token(id);

@@ -69,6 +69,8 @@ class Tokenizer {
 
   /// The largest id + 1, added tokens included: the rows that an embedding must have.
   int32_t vocab_size() const;
+  /// Whether an id is that of a token: a model may have more ids than its tokenizer.
+  bool has(int32_t id) const;
   /// The token of an id as the vocabulary spells it ("##ing", "Ġthe"). Throws Error for an unknown
   /// id.
   const std::string& token(int32_t id) const;

@@ -75,7 +75,7 @@ std::vector<Share> in_shares(const std::string& split, size_t count, int wanted_
 Encoding encode_text(const Tokenizer& tokenizer, const TextFrame& frame, const TextPair& pair,
                      size_t max_length) {
   Encoding e;
-  e.ids = prompt_ids(tokenizer, frame, pair.context, std::numeric_limits<int64_t>::max());
+  e.ids = prompt_ids(tokenizer, frame, pair.context, std::numeric_limits<int64_t>::max()).ids;
   if (e.ids.size() >= max_length)
     fail(
         "a context of {} tokens leaves no room for its text in {} tokens (train.max_length): "
@@ -183,18 +183,18 @@ TextFrame plain_frame(const Tokenizer& tokenizer) {
   return frame;
 }
 
-std::vector<int32_t> prompt_ids(const Tokenizer& tokenizer, const TextFrame& frame,
-                                const std::string& context, int64_t longest) {
+PromptIds prompt_ids(const Tokenizer& tokenizer, const TextFrame& frame, const std::string& context,
+                     int64_t longest) {
   std::vector<int32_t> text;
   tokenizer.tokenize(context, text);
   const auto around = static_cast<int64_t>(frame.begin.size()) + (frame.separator >= 0 ? 1 : 0);
   const int64_t room = std::max<int64_t>(0, longest - around);
-  if (static_cast<int64_t>(text.size()) > room)
-    text.erase(text.begin(), text.end() - static_cast<std::ptrdiff_t>(room));
-  std::vector<int32_t> ids = frame.begin;
-  ids.insert(ids.end(), text.begin(), text.end());
-  if (frame.separator >= 0) ids.push_back(frame.separator);
-  return ids;
+  const bool is_cut = static_cast<int64_t>(text.size()) > room;
+  if (is_cut) text.erase(text.begin(), text.end() - static_cast<std::ptrdiff_t>(room));
+  PromptIds prompt{frame.begin, is_cut};
+  prompt.ids.insert(prompt.ids.end(), text.begin(), text.end());
+  if (frame.separator >= 0) prompt.ids.push_back(frame.separator);
+  return prompt;
 }
 
 }  // namespace mtlora

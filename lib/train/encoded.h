@@ -33,10 +33,14 @@ struct TextFrame {
 TextFrame text_frame(const Tokenizer& tokenizer);
 /// Of a prompt that is continued as it is: no separator, and an end where the tokenizer has one.
 TextFrame plain_frame(const Tokenizer& tokenizer);
-/// The ids that are given before a completion begins: begin, context, separator; the context's
-/// first tokens go where it is longer than `longest`.
-std::vector<int32_t> prompt_ids(const Tokenizer& tokenizer, const TextFrame& frame,
-                                const std::string& context, int64_t longest);
+/// The ids that are given before a completion begins: begin, context, separator.
+struct PromptIds {
+  std::vector<int32_t> ids;
+  bool is_cut;  ///< the context's first tokens are not among them
+};
+/// At most `longest` of them, but for what stands around a context.
+PromptIds prompt_ids(const Tokenizer& tokenizer, const TextFrame& frame, const std::string& context,
+                     int64_t longest);
 
 struct EncodedShare;
 

@@ -4,7 +4,7 @@ import json
 import shutil
 
 from gpt2 import SAMPLES, gpt2_model, writing
-from support import SharedCase, bert_model, config, main, sentiment, write_json
+from support import SharedCase, bert_model, config, conversation, main, sentiment, write_json
 
 
 class Generate(SharedCase):
@@ -37,6 +37,12 @@ class Generate(SharedCase):
         file = self.place / "contexts.jsonl"
         file.write_text("\r\n".join(json.dumps({"prompt": c, "other": 1}) for c in contexts) + "\r\n")
         self.assertEqual(self.texts("--input", file), together)
+
+    def test_a_stream_is_answered_as_it_comes(self):
+        lines = ["name : A", "name : B"]
+        answers, rest, code = conversation("generate", *self.checkpoint, lines=lines)
+        self.assertEqual([json.loads(answer)["text"] for answer in answers], self.texts(stdin="\n".join(lines)))
+        self.assertEqual((rest, code), ("", 0))
 
     def test_json_lines_have_their_context_where_the_task_says(self):
         file = self.place / "own.jsonl"
@@ -146,6 +152,13 @@ class ModelAlone(SharedCase):
         self.assertTrue(self.written(self.place / "letters", stdin=f"ab{text[:6]}\n")[0].startswith(text[6:]))
         self.assertEqual(self.written(self.place / "breaks", "--set", "generate.no_repeat_ngram=0")[0], "\n" * 24)
         self.assertNotEqual(self.written(self.place / "letters", stdin="\n")[0], "")
+
+    def test_ids_that_the_tokenizer_does_not_have_are_no_text(self):
+        vocabulary = json.loads((self.place / "letters" / "vocab.json").read_text())
+        del vocabulary["c"]
+        text, _ = self.written(self.place / "letters")
+        self.assertIn("c", text)
+        self.assertEqual(self.written(self.changed("fewer", vocab=vocabulary))[0], text.replace("c", ""))
 
     def test_the_separator_of_training_is_there_where_it_is_asked_for(self):
         plain, asked = (self.written(self.place / "letters", "--set", f"generate.separator={value}")[0]

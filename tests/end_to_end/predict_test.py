@@ -5,7 +5,7 @@ import random
 import shutil
 import struct
 
-from support import (TrainedCase, config, main, read_safetensors, sentence, write_json,
+from support import (TrainedCase, config, conversation, main, read_safetensors, sentence, write_json,
                      write_safetensors)
 
 
@@ -38,6 +38,13 @@ class Predict(TrainedCase):
         self.assertEqual(self.succeeds("predict", "--checkpoint", best, stdin="").out, "")
         odd = self.succeeds("predict", "--checkpoint", best, stdin="\n\n \ngood film\r\n").out
         self.assertEqual(len(odd.splitlines()), 4)
+
+    def test_a_stream_is_answered_as_it_comes(self):
+        lines = ["a good film", "a bad film", ""]
+        answers, rest, code = conversation("predict", "--checkpoint", self.run_folder / "best", lines=lines)
+        self.assertEqual([json.loads(answer)["label"] for answer in answers[:2]], ["good", "bad"])
+        self.assertIn("label", json.loads(answers[2]))
+        self.assertEqual((rest, code), ("", 0))
 
     def test_dev_predictions_give_the_accuracy(self):
         rows = [line.split("\t") for line in (self.data / "dev.tsv").read_text().splitlines()[1:]]
@@ -105,16 +112,20 @@ class Predict(TrainedCase):
         model = self.place / "turned"
         shutil.copytree(self.model, model)
 
-        def answers(*labels):
+        def answers(*labels, ours=task["labels"]):
             settings = json.loads((self.model / "config.json").read_text())
             settings["id2label"] = {str(i): label for i, label in enumerate(labels)}
             write_json(model / "config.json", settings)
-            result = self.succeeds("predict", "--model", model, "--config", file, cwd=self.place, stdin="a good film\n")
+            result = self.succeeds("predict", "--model", model, "--config", file, "--set", f"task.labels={json.dumps(ours)}",
+                                   cwd=self.place, stdin="a good film\n")
             return json.loads(result.out)["probabilities"], "in the task's order" in result.err
 
         same, was_turned = answers("LABEL_0", "LABEL_1", "LABEL_2")
         self.assertFalse(was_turned)
         self.assertEqual(answers("bad", "good", "other"), (same, False))
+        # labels that differ in case alone
+        self.assertEqual(answers("a", "A", "b", ours=["b", "a", "A"]), ([same[2], same[0], same[1]], True))
+        self.assertEqual(answers("A", "a", "b", ours=["a", "A", "b"]), ([same[1], same[0], same[2]], True))
         turned, was_turned = answers("OTHER", "Bad", "good")
         self.assertTrue(was_turned)
         self.assertEqual(turned, [same[1], same[2], same[0]])

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -47,6 +48,21 @@ def start(*arguments, hang_up=signal.SIG_DFL, **options):
     nowhere = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}
     return subprocess.Popen([PROGRAM, *map(str, arguments)], **{**nowhere, **options},
                             preexec_fn=lambda: signal.signal(signal.SIGHUP, hang_up))
+
+
+def conversation(*arguments, lines, timeout=60):
+    """The answers of a command to lines of stdin, each of them read before the next line is given."""
+    process = start(*arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    too_late = threading.Timer(timeout, process.kill)
+    too_late.start()
+    answers = []
+    for line in lines:
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+        answers.append(process.stdout.readline())
+    rest, _ = process.communicate()
+    too_late.cancel()
+    return answers, rest, process.returncode
 
 
 def bert_model(folder, golden="bert-tiny-wide"):

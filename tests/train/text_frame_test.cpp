@@ -15,7 +15,7 @@ TEST_CASE("a prompt begins with what the tokenizer puts before a text, not behin
   std::vector<int32_t> wanted{special.cls};
   tokenizer->tokenize("text", wanted);
   wanted.push_back(frame.separator);
-  CHECK(prompt_ids(*tokenizer, frame, "text", 64) == wanted);
+  CHECK(prompt_ids(*tokenizer, frame, "text", 64).ids == wanted);
   wanted.pop_back();
-  CHECK(prompt_ids(*tokenizer, plain_frame(*tokenizer), "text", 64) == wanted);
+  CHECK(prompt_ids(*tokenizer, plain_frame(*tokenizer), "text", 64).ids == wanted);
 }

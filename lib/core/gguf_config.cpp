@@ -115,12 +115,7 @@ Json rope_scaling(const Metadata& llama) {
   if (type == "none") return nullptr;
   const double factor = llama.number(is_old ? "rope.scale_linear" : "rope.scaling.factor");
   if (type == "linear") return {{"rope_type", "linear"}, {"factor", factor}};
-  if (type == "yarn")
-    return {
-        {"rope_type", "yarn"},
-        {"factor", factor},
-        {"original_max_position_embeddings", llama.count("rope.scaling.original_context_length")}};
-  llama.refuse("the rotary scaling \"{}\" is not implemented (only linear, yarn)", type);
+  llama.refuse("the rotary scaling \"{}\" is not implemented (only linear)", type);
 }
 
 // An id of a special token, null where there is none.

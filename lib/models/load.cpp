@@ -104,7 +104,7 @@ class Filler {
 
  private:
   bool is_turned(const NamedTensor& t) const {
-    return t.tensor.dim() == 2 && any_match(family_.transposed, t.name);
+    return mtlora::is_turned(family_, t.name, static_cast<size_t>(t.tensor.dim()));
   }
 
   // Says of a tensor of the model where it comes from.
@@ -203,6 +203,10 @@ LoadedLanguageModel load_language_model(const std::filesystem::path& folder,
   filler.fill(*loaded.model);
   filler.check_tied(*loaded.model);
   return loaded;
+}
+
+bool is_turned(const Family& family, const std::string& name, size_t dimensions) {
+  return dimensions == 2 && any_match(family.transposed, name);
 }
 
 bool is_head(const Family& family, const std::string& name) {

@@ -48,6 +48,9 @@ LoadedLanguageModel load_language_model(const std::filesystem::path& folder,
 
 /// Whether a tensor of that name belongs to the head.
 bool is_head(const Family& family, const std::string& name);
+/// Whether checkpoints store a tensor of that name and so many dimensions as its transpose, as
+/// GPT-2's do.
+bool is_turned(const Family& family, const std::string& name, size_t dimensions);
 /// Whether it belongs to the head's last layer, which has a row for each output.
 bool is_last_of_head(const Family& family, const std::string& name);
 

@@ -10,7 +10,6 @@
 #include "lib/core/error.h"
 #include "lib/core/files.h"
 #include "lib/core/gguf_config.h"
-#include "lib/core/glob.h"
 #include "lib/core/log.h"
 #include "lib/run/commands.h"
 #include "lib/run/open_peft.h"
@@ -21,11 +20,8 @@ namespace mtlora {
 namespace fs = std::filesystem;
 
 Tensor as_stored(const Session& s, const NamedTensor& t) {
-  const auto& turned = s.loaded.family->transposed;
-  const bool is_turned = std::any_of(turned.begin(), turned.end(), [&](const std::string& pattern) {
-    return glob_match(pattern, t.name);
-  });
-  return (is_turned ? t.tensor.t() : t.tensor).to(torch::kFloat).contiguous();
+  const bool turned = is_turned(*s.loaded.family, t.name, static_cast<size_t>(t.tensor.dim()));
+  return (turned ? t.tensor.t() : t.tensor).to(torch::kFloat).contiguous();
 }
 
 namespace {

@@ -6,20 +6,18 @@
 // all their ranks: A stacks their A, B holds their B in its own rows and columns.
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <set>
 
 #include "lib/core/error.h"
 #include "lib/core/files.h"
 #include "lib/run/export.h"
+#include "lib/run/peft_folder.h"
 #include "lib/weights/safetensors.h"
 
 namespace mtlora {
 namespace fs = std::filesystem;
 namespace {
-
-const char* const kPrefix = "base_model.model.";
 
 // The change of one layer of the checkpoint.
 struct Adapted {
@@ -93,7 +91,7 @@ class Writer {
 
  private:
   void put(const std::string& name, const Tensor& value) {
-    tensors_[kPrefix + name] = value.detach().to(torch::kFloat).contiguous();
+    tensors_[std::string(kPeftPrefix) + name] = value.detach().to(torch::kFloat).contiguous();
   }
 
   void add_layer(const Adapted& layer) {
@@ -131,11 +129,6 @@ class Writer {
     return found == layers_.end() ? nullptr : &*found;
   }
 
-  bool is_tied_embedding(const NamedTensor& t) const {
-    return s_.language_model && t.parameter.is_same(s_.language_model->head()) &&
-           t.name != "lm_head.weight";
-  }
-
   // Everything of the model that was trained: whole modules, or biases alone.
   void add_trained() {
     std::set<std::string> modules;
@@ -147,7 +140,7 @@ class Writer {
         bias_ = "all";
       } else if (adapted(parent_of(t.name))) {
         refuse(s_, t.name + " was trained beside its layer's adapter, and PEFT keeps it frozen");
-      } else if (is_tied_embedding(t)) {
+      } else if (is_tied_embedding(s_, t)) {
         refuse(s_, t.name + " is the output embedding as well, and PEFT would change only one");
       } else {
         modules.insert(parent_of(t.name));
@@ -203,8 +196,7 @@ class Writer {
     for (const Adapted& layer : layers_) {
       const bool is_rank = std::string(key) == "r";
       const double value = is_rank ? static_cast<double>(layer.rank()) : layer.alpha();
-      const Json number =
-          value == std::floor(value) ? Json(static_cast<int64_t>(value)) : Json(value);
+      const Json number = json_number(value);
       if (!config.contains(key)) config[key] = number;
       if (config[key] != number) different[layer.path] = number;
     }

@@ -128,6 +128,11 @@ bool PeftConfig::flag(const char* key) const {
   return value->get<bool>();
 }
 
+Json json_number(double value) {
+  const bool is_whole = value == std::floor(value) && std::abs(value) < 1e15;
+  return is_whole ? Json(static_cast<int64_t>(value)) : Json(value);
+}
+
 double PeftConfig::number(const char* key, double otherwise) const {
   const Json* value = find(key);
   if (!value) return otherwise;

@@ -10,6 +10,9 @@
 
 namespace mtlora {
 
+/// A value as PEFT writes it: a whole one as an integer.
+Json json_number(double value);
+
 class PeftConfig {
  public:
   /// Throws Error where it cannot be read, is of no LoRA, or has a value that would change what the

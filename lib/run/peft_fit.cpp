@@ -1,7 +1,6 @@
 #include "lib/run/peft_fit.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <set>
 
@@ -49,16 +48,11 @@ class Fit {
           peft_.config().file().filename().string());
   }
 
-  bool is_tied(const NamedTensor& t) const {
-    return s_.language_model && t.parameter.is_same(s_.language_model->head()) &&
-           t.name != "lm_head.weight";
-  }
-
   void check_tensor(const std::string& name) {
     const auto found = names_.find(name);
     if (found == names_.end()) {
       if (!is_unused_buffer(*s_.loaded.family, name)) add("{}: {}", name, reason_for_absence(name));
-    } else if (is_tied(*found->second)) {
+    } else if (is_tied_embedding(s_, *found->second)) {
       add("{}: is the output embedding as well, and PEFT has changed only one of them", name);
     } else {
       check_neighbours(*found->second);
@@ -119,11 +113,6 @@ std::string trained_biases(const PeftFolder& peft, const Session& s) {
   return bias;
 }
 
-Json number(double value) {
-  const bool is_whole = value == std::floor(value) && std::abs(value) < 1e15;
-  return is_whole ? Json(static_cast<int64_t>(value)) : Json(value);
-}
-
 // The first layer's value, and under their paths those that differ from it.
 template <class Value>
 void put_values(Json& options, const char* key, const std::vector<PeftLayer>& layers, Value value) {
@@ -148,8 +137,8 @@ Json method_options(const PeftFolder& peft, const std::string& bias) {
   // Our DoRA has no flag for rsLoRA's scale: another alpha says the same.
   const bool is_scaled_by_alpha = peft.is_dora() && peft.is_rslora();
   put_values(method, "alpha", peft.layers(), [&](const PeftLayer& layer) {
-    return number(is_scaled_by_alpha ? peft.scale(layer) * static_cast<double>(layer.rank)
-                                     : layer.alpha);
+    return json_number(is_scaled_by_alpha ? peft.scale(layer) * static_cast<double>(layer.rank)
+                                          : layer.alpha);
   });
   if (peft.is_dora()) return method;
   method["rslora"] = peft.is_rslora();

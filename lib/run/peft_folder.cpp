@@ -10,14 +10,13 @@ namespace mtlora {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::string_view kPrefix = "base_model.model.";
 constexpr std::string_view kA = ".lora_A", kB = ".lora_B", kMagnitude = ".lora_magnitude_vector";
 constexpr std::string_view kWeight = ".weight";
 
 // A tensor's name without what PEFT puts around it.
 std::string plain_name(std::string name) {
   constexpr std::string_view of_wrapper = ".base_layer";
-  name.erase(0, kPrefix.size());
+  name.erase(0, kPeftPrefix.size());
   if (const size_t at = name.find(of_wrapper); at != std::string::npos)
     name.erase(at, of_wrapper.size());
   for (const std::string_view kind : {kA, kB, kMagnitude})
@@ -70,9 +69,9 @@ PeftFolder::PeftFolder(const fs::path& folder)
 void PeftFolder::collect_tensors() {
   const bool lists_again = config_.text("bias", "none") == "all";
   for (const TensorInfo& info : file_->tensors()) {
-    if (!info.name.starts_with(kPrefix))
+    if (!info.name.starts_with(kPeftPrefix))
       fail("{}: {} is no name that PEFT gives a tensor; it begins them with {}",
-           file_->path().string(), info.name, kPrefix);
+           file_->path().string(), info.name, kPeftPrefix);
     if (lists_again && info.name.ends_with(".bias") && is_listed_again(info.name)) continue;
     const std::string name = plain_name(info.name);
     if (!tensors_.emplace(name, info).second)

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lib/models/family.h"
@@ -15,6 +16,9 @@
 #include "lib/weights/weight_file.h"
 
 namespace mtlora {
+
+/// Before every tensor's name.
+constexpr std::string_view kPeftPrefix = "base_model.model.";
 
 /// An adapted layer: ΔW = s B A with A [rank, in] and B [out, rank].
 struct PeftLayer {

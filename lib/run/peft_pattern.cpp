@@ -30,7 +30,8 @@ size_t piece_length(std::string_view pattern, size_t at) {
   if (rest[0] == '\\') return rest.size() > 1 && kEscapes.find(rest[1]) != kEscapes.npos ? 2 : 0;
   if (rest.starts_with("(?"))
     return rest.starts_with("(?:") || rest.starts_with("(?=") || rest.starts_with("(?!") ? 3 : 0;
-  if (rest[0] == '{') return rest.size() > 1 && std::isdigit(rest[1]) ? 1 : 0;
+  if (rest[0] == '{')
+    return rest.size() > 1 && std::isdigit(static_cast<unsigned char>(rest[1])) ? 1 : 0;
   return static_cast<unsigned char>(rest[0]) < 0x80 ? 1 : 0;
 }
 

@@ -69,10 +69,7 @@ class AsOurs final : public WeightFile {
 
   void add_whole(const Family& family, const std::string& name, const TensorInfo& info) {
     Source source{{name, info.dtype, info.shape}, name};
-    const auto& turned = family.transposed;
-    source.is_turned = info.shape.size() == 2 &&
-                       std::any_of(turned.begin(), turned.end(),
-                                   [&](const std::string& p) { return glob_match(p, name); });
+    source.is_turned = is_turned(family, name, info.shape.size());
     if (source.is_turned) std::swap(source.info.shape[0], source.info.shape[1]);
     sources_.push_back(std::move(source));
   }

@@ -79,6 +79,11 @@ EncodedSet Session::encoded(const Dataset& data) const {
                       encode.max_length);
 }
 
+bool is_tied_embedding(const Session& s, const NamedTensor& t) {
+  return s.language_model && t.parameter.is_same(s.language_model->head()) &&
+         t.name != "lm_head.weight";
+}
+
 void tell(const TextData& data) {
   for (const std::string& note : data.notes) log::info(note);
   warn_of_malformed(data.malformed, data.split, data.malformed_rows);

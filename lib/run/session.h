@@ -54,6 +54,9 @@ struct Session {
   void require_labels(const char* command) const;
 };
 
+/// Whether a tensor is the output embedding under another name.
+bool is_tied_embedding(const Session& session, const NamedTensor& t);
+
 /// Says what reading a split has found: its notes, and the rows that were left out.
 void tell(const TextData& data);
 

@@ -10,6 +10,8 @@
 namespace mtlora {
 namespace fs = std::filesystem;
 
+constexpr int64_t kLargestBatch = 1'000'000;  // far above what any memory holds
+
 void ModelOptions::fields(Fields& f) {
   f("path", path,
     "The pretrained model: a folder as Hugging Face lays it out, a GGUF file, or a folder of one.",
@@ -21,7 +23,7 @@ void ModelOptions::fields(Fields& f) {
 void TrainOptions::fields(Fields& f) {
   f("epochs", epochs, "Passes over the training set.", at_least(1));
   f("max_steps", max_steps, "Optimizer steps; where given, `epochs` does not count.", at_least(1));
-  f("batch_size", batch_size, "Examples of a micro-batch.", at_least(1));
+  f("batch_size", batch_size, "Examples of a micro-batch.", within(1, kLargestBatch));
   f("accumulate", accumulate,
     "Micro-batches of one optimizer step; equal to one batch of them all.", at_least(1));
   f("max_length", max_length,
@@ -43,7 +45,7 @@ void TrainOptions::fields(Fields& f) {
     "The metric that decides what is best, or loss; null: the task's main metric.");
   f("evaluation_batch_size", evaluation_batch_size,
     "Examples of a batch in evaluation, at most: a CPU takes long ones in smaller batches.",
-    at_least(1));
+    within(1, kLargestBatch));
   f("clip", clip,
     "Largest global norm of the gradients; 0: no clipping. Optimizers without gradients do not "
     "look at it. LoRA-RITE's authors train with 0: lora_rite has a clip of its own.",
@@ -80,7 +82,7 @@ void GenerateOptions::fields(Fields& f) {
     "A text begins behind its context and the end-of-text token, as training has it, and ends at "
     "the first blank line. false: a prompt is continued as it is; so it is, unless told otherwise, "
     "with --model and no task.");
-  f("batch_size", batch_size, "Prompts decoded together by one thread.", within(1, 1'000'000));
+  f("batch_size", batch_size, "Prompts decoded together by one thread.", within(1, kLargestBatch));
   f("final_split", final_split,
     "The split whose texts are written and scored when training is done; null: none.");
 }

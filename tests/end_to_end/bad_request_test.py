@@ -59,6 +59,8 @@ class BadRequest(RefusedCase):
     def test_numbers_beyond_all_reason(self):
         self.refused("memory", sets=["adapter.method.rank=100000000000"])
         self.refused("memory", sets=["adapter.method.rank_pattern.query=100000000000"])
+        self.refused("/train/batch_size", "1000000", sets=["train.batch_size=9223372036854775807"])
+        self.refused("/train/evaluation_batch_size", "1000000", sets=["train.evaluation_batch_size=9223372036854775807"])
         self.refused("/train/epochs", sets=["train.epochs=9223372036854775807"])
         self.refused("/train/seed", "more than", sets=["train.seed=18446744073709551615"])
         self.refused("/schedule/warmup_steps", "3", sets=["schedule.warmup_steps=100"])

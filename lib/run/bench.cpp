@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "lib/backend/cuda/runtime.h"
 #include "lib/core/error.h"
@@ -14,13 +13,10 @@
 #include "lib/run/profile.h"
 #include "lib/train/micro_batches.h"
 #include "lib/train/parameters.h"
+#include "lib/train/phases.h"
 
 namespace mtlora {
 namespace {
-
-double wall() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 struct Totals {
   Phases phases;
@@ -64,6 +60,93 @@ void print(const Json& out) {
     fmt::print("{:<34} {:.1f} %\n", "share of " + name, 100 * share.get<double>());
 }
 
+// The first steps of the run that is configured, as `train` makes them.
+class FirstSteps {
+ public:
+  /// The method's plan is the run's, or, where that is shorter, of `most` steps.
+  FirstSteps(Session& session, Job& job, const EncodedSet& set, int64_t most)
+      : s_(session),
+        options_(session.options.train),
+        sampler_(set.size(), options_.batch_size, seed(), Sampler::Order::shuffled),
+        optimizer_(open_optimizer(session)),
+        objective_(job.objective(set)),
+        step_(*objective_, parameters_of(session.trained), *session.pool,
+              {options_.clip, seed(), true, session.trained.set.get()}),
+        ahead_(micro_batches(sampler_, 0, options_.accumulate)) {
+    const int64_t planned = total_steps(options_, sampler_.steps_per_epoch());
+    session.trained.set->begin({std::max(planned, most), 0, seed()});
+  }
+
+  StepReport make() {
+    Batches after = micro_batches(sampler_, next_ + 1, options_.accumulate);
+    const Batches mine = std::exchange(ahead_, std::move(after));
+    return step_.run(next_++, mine, *optimizer_, 1.0, BadStep::stops, &ahead_);
+  }
+
+  Totals make(int64_t count) {
+    Totals totals;
+    PhaseClock clock;
+    for (int64_t i = 0; i < count; ++i) totals.add(make());
+    s_.wait();
+    clock.lap(totals.seconds);
+    return totals;
+  }
+
+ private:
+  uint64_t seed() const { return static_cast<uint64_t>(options_.seed); }
+
+  Session& s_;
+  const TrainOptions& options_;
+  Sampler sampler_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Objective> objective_;
+  TrainStep step_;
+  int64_t next_ = 0;
+  Batches ahead_;
+};
+
+// Examples a second, of as many of the training set as were trained on, and at most all.
+double evaluation_speed(Job& job, const EncodedSet& set, int64_t trained) {
+  const EncodedSet part = set.first(std::min(set.size(), std::max<int64_t>(256, trained)));
+  job.evaluate(part);
+  PhaseClock clock;
+  double seconds = 0;
+  job.evaluate(part);
+  clock.lap(seconds);
+  return static_cast<double>(part.size()) / seconds;
+}
+
+Json measured(Session& s, const BenchRequest& request) {
+  const auto job = make_job(s);
+  const EncodedSet set = job->load("train").set;
+  // On a device, steps are recorded as batches of their sizes come along.
+  const int64_t warm_up = s.device.is_cpu() ? std::max<int64_t>(5, request.steps / 10)
+                                            : std::max<int64_t>(300, request.steps);
+  FirstSteps steps(s, *job, set, warm_up + (request.profile ? 2 : 1) * request.steps);
+  steps.make();
+  const double startup = seconds_since_start();
+  steps.make(warm_up - 1);
+  const Totals totals = steps.make(request.steps);
+  const auto per_second = [&](int64_t count) {
+    return static_cast<double>(count) / totals.seconds;
+  };
+  Json out = {{"steps_per_second", per_second(request.steps)},
+              {"examples_per_second", per_second(totals.examples)},
+              {"tokens_per_second", per_second(totals.tokens)},
+              {"evaluation_examples_per_second", nullptr},
+              {"peak_memory_bytes", nullptr},
+              {"startup_seconds", startup},
+              {"phases", phases_json(totals)},
+              {"environment", s.environment()}};
+  if (request.profile)
+    out["profile"] =
+        profile_steps(s, request.steps, [&] { return steps.make(request.steps).tokens; });
+  out["evaluation_examples_per_second"] = evaluation_speed(*job, set, totals.examples);
+  out["peak_memory_bytes"] = process_peak_memory_bytes();
+  if (!s.device.is_cpu()) out["peak_device_memory_bytes"] = backend::cuda::peak_memory();
+  return out;
+}
+
 }  // namespace
 
 void bench(const BenchRequest& request) {
@@ -71,72 +154,13 @@ void bench(const BenchRequest& request) {
   Session s = open_session(gather_config(request.config));
   if (request.profile && s.device.is_cpu())
     fail("--profile: shows what a CUDA device does; this run computes on the CPU");
-  const TrainOptions& options = s.options.train;
-  const auto job = make_job(s);
-  const EncodedSet set = job->load("train").set;
-  const auto seed = static_cast<uint64_t>(options.seed);
-  Sampler sampler(set.size(), options.batch_size, seed, Sampler::Order::shuffled);
-  const std::vector<Parameter> parameters = parameters_of(s.trained);
-  const auto optimizer = open_optimizer(s);
-  const auto objective = job->objective(set);
-  TrainStep step(*objective, parameters, *s.pool, {options.clip, seed, true, s.trained.set.get()});
-
-  // On a device, steps are recorded as batches of their sizes come along.
-  const int64_t warm_up = s.device.is_cpu() ? std::max<int64_t>(5, request.steps / 10)
-                                            : std::max<int64_t>(300, request.steps);
-  // the method's plan is that of the run that is configured, of which these are the first steps
-  const int64_t planned = total_steps(options, sampler.steps_per_epoch());
-  s.trained.set->begin(
-      {std::max(planned, warm_up + (request.profile ? 2 : 1) * request.steps), 0, seed});
-  int64_t next = 0;
-  Batches ahead = micro_batches(sampler, next, options.accumulate);
-  const auto make_step = [&] {
-    const Batches mine = std::exchange(ahead, micro_batches(sampler, next + 1, options.accumulate));
-    return step.run(next++, mine, *optimizer, 1.0, BadStep::stops, &ahead);
-  };
-  double startup = 0;
-  while (next < warm_up) {
-    make_step();
-    if (next == 1) startup = seconds_since_start();
-  }
-  s.wait();
-  Totals totals;
-  double begin = wall();
-  for (int64_t i = 0; i < request.steps; ++i) totals.add(make_step());
-  s.wait();
-  totals.seconds = wall() - begin;
-  Json profile;
-  if (request.profile) {
-    profile = profile_steps(s, request.steps, [&] {
-      int64_t tokens = 0;
-      for (int64_t i = 0; i < request.steps; ++i) tokens += make_step().tokens;
-      return tokens;
-    });
-  }
-
-  // Evaluation: of as many examples of the training set as were trained on, and at most all.
-  const EncodedSet part = set.first(std::min(set.size(), std::max<int64_t>(256, totals.examples)));
-  job->evaluate(part);
-  begin = wall();
-  job->evaluate(part);
-  const double evaluation = wall() - begin;
-
-  Json out = {{"steps_per_second", static_cast<double>(request.steps) / totals.seconds},
-              {"examples_per_second", static_cast<double>(totals.examples) / totals.seconds},
-              {"tokens_per_second", static_cast<double>(totals.tokens) / totals.seconds},
-              {"evaluation_examples_per_second", static_cast<double>(part.size()) / evaluation},
-              {"peak_memory_bytes", process_peak_memory_bytes()},
-              {"startup_seconds", startup},
-              {"phases", phases_json(totals)},
-              {"environment", s.environment()}};
-  if (!s.device.is_cpu()) out["peak_device_memory_bytes"] = backend::cuda::peak_memory();
-  if (request.profile) out["profile"] = profile;
+  const Json out = measured(s, request);
   if (request.json) {
     fmt::print("{}\n", out.dump());
     return;
   }
   print(out);
-  if (request.profile) fmt::print("{}", profile_text(profile));
+  if (request.profile) fmt::print("{}", profile_text(out["profile"]));
 }
 
 }  // namespace mtlora

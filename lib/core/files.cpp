@@ -153,8 +153,11 @@ void replace_folder(const fs::path& from, const fs::path& to) {
   sync_folder(from);
   if (!fs::exists(to)) {
     rename_or_fail(from, to);
+    sync_folder(to.parent_path());
   } else if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) {
-    // Exchanged in one step: there is no moment without a whole folder at `to`.
+    // Exchanged in one step: there is no moment without a whole folder at `to`. The disk has to
+    // know of it before what was there goes.
+    sync_folder(to.parent_path());
     std::error_code ignored;
     fs::remove_all(from, ignored);
   } else if (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP) {
@@ -163,7 +166,6 @@ void replace_folder(const fs::path& from, const fs::path& to) {
     fail("{}: cannot be put in the place of {}: {}", from.string(), to.string(),
          std::strerror(errno));
   }
-  sync_folder(to.parent_path());
 }
 
 namespace {
@@ -180,6 +182,7 @@ void replace_folder_in_steps(const fs::path& from, const fs::path& to) {
   fs::remove_all(aside, ignored);
   rename_or_fail(to, aside);
   rename_or_fail(from, to);
+  sync_folder(to.parent_path());
   fs::remove_all(aside, ignored);
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 constexpr int64_t kOneRequest = 1000;  // milliseconds
 
-volatile std::sig_atomic_t asked = 0;
+std::atomic<int> asked = 0;         // lock-free, as a signal's handler needs it
 std::atomic<int64_t> urged_at = 0;  // milliseconds; 0: not yet
 
 int64_t milliseconds() {
@@ -31,7 +31,8 @@ void on_signal(int signal) {
     if (!urged_at.compare_exchange_strong(first, now) && now - first >= kOneRequest)
       _exit(128 + signal);
   }
-  if (asked == 0) asked = signal;
+  int none = 0;
+  asked.compare_exchange_strong(none, signal);
 }
 
 bool is_ignored(int signal) {

@@ -113,6 +113,8 @@ class AdapterSet {
   /// Whether every forward pass of training asks for the same operations, whatever the step: then a
   /// pass can be recorded once and replayed.
   virtual bool repeats() const { return true; }
+  /// Whether a step may be left out: not where the method begins anew after given ones.
+  virtual bool may_leave_out_steps() const { return true; }
   /// What later steps depend on beside the tensors of a checkpoint. Writing these restores it.
   virtual std::vector<std::pair<std::string, Tensor>> state() { return {}; }
 

@@ -165,6 +165,7 @@ class MoraSet final : public Layerwise<MoraOptions, Mora> {
   }
 
   bool repeats() const override { return !options.restart_steps; }  // the type changes
+  bool may_leave_out_steps() const override { return !options.restart_steps; }
   void begin(const TrainingPlan& plan) override {
     // What another run has learned (adapter.start_from) joins the weights.
     if (options.restart_steps && plan.step == 0) restart(type_of(0));

@@ -189,6 +189,7 @@ class XgbloraSet final : public Layerwise<XgbloraOptions, Xgblora> {
   }
 
   bool repeats() const override { return false; }  // the sampled layers change
+  bool may_leave_out_steps() const override { return false; }
   Tensor penalty() override {
     if (options.norm_penalty == 0) return {};
     Tensor sum;

@@ -101,7 +101,7 @@ void check_skipping(const Session& s, const Optimizer& optimizer) {
   if (!optimizer.uses_gradients())
     fail("/train/skip_bad_steps: {} stops at the first loss that is not finite; leave it 0",
          s.options.optimizer.name);
-  if (!s.trained.set->repeats())
+  if (!s.trained.set->may_leave_out_steps())
     fail(
         "/train/skip_bad_steps: {} begins anew after a given step, which may not be left out; "
         "leave it 0",

@@ -43,14 +43,11 @@ std::vector<torch::Tensor> weight_gradients(torch::nn::Module& model, const Obje
   }
   const Thawed thawed(layers);
   const torch::AutoGradMode with_gradients(true);
-  int64_t terms = 0;
-  for (const std::vector<Item>& items : micro_batches)
-    for (const Item& item : items) terms += objective.terms(item.index);
+  const auto terms = static_cast<double>(objective.terms_of(micro_batches));
   std::vector<torch::Tensor> sums;
   for (const std::vector<Item>& items : micro_batches) {
     const Batch batch = objective.batch(items);
-    const torch::Tensor loss =
-        objective.loss(batch, {false, 0, batch.rows}) / static_cast<double>(terms);
+    const torch::Tensor loss = objective.loss(batch, {false, 0, batch.rows}) / terms;
     const auto gradients = torch::autograd::grad({loss}, weights);
     if (sums.empty())
       sums = gradients;

@@ -6,6 +6,13 @@
 
 namespace mtlora {
 
+int64_t Objective::terms_of(const std::vector<std::vector<Item>>& micro_batches) const {
+  int64_t sum = 0;
+  for (const std::vector<Item>& items : micro_batches)
+    for (const Item& item : items) sum += terms(item.index);
+  return sum;
+}
+
 Batch Objective::batch(const std::vector<Item>& items) const {
   return on_device(collate(items), device());
 }

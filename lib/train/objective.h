@@ -18,6 +18,8 @@ class Objective {
   virtual const EncodedSet& set() const = 0;
   /// How many terms an example adds to the loss: 1 for a label, its targets for a text.
   virtual int64_t terms(int64_t index) const = 0;
+  /// Of all examples of a step.
+  int64_t terms_of(const std::vector<std::vector<Item>>& micro_batches) const;
   /// The batch of the items on the CPU.
   virtual Batch collate(const std::vector<Item>& items) const = 0;
   virtual Model& model() const = 0;

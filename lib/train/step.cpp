@@ -37,12 +37,8 @@ TrainStep::~TrainStep() = default;
 StepReport TrainStep::pass(int64_t step, const Batches& micro_batches, Wanted wanted,
                            std::vector<ShardSum>& shards) {
   StepReport report;
-  int64_t terms = 0;
-  for (const auto& items : micro_batches) {
-    report.examples += static_cast<int64_t>(items.size());
-    for (const Item& item : items) terms += objective_.terms(item.index);
-  }
-  const double share = 1.0 / static_cast<double>(terms);
+  for (const auto& items : micro_batches) report.examples += static_cast<int64_t>(items.size());
+  const double share = 1.0 / static_cast<double>(objective_.terms_of(micro_batches));
   const auto count = static_cast<size_t>(pool_.threads());
   const auto processes = static_cast<size_t>(options_.world ? options_.world->size() : 1);
   const size_t first = options_.world ? static_cast<size_t>(options_.world->rank()) * count : 0;

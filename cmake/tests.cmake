@@ -62,11 +62,11 @@ endif()
 
 # The program as a user meets it: Python's standard library runs it on a tiny model.
 if(NOT MTLORA_BASE_ONLY)
-  foreach(topic describe learns plan predict optimizers samples resume tensorboard unheard run_folder processes bad_request
-                bad_input broken_run start_from same_meaning writing generate score export peft paper methods_table)
+  file(GLOB topics CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR}/tests/end_to_end tests/end_to_end/*_test.py)
+  foreach(file ${topics})
+    string(REPLACE "_test.py" "" topic ${file})
     add_test(NAME end_to_end_${topic}
-             COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/tests/end_to_end/${topic}_test.py
-                     $<TARGET_FILE:mtlora>)
+             COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/tests/end_to_end/${file} $<TARGET_FILE:mtlora>)
     set_tests_properties(end_to_end_${topic} PROPERTIES TIMEOUT 600
                          ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
   endforeach()

@@ -12,9 +12,9 @@ import time
 
 import support
 from describe_test import faults
-from support import SOURCE, Case, bert_model, main
+from paper import SCRIPT, PaperCase
+from support import SOURCE, Case, main
 
-SCRIPT = SOURCE / "scripts" / "paper_glue"
 PAPER = SOURCE / "configs" / "paper"
 MODELS = ("deberta_v3_base", "roberta_base")
 # Rows of the official training sets, for what depends on the number of steps.
@@ -22,15 +22,15 @@ ROWS = {"mnli": 392702, "sst2": 67349, "cola": 8551, "qqp": 363846, "qnli": 1047
         "stsb": 5749}
 
 
-def scripts_runs():
-    """scripts/support/runs.py, whose package is called as a module of the tests is."""
-    spec = importlib.util.spec_from_file_location("runs", SOURCE / "scripts" / "support" / "runs.py")
+def scripts_configs():
+    """scripts/support/configs.py, whose package is called as a module of the tests is."""
+    spec = importlib.util.spec_from_file_location("configs", SOURCE / "scripts" / "support" / "configs.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-runs = scripts_runs()
+configs = scripts_configs()
 
 
 class Combination:
@@ -41,7 +41,7 @@ class Combination:
         self.out = pathlib.Path(self.given("--out")[0])
         self.model, self.task, self.method = self.out.parts[-4:-1]
         self.files = list(map(pathlib.Path, self.given("--config")))
-        self.wanted = runs.gather(self.files, self.given("--set"))
+        self.wanted = configs.gather(self.files, self.given("--set"))
 
     def given(self, option):
         return [value for key, value in zip(self.words, self.words[1:]) if key == option]
@@ -99,26 +99,7 @@ class Configs(Case):
         self.assertEqual(compared, 2 * 8)
 
 
-class Script(Case):
-    def setUp(self):
-        super().setUp()
-        self.model = bert_model(self.place / "model")
-        self.data = SOURCE / "data" / "samples"
-
-    def command(self, *arguments, tasks="cola", methods="lora,bitfit", seeds="0,1", epochs=3):
-        return [sys.executable, SCRIPT, "--program", support.PROGRAM, "--model", "roberta_base", "--tasks", tasks,
-                "--methods", methods, "--seeds", seeds, "--data", self.data, "--out", self.place / "runs",
-                "--set", f"model.path={self.model}", "--set", f"train.epochs={epochs}", "--set", "train.max_length=64",
-                "--set", "train.threads=1", *arguments]
-
-    def call(self, *arguments, code=0, **options):
-        done = subprocess.run(list(map(str, self.command(*arguments, **options))), capture_output=True, text=True)
-        self.assertEqual(done.returncode, code, f"{done.stdout}\n{done.stderr}")
-        return done
-
-    def run_folder(self, task="cola", method="lora", seed=0):
-        return self.place / "runs" / "roberta_base" / task / method / f"seed{seed}"
-
+class Script(PaperCase):
     def test_a_dry_run_prints_every_command_and_does_nothing(self):
         lines = self.call("--dry-run").stdout.splitlines()
         self.assertEqual(len(lines), 4)

@@ -34,6 +34,12 @@ def inside(value, file, *keys):
     return value
 
 
+def number(value, name):
+    if not isinstance(value, (int, float)):
+        raise Missing(f"result.json: {name} is no number")
+    return value
+
+
 class Training:
     """A run: configurations, what is set beside them, and the folder."""
 
@@ -55,7 +61,9 @@ class Training:
     def log(self):
         return self.folder.with_name(f"{self.folder.name}.log")
 
+    @functools.cached_property
     def wanted(self):
+        """The configuration that is asked for, without defaults."""
         return gather(self.files, self.assignments)
 
     def is_done(self):
@@ -68,7 +76,7 @@ class Training:
             there = read_json(self.folder / "config.json")
         except Missing:
             return []  # a finished one has no score then, and the program says what it thinks of one that is begun
-        return differences(with_defaults(there, schema), with_defaults(self.wanted(), schema))
+        return differences(with_defaults(there, schema), with_defaults(self.wanted, schema))
 
     @functools.cached_property
     def result(self):
@@ -84,12 +92,10 @@ class Training:
         if value is None:
             self.faults[f"{name} is undefined in the {which} evaluation"] = None
             return math.nan
-        if not isinstance(value, (int, float)):
-            raise Missing(f"result.json: {name} is no number")
-        return value
+        return number(value, name)
 
     def value(self, name):
-        return inside(self.result, "result.json", name)
+        return number(inside(self.result, "result.json", name), name)
 
     def epoch(self, which):
         """Evaluations are at the ends of epochs, unless --set says otherwise."""
@@ -158,7 +164,7 @@ def check_origins(trainings):
     tasks = {}
     for training in done:
         if training.data:
-            tasks.setdefault(training.wanted()["task"]["name"], []).append(training)
+            tasks.setdefault(training.wanted["task"]["name"], []).append(training)
     for task, of_task in tasks.items():
         for split in dict.fromkeys(split for training in of_task for split in training.data):
             told += disagreement(f"{task}, {split} data", [(t.data.get(split, "none"), t) for t in of_task])

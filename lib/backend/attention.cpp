@@ -101,7 +101,7 @@ Inputs pool(const Tensor& q, const Tensor& kv, const Packing& packing, const Att
 
 Tensor self_attention(const Tensor& qkv, const Packing& packing, const AttentionShape& shape,
                       const Dropout& dropout) {
-  if (on_cuda(qkv) && qkv.size(1) / 3 / shape.heads <= device::kWidestHead)
+  if (on_cuda(qkv) && qkv.size(1) / 3 / shape.heads <= cuda::kWidestHead)
     return device::self_attention(qkv, packing, shape, dropout);
   if (!takes(qkv, qkv.size(1) / 3, shape))
     return plain::self_attention(qkv, packing, shape, dropout);
@@ -127,7 +127,7 @@ Tensor self_attention(const Tensor& qkv, const Packing& packing, const Attention
 
 Tensor pooled_attention(const Tensor& q, const Tensor& kv, const Packing& packing,
                         const AttentionShape& shape, const Dropout& dropout) {
-  if (on_cuda(q) && q.size(1) / shape.heads <= device::kWidestHead)
+  if (on_cuda(q) && q.size(1) / shape.heads <= cuda::kWidestHead)
     return device::pooled_attention(q, kv, packing, shape, dropout);
   if (!takes(q, q.size(1), shape)) return plain::pooled_attention(q, kv, packing, shape, dropout);
   const Tensor query = row_major(q.detach()), x = row_major(kv.detach());

@@ -77,7 +77,7 @@ Tensor backward_of(const Inputs& in, const Tensor& statistics, const Tensor& dou
 Tensor causal_attention(const Tensor& qkv, const Packing& packing, const CausalShape& shape,
                         const Dropout& dropout) {
   const cpu::HeadGroups heads = heads_of(qkv, shape);
-  if (on_cuda(qkv) && heads.head <= device::kWidestHead)
+  if (on_cuda(qkv) && heads.head <= cuda::kWidestHead)
     return device::causal_attention(qkv, packing, shape, dropout);
   if (!fast(qkv) || heads.head % 16 != 0 || heads.head > 128)
     return plain::causal_attention(qkv, packing, shape, dropout);

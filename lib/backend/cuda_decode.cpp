@@ -14,11 +14,7 @@ Tensor decode_tables(const DecodeKeys& keys, int64_t rows, at::Device device) {
 }
 
 namespace device {
-
 namespace {
-
-// A row's scores lie in the shared memory of one multiprocessor; every device has room for these.
-constexpr int64_t kMostKeys = 20'000;
 
 int64_t longest_prompt(const DecodeKeys& keys) {
   const std::vector<int32_t>& offsets = *keys.prompt_offsets;
@@ -31,8 +27,9 @@ int64_t longest_prompt(const DecodeKeys& keys) {
 }  // namespace
 
 bool takes_decode(const Tensor& q, const DecodeKeys& keys, const CausalShape& shape) {
-  return on_cuda(q) && q.size(1) / shape.heads <= kWidestHead && keys.step_kv.stride(2) == 1 &&
-         keys.prompt_kv.stride(1) == 1 && longest_prompt(keys) + keys.steps <= kMostKeys;
+  return on_cuda(q) && q.size(1) / shape.heads <= cuda::kWidestHead &&
+         keys.step_kv.stride(2) == 1 && keys.prompt_kv.stride(1) == 1 &&
+         longest_prompt(keys) + keys.steps <= cuda::DecodeCall::kMostKeys;
 }
 
 Tensor decode_attention(const Tensor& q, const DecodeKeys& keys, const CausalShape& shape) {

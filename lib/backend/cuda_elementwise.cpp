@@ -107,7 +107,7 @@ Tensor mask_factors(const Dropout& dropout, int64_t channels, int64_t heads) {
 }
 
 bool takes_norm(const Tensor& x) {
-  return on_cuda(x) && x.size(1) <= 12000;
+  return on_cuda(x) && x.size(1) <= cuda::kWidestNorm;
 }
 
 Tensor layer_norm(const Tensor& x, const Affine& affine) {

@@ -149,7 +149,7 @@ std::pair<Tensor, Tensor> column_halves(const Tensor& x) {
 Tensor disentangled_attention(const Tensor& qkv, const RelativePositions& positions,
                               const Packing& packing, const AttentionShape& shape,
                               const Dropout& dropout) {
-  if (on_cuda(qkv) && qkv.size(1) / 3 / shape.heads <= device::kWidestHead)
+  if (on_cuda(qkv) && qkv.size(1) / 3 / shape.heads <= cuda::kWidestHead)
     return device::disentangled_attention(qkv, positions, packing, shape, dropout);
   if (!takes(qkv, qkv.size(1) / 3, shape))
     return plain::disentangled_attention(qkv, positions, packing, shape, dropout);
@@ -177,7 +177,7 @@ Tensor disentangled_attention(const Tensor& qkv, const RelativePositions& positi
 Tensor disentangled_pooled_attention(const Tensor& q, const Tensor& kv,
                                      const RelativePositions& positions, const Packing& packing,
                                      const AttentionShape& shape, const Dropout& dropout) {
-  if (on_cuda(q) && q.size(1) / shape.heads <= device::kWidestHead)
+  if (on_cuda(q) && q.size(1) / shape.heads <= cuda::kWidestHead)
     return device::disentangled_pooled_attention(q, kv, positions, packing, shape, dropout);
   if (!takes(q, q.size(1), shape))
     return plain::disentangled_pooled_attention(q, kv, positions, packing, shape, dropout);

@@ -20,9 +20,6 @@ inline bool on_cuda(const Tensor& x) {
 
 namespace device {
 
-/// The widest head that the attention kernels take.
-constexpr int64_t kWidestHead = 128;
-
 Tensor self_attention(const Tensor& qkv, const Packing& packing, const AttentionShape& shape,
                       const Dropout& dropout);
 Tensor pooled_attention(const Tensor& q, const Tensor& kv, const Packing& packing,

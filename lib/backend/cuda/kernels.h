@@ -62,6 +62,9 @@ void place_blocks(Element element, const Blocks& first, const Blocks& second, St
 void mask_factors(const Mask& mask, int64_t heads, int64_t rows, int64_t columns, bool by_head,
                   float* factors, Stream stream);
 
+/// The widest row that the kernels below norm: a block has it in shared memory.
+constexpr int64_t kWidestNorm = 12'000;
+
 /// sum = residual + dropout(x); normalized = (sum - mean) · rstd, or sum · rstd (RMS);
 /// y = normalized · gamma + beta.
 struct NormCall {
@@ -70,7 +73,7 @@ struct NormCall {
   const float *gamma, *beta;  ///< beta null: RMS norm
   Matrix y, sum, normalized;  ///< sum and normalized may be none
   float* rstd;                ///< [rows]; null: not wanted
-  int64_t rows, width;        ///< width up to 12,000
+  int64_t rows, width;        ///< width up to kWidestNorm
   float eps;
   Mask mask;
 };
@@ -103,7 +106,7 @@ struct EmbedCall {
   int count;
   const float *gamma, *beta;
   Matrix y;
-  int64_t rows, width;  ///< width up to 12,000
+  int64_t rows, width;  ///< width up to kWidestNorm
   float eps;
   Mask mask;
 };
@@ -184,6 +187,9 @@ struct Relative {
   int64_t count = 0, reach = 0;
 };
 
+/// The widest head that the attention kernels take.
+constexpr int64_t kWidestHead = 128;
+
 /// Attention of packed sequences: sequence i is rows offsets[i] .. offsets[i + 1] of k and v, and
 /// of q, or row i of q where `pooled`. Rows of q, k and v after the last offset get zeros.
 struct AttentionCall {
@@ -196,7 +202,7 @@ struct AttentionCall {
   const int32_t* offsets;  ///< [sequences + 1]
   int64_t sequences, query_rows, key_rows;
   int64_t longest;                ///< no sequence has more tokens
-  int64_t heads, kv_heads, head;  ///< head up to 128
+  int64_t heads, kv_heads, head;  ///< head up to kWidestHead
   float scale;
   bool causal, pooled;
   Mask mask;  ///< rows are those of q, channels the keys' places
@@ -207,13 +213,15 @@ void attention_forward(const AttentionCall& call, Stream stream);
 /// One new token a row, over its prompt's keys and its own past: see backend::DecodeKeys, whose
 /// tables are on the device here.
 struct DecodeCall {
+  /// A row's scores lie in a block's shared memory; every device has room for these.
+  static constexpr int64_t kMostKeys = 20'000;
   Element element;
   Matrix q, out, prompt_kv;
   const void* step_kv;
   int64_t step_stride, step_row_stride;  ///< elements between steps, and between their rows
   const int32_t *prompt_offsets, *prompt_of_row, *ancestry;
   int64_t rows, heads, kv_heads, head, max_steps, steps;
-  int64_t longest;  ///< no prompt has more tokens
+  int64_t longest;  ///< no prompt has more tokens; with the steps, up to kMostKeys
   float scale;
 };
 void decode_attention(const DecodeCall& call, Stream stream);

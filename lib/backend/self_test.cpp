@@ -65,14 +65,20 @@ std::vector<Tensor> results(const Case& c) {
   return {y.detach(), torch::autograd::grad({loss}, {x})[0]};
 }
 
-/// The same of disentangled attention, far distances sharing rows.
+/// The row of each distance in sequences of up to `longest` tokens; far ones share rows, 9 in all.
+std::shared_ptr<const std::vector<int32_t>> rows_of_distances(int32_t longest) {
+  auto row_of = std::make_shared<std::vector<int32_t>>();
+  for (int32_t d = 1 - longest; d < longest; ++d) row_of->push_back(std::clamp(d, -4, 4) + 4);
+  return row_of;
+}
+
+/// The same of disentangled attention.
 std::vector<Tensor> disentangled_results(const Case& c) {
   at::AutoGradMode graph(true);
   const Tensor x = c.x.detach().clone().requires_grad_();
   const Tensor rows = numbers({9, 64}, 14, c.x.device()).to(x.scalar_type()).requires_grad_();
-  auto row_of = std::make_shared<std::vector<int32_t>>();
-  for (int32_t d = -17; d < 18; ++d) row_of->push_back(std::clamp(d, -4, 4) + 4);
-  const RelativePositions positions{rows.narrow(1, 0, 32), rows.narrow(1, 32, 32), row_of};
+  const RelativePositions positions{rows.narrow(1, 0, 32), rows.narrow(1, 32, 32),
+                                    rows_of_distances(18)};
   const Tensor y = disentangled_attention(x, positions, c.packing, {2, 0.15}, c.dropout);
   const Dropout of_queries{c.dropout.p, c.dropout.key, c.dropout.rows.narrow(0, 0, 2)};
   const Tensor pooled = disentangled_pooled_attention(y.narrow(0, 0, 2), x.narrow(1, 0, 64),
@@ -111,6 +117,31 @@ std::vector<Tensor> decoder_results(const Case& c) {
   return {y.detach(), decoded(a.detach(), c), torch::autograd::grad({loss}, {x})[0]};
 }
 
+/// Each attention of heads as wide as models have, on a sequence long enough for matrix tiles and
+/// for blocks of several warps: outputs and gradients.
+std::vector<Tensor> wide_attention_results(at::ScalarType type, at::Device device) {
+  at::AutoGradMode graph(true);
+  const Packing packing{std::make_shared<std::vector<int32_t>>(std::vector<int32_t>{0, 70, 73}),
+                        70};
+  const Dropout dropout{0.1, 7, at::arange(73, at::TensorOptions(at::kLong).device(device))};
+  const Tensor x = numbers({73, 256}, 21, device).to(type).requires_grad_();
+  const Tensor rows = numbers({9, 128}, 22, device).to(type).requires_grad_();
+  const RelativePositions positions{rows.narrow(1, 0, 64), rows.narrow(1, 64, 64),
+                                    rows_of_distances(70)};
+  std::vector<Tensor> all;
+  const auto add = [&](const Tensor& y, const std::vector<Tensor>& inputs) {
+    all.push_back(y.detach());
+    const Tensor slope = numbers(y.sizes(), 23, device).to(type);
+    for (const Tensor& gradient : torch::autograd::grad({y}, inputs, {slope}))
+      all.push_back(gradient);
+  };
+  const Tensor one_head = x.narrow(1, 0, 192);
+  add(self_attention(one_head, packing, {1, 0.125}, dropout), {x});
+  add(causal_attention(x, packing, {2, 1, 0.125}, dropout), {x});
+  add(disentangled_attention(one_head, positions, packing, {1, 0.07}, dropout), {x, rows});
+  return all;
+}
+
 /// The same of a model's ends.
 std::vector<Tensor> end_results(const Case& c) {
   at::AutoGradMode graph(true);
@@ -147,6 +178,7 @@ std::vector<Tensor> all_results(at::ScalarType type, at::Device device) {
   std::vector<Tensor> list = results(c);
   for (const Tensor& x : decoder_results(c)) list.push_back(x);
   for (const Tensor& x : disentangled_results(c)) list.push_back(x);
+  for (const Tensor& x : wide_attention_results(type, device)) list.push_back(x);
   for (const Tensor& x : end_results(c)) list.push_back(x);
   for (const Tensor& x : update_results(c)) list.push_back(x);
   return list;

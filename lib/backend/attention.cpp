@@ -1,7 +1,7 @@
 // Attention over packed sequences; the arithmetic is in cpu/attention.h.
 #include <ATen/ATen.h>
 
-#include "lib/backend/kernel_call.h"
+#include "lib/backend/attention_call.h"
 #include "lib/backend/on_cuda.h"
 #include "lib/backend/plain.h"
 
@@ -24,11 +24,6 @@ struct Inputs {
   int64_t head() const { return q.size(1) / shape.heads; }
   float* scratch_memory() const { return scratch(cpu::attention_scratch(packing.longest, head())); }
 };
-
-bool takes(const Tensor& x, int64_t width, const AttentionShape& shape) {
-  const int64_t head = width / shape.heads;
-  return fast(x) && head % 16 == 0 && head <= 128;
-}
 
 /// [queries, width]; filler rows are zero. `statistics` [queries, heads, 2] is filled in.
 template <class T>
@@ -65,12 +60,6 @@ void backward_of(const Inputs& in, const Tensor& statistics, const Tensor& dout,
   }
 }
 
-/// Zeros the rows from the last sequence's end on.
-void clear_filler(const Tensor& x, const Packing& packing) {
-  const int64_t used = packing.offsets->back();
-  if (used < x.size(0)) x.narrow(0, used, x.size(0) - used).zero_();
-}
-
 Tensor computed_output(const Inputs& in, Tensor& statistics) {
   const Tensor out = at::empty({in.q.size(0), in.q.size(1)}, in.q.options());
   statistics = at::empty({in.q.size(0), in.shape.heads, 2}, in.q.options().dtype(at::kFloat));
@@ -103,7 +92,7 @@ Tensor self_attention(const Tensor& qkv, const Packing& packing, const Attention
                       const Dropout& dropout) {
   if (on_cuda(qkv) && qkv.size(1) / 3 / shape.heads <= cuda::kWidestHead)
     return device::self_attention(qkv, packing, shape, dropout);
-  if (!takes(qkv, qkv.size(1) / 3, shape))
+  if (!fast_attention(qkv, qkv.size(1) / 3 / shape.heads))
     return plain::self_attention(qkv, packing, shape, dropout);
   const Tensor x = row_major(qkv.detach());
   Tensor statistics;
@@ -129,7 +118,8 @@ Tensor pooled_attention(const Tensor& q, const Tensor& kv, const Packing& packin
                         const AttentionShape& shape, const Dropout& dropout) {
   if (on_cuda(q) && q.size(1) / shape.heads <= cuda::kWidestHead)
     return device::pooled_attention(q, kv, packing, shape, dropout);
-  if (!takes(q, q.size(1), shape)) return plain::pooled_attention(q, kv, packing, shape, dropout);
+  if (!fast_attention(q, q.size(1) / shape.heads))
+    return plain::pooled_attention(q, kv, packing, shape, dropout);
   const Tensor query = row_major(q.detach()), x = row_major(kv.detach());
   Tensor statistics;
   const Tensor out = computed_output(pool(query, x, packing, shape, dropout), statistics);

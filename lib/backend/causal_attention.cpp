@@ -1,8 +1,8 @@
 // Causal attention over packed sequences; the arithmetic is in cpu/causal_attention.h.
 #include <ATen/ATen.h>
 
+#include "lib/backend/attention_call.h"
 #include "lib/backend/cpu/decoder_kernels.h"
-#include "lib/backend/kernel_call.h"
 #include "lib/backend/on_cuda.h"
 #include "lib/backend/plain_decoder.h"
 
@@ -35,11 +35,9 @@ struct Inputs {
   }
 };
 
-/// Rows from the last sequence's end on are zero.
 Tensor with_cleared_filler(const Inputs& in, int64_t columns) {
-  const int64_t used = in.packing.offsets->back(), rows = in.qkv.size(0);
-  const Tensor x = at::empty({rows, columns}, in.qkv.options());
-  if (used < rows) x.narrow(0, used, rows - used).zero_();
+  const Tensor x = at::empty({in.qkv.size(0), columns}, in.qkv.options());
+  clear_filler(x, in.packing);
   return x;
 }
 
@@ -79,7 +77,7 @@ Tensor causal_attention(const Tensor& qkv, const Packing& packing, const CausalS
   const cpu::HeadGroups heads = heads_of(qkv, shape);
   if (on_cuda(qkv) && heads.head <= cuda::kWidestHead)
     return device::causal_attention(qkv, packing, shape, dropout);
-  if (!fast(qkv) || heads.head % 16 != 0 || heads.head > 128)
+  if (!fast_attention(qkv, heads.head))
     return plain::causal_attention(qkv, packing, shape, dropout);
   const Inputs in{row_major(qkv.detach()), heads, packing, static_cast<float>(shape.scale),
                   dropout};

@@ -1,6 +1,5 @@
 // Attention of one decoding step on a CUDA device; the arithmetic is in cuda/decode_attention.cu.
-#include <algorithm>
-
+#include "lib/backend/attention_call.h"
 #include "lib/backend/cuda_call.h"
 #include "lib/backend/on_cuda.h"
 
@@ -14,22 +13,11 @@ Tensor decode_tables(const DecodeKeys& keys, int64_t rows, at::Device device) {
 }
 
 namespace device {
-namespace {
-
-int64_t longest_prompt(const DecodeKeys& keys) {
-  const std::vector<int32_t>& offsets = *keys.prompt_offsets;
-  int64_t longest = 0;
-  for (size_t i = 0; i + 1 < offsets.size(); ++i)
-    longest = std::max<int64_t>(longest, offsets[i + 1] - offsets[i]);
-  return longest;
-}
-
-}  // namespace
 
 bool takes_decode(const Tensor& q, const DecodeKeys& keys, const CausalShape& shape) {
   return on_cuda(q) && q.size(1) / shape.heads <= cuda::kWidestHead &&
          keys.step_kv.stride(2) == 1 && keys.prompt_kv.stride(1) == 1 &&
-         longest_prompt(keys) + keys.steps <= cuda::DecodeCall::kMostKeys;
+         longest_of(*keys.prompt_offsets) + keys.steps <= cuda::DecodeCall::kMostKeys;
 }
 
 Tensor decode_attention(const Tensor& q, const DecodeKeys& keys, const CausalShape& shape) {
@@ -55,7 +43,7 @@ Tensor decode_attention(const Tensor& q, const DecodeKeys& keys, const CausalSha
   call.head = q.size(1) / shape.heads;
   call.max_steps = keys.max_steps;
   call.steps = keys.steps;
-  call.longest = longest_prompt(keys);
+  call.longest = longest_of(offsets);
   call.scale = static_cast<float>(shape.scale);
   cuda::decode_attention(call, cuda::current_stream());
   return out;

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
+#include "lib/backend/attention_call.h"
 #include "lib/backend/cpu/decoder_kernels.h"
-#include "lib/backend/kernel_call.h"
 #include "lib/backend/on_cuda.h"
 #include "lib/backend/plain_decoder.h"
 
@@ -19,19 +19,12 @@ int64_t rows_together(const DecodeKeys& keys, int64_t row, int64_t rows) {
   return end - row;
 }
 
-int64_t longest(const std::vector<int32_t>& offsets) {
-  int32_t most = 0;
-  for (size_t i = 0; i + 1 < offsets.size(); ++i)
-    most = std::max(most, offsets[i + 1] - offsets[i]);
-  return most;
-}
-
 template <class T>
 void attend(const Tensor& q, const DecodeKeys& keys, const CausalShape& shape, const Tensor& out) {
   const cpu::HeadGroups heads{shape.heads, shape.kv_heads, q.size(1) / shape.heads};
   const std::vector<int32_t>& offsets = *keys.prompt_offsets;
   const Tensor steps = keys.step_kv;
-  float* memory = scratch(cpu::decode_scratch(longest(offsets), keys.steps, heads));
+  float* memory = scratch(cpu::decode_scratch(longest_of(offsets), keys.steps, heads));
   for (int64_t row = 0, count = 0; row < q.size(0); row += count) {
     count = rows_together(keys, row, q.size(0));
     const auto prompt = static_cast<size_t>(keys.prompt_of_row[row]);
@@ -45,8 +38,7 @@ void attend(const Tensor& q, const DecodeKeys& keys, const CausalShape& shape, c
 }
 
 bool takes(const Tensor& q, const DecodeKeys& keys, const CausalShape& shape) {
-  const int64_t head = q.size(1) / shape.heads;
-  return fast(q) && head % 16 == 0 && head <= 128 && keys.step_kv.stride(2) == 1 &&
+  return fast_attention(q, q.size(1) / shape.heads) && keys.step_kv.stride(2) == 1 &&
          keys.prompt_kv.stride(1) == 1;
 }
 

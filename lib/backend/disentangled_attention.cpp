@@ -1,8 +1,8 @@
 // Disentangled attention over packed sequences; the arithmetic is in cpu/disentangled_attention.h.
 #include <ATen/ATen.h>
 
+#include "lib/backend/attention_call.h"
 #include "lib/backend/disentangled_ops.h"
-#include "lib/backend/kernel_call.h"
 #include "lib/backend/on_cuda.h"
 #include "lib/backend/plain.h"
 
@@ -24,11 +24,6 @@ struct Inputs {
 
   std::vector<Tensor> positions() const { return {position_query, position_key}; }
 };
-
-bool takes(const Tensor& x, int64_t width, const AttentionShape& shape) {
-  const int64_t head = width / shape.heads;
-  return fast(x) && head % 16 == 0 && head <= 128;
-}
 
 /// In the type of the queries, detached, its columns contiguous.
 Tensor prepared(const Tensor& positions, const Tensor& like) {
@@ -58,12 +53,6 @@ cpu::DisentangledInputs<T> kernel_inputs(const Inputs& in, const Setting& s) {
           static_cast<float>(s.shape.scale),
           mask_of(s.dropout, in.q.size(0)),
           scratch(cpu::disentangled_scratch(longest, head))};
-}
-
-/// Zeros the rows from the last sequence's end on.
-void clear_filler(const Tensor& x, const Packing& packing) {
-  const int64_t used = packing.offsets->back();
-  if (used < x.size(0)) x.narrow(0, used, x.size(0) - used).zero_();
 }
 
 /// [rows of q, width]; `statistics` [rows of q, heads, 2] is filled in.
@@ -151,7 +140,7 @@ Tensor disentangled_attention(const Tensor& qkv, const RelativePositions& positi
                               const Dropout& dropout) {
   if (on_cuda(qkv) && qkv.size(1) / 3 / shape.heads <= cuda::kWidestHead)
     return device::disentangled_attention(qkv, positions, packing, shape, dropout);
-  if (!takes(qkv, qkv.size(1) / 3, shape))
+  if (!fast_attention(qkv, qkv.size(1) / 3 / shape.heads))
     return plain::disentangled_attention(qkv, positions, packing, shape, dropout);
   const Setting setting{positions.row_of, packing, shape, dropout, false};
   const Tensor x = row_major(qkv.detach());
@@ -179,7 +168,7 @@ Tensor disentangled_pooled_attention(const Tensor& q, const Tensor& kv,
                                      const AttentionShape& shape, const Dropout& dropout) {
   if (on_cuda(q) && q.size(1) / shape.heads <= cuda::kWidestHead)
     return device::disentangled_pooled_attention(q, kv, positions, packing, shape, dropout);
-  if (!takes(q, q.size(1), shape))
+  if (!fast_attention(q, q.size(1) / shape.heads))
     return plain::disentangled_pooled_attention(q, kv, positions, packing, shape, dropout);
   const Setting setting{positions.row_of, packing, shape, dropout, true};
   const Tensor x = row_major(q.detach()), pairs = row_major(kv.detach());

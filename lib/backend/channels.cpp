@@ -26,10 +26,6 @@ Tensor plain_diagonals(const Tensor& y, const Tensor& x, const std::vector<Diago
   return sum.to(y.scalar_type());
 }
 
-Tensor vector_of_floats(const Tensor& x) {
-  return x.defined() ? x.detach().to(at::kFloat).contiguous() : x;
-}
-
 /// y = x ⊙ scale + shift + base
 void scale_into(const Tensor& y, const Tensor& x, const Tensor& scale, const Tensor& shift,
                 const Tensor& base) {

@@ -15,10 +15,6 @@ Tensor dropped(const Tensor& x, const Dropout& dropout) {
   return y;
 }
 
-Tensor vector_of_floats(const Tensor& x) {
-  return x.defined() ? x.detach().to(at::kFloat).contiguous() : x;
-}
-
 /// What comes out beside the norm.
 enum class Beside { nothing, itself, sum };
 

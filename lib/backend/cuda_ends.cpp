@@ -27,8 +27,7 @@ bool takes_embed(const std::vector<Lookup>& lookups, const Affine& affine) {
 Tensor embed(const std::vector<Lookup>& lookups, const Affine& affine, const Dropout& given) {
   const Tensor& first = lookups[0].table;
   const Dropout dropout = beside(given, first);
-  const Tensor gamma = affine.gamma.detach().to(at::kFloat).contiguous(),
-               beta = affine.beta.detach().to(at::kFloat).contiguous();
+  const Tensor gamma = vector_of_floats(affine.gamma), beta = vector_of_floats(affine.beta);
   cuda::EmbedCall call{};
   call.element = element_of(first);
   std::vector<Tensor> rows;  // those of other layouts live until the kernel is asked for

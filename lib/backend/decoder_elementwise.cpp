@@ -35,10 +35,6 @@ struct Turn {
   }
 };
 
-Tensor vector_of_floats(const Tensor& x) {
-  return x.defined() ? x.detach().to(at::kFloat).contiguous() : x;
-}
-
 /// gamma and beta of a pre-norm; RMSNorm where beta is undefined.
 using Gains = Affine;
 

@@ -18,10 +18,6 @@ Tensor dropped(const Tensor& x, const Dropout& dropout) {
   return y;
 }
 
-Tensor vector_of_floats(const Tensor& x) {
-  return x.detach().to(at::kFloat).contiguous();
-}
-
 /// The gradients of x, residual, gamma and beta.
 std::vector<Tensor> norm_gradients(const Tensor& dy, const std::vector<Tensor>& saved,
                                    const Dropout& dropout, const Needs& needs) {

@@ -40,11 +40,17 @@ inline Tensor row_major(const Tensor& x) {
   return x.dim() == 0 || x.stride(-1) == 1 ? x : x.contiguous();
 }
 
+/// x as a contiguous fp32 vector without a graph; undefined stays undefined.
+inline Tensor vector_of_floats(const Tensor& x) {
+  return x.defined() ? x.detach().to(at::kFloat).contiguous() : x;
+}
+
 /// The data of an fp32 vector, or null.
 inline float* floats(const Tensor& x) {
   return x.defined() ? x.data_ptr<float>() : nullptr;
 }
 
+/// Whether it drops anything.
 inline bool active(const Dropout& dropout) {
   return dropout.p > 0 && dropout.rows.defined();
 }

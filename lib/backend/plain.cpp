@@ -1,6 +1,7 @@
 #include "lib/backend/plain.h"
 
 #include "lib/backend/dropout.h"
+#include "lib/backend/kernel_call.h"
 #include "lib/backend/low_rank_parts.h"
 #include "lib/backend/on_cuda.h"
 
@@ -43,12 +44,8 @@ Tensor widened(const Tensor& x) {
   return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
 }
 
-bool drops(const Dropout& dropout) {
-  return dropout.p > 0 && dropout.rows.defined();
-}
-
 Dropout narrowed(const Dropout& dropout, int64_t begin, int64_t count) {
-  if (!drops(dropout)) return {};
+  if (!active(dropout)) return {};
   Dropout part = dropout;
   part.rows = dropout.rows.narrow(0, begin, count);
   return part;
@@ -69,7 +66,7 @@ Tensor by_head(const Tensor& x, int64_t heads) {
 Tensor weighted_values(const Tensor& scores, const Tensor& v, const Dropout& dropout) {
   const int64_t heads = scores.size(0);
   Tensor probabilities = at::softmax(scores, -1);
-  if (drops(dropout)) probabilities = probabilities * attention_mask(dropout, heads, v.size(0));
+  if (active(dropout)) probabilities = probabilities * attention_mask(dropout, heads, v.size(0));
   const Tensor out = at::matmul(probabilities, by_head(v, heads));  // [heads, queries, head]
   return out.transpose(0, 1).reshape({scores.size(1), v.size(1)}).to(v.scalar_type());
 }
@@ -115,7 +112,7 @@ Tensor pooled_attention(const Tensor& q, const Tensor& kv, const Packing& packin
 }
 
 Tensor dropout(const Tensor& x, const Dropout& dropout) {
-  if (!drops(dropout)) return x;
+  if (!active(dropout)) return x;
   return (widened(x) * dropout_mask(dropout, x.size(1))).to(x.scalar_type());
 }
 

@@ -32,7 +32,6 @@ Tensor linear_low_rank(const Tensor& x, const Tensor& weight, const Tensor& bias
 const std::vector<int32_t>& host_offsets(const Packing& packing);
 /// bf16 is computed in fp32, like in the kernels; fp32 and double stay.
 Tensor widened(const Tensor& x);
-bool drops(const Dropout& dropout);
 /// The dropout of rows begin .. begin + count alone.
 Dropout narrowed(const Dropout& dropout, int64_t begin, int64_t count);
 /// The factors of all heads' probabilities, [heads, queries, keys]; the rows are the queries'.

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "lib/backend/kernel_call.h"
 #include "lib/backend/plain.h"
 
 namespace mtlora::backend::plain {
@@ -23,7 +24,7 @@ Tensor attend_causally(const Tensor& qkv, const CausalShape& shape, const Dropou
   const Tensor scores = at::matmul(q, k.transpose(1, 2)) * shape.scale;
   Tensor probabilities =
       at::softmax(scores.masked_fill(future, -std::numeric_limits<double>::infinity()), -1);
-  if (drops(dropout)) probabilities = probabilities * attention_mask(dropout, shape.heads, tokens);
+  if (active(dropout)) probabilities = probabilities * attention_mask(dropout, shape.heads, tokens);
   return at::matmul(probabilities, v).transpose(0, 1).reshape({tokens, width});
 }
 

@@ -1,5 +1,6 @@
 #include "lib/backend/optimizer_ops.h"
 
+#include "lib/backend/clip.h"
 #include "lib/backend/on_cuda.h"
 
 namespace mtlora::backend {
@@ -26,18 +27,14 @@ at::Tensor gradient_norm(const std::vector<at::Tensor>& grads) {
   return at::linalg_vector_norm(at::stack(at::_foreach_norm(grads)));
 }
 
-double clip_factor(double norm, double most) {
-  return most > 0 && norm > most ? most / (norm + 1e-6) : 1;
-}
-
 Verdict judge(const std::vector<at::Tensor>& grads, const at::Tensor& loss, double most) {
   at::NoGradGuard no_graph;
   if (grads.size() == 1 && on_cuda(grads[0])) return device::judge(grads[0], loss, most);
   // In double, and rounded once, as where the CPU knows the norm. (A number divided by a tensor
   // would be its reciprocal's multiple, which rounds twice.)
   const at::Tensor norm = gradient_norm(grads).to(at::kDouble), both = norm + loss;
-  const at::Tensor factor =
-      most > 0 ? at::where(norm > most, at::full_like(norm, most) / (norm + 1e-6), 1.0)
+  const at::Tensor factor =  // clip_factor(), without waiting for the norm
+      most > 0 ? at::where(norm > most, at::full_like(norm, most) / (norm + clip_epsilon), 1.0)
                : at::ones_like(norm);
   return {at::stack({loss.to(norm.device()), norm}),
           (both - both).ne(0).to(at::kFloat),  // inf - inf is no number

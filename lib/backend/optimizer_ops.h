@@ -25,15 +25,11 @@ void fused_adamw(const AdamWState& state, const AdamW& rule, const at::Tensor& s
 /// The 2-norm of all gradients (contiguous) together, an fp32 scalar on their device.
 at::Tensor gradient_norm(const std::vector<at::Tensor>& grads);
 
-/// What gradients of this norm are multiplied by so that it is at most `most` (0: any):
-/// most / (norm + 1e-6) where it is above that, else 1 (as torch.nn.utils.clip_grad_norm_).
-double clip_factor(double norm, double most);
-
 /// What is to become of a step, found where its gradients are: the CPU need not know it.
 struct Verdict {
   at::Tensor numbers;  ///< fp64 [2]: the loss, the gradients' norm
   at::Tensor skipped;  ///< fp32 scalar: 1 where one of them is not finite, else 0
-  at::Tensor factor;   ///< fp32 scalar: clip_factor(norm, most)
+  at::Tensor factor;   ///< fp32 scalar: clip_factor(norm, most) of clip.h
 };
 /// Of all gradients (contiguous) together; loss: an fp64 scalar.
 Verdict judge(const std::vector<at::Tensor>& grads, const at::Tensor& loss, double most);

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "lib/backend/clip.h"
 #include "lib/backend/forward_mode.h"
 #include "lib/backend/optimizer_ops.h"
 #include "lib/core/error.h"

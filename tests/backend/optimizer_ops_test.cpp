@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "lib/backend/clip.h"
 #include "tests/backend/compare.h"
 
 using namespace mtlora;

@@ -2,6 +2,7 @@
 // AdamW over many tensors at once.
 #include <algorithm>
 
+#include "lib/backend/clip.h"
 #include "lib/backend/cuda/device.cuh"
 
 namespace mtlora::backend::cuda {
@@ -33,7 +34,7 @@ __global__ void verdict_kernel(VerdictCall c) {
   c.numbers[0] = loss;
   c.numbers[1] = norm;
   *c.skipped = both - both == 0 ? 0.0f : 1.0f;  // inf - inf is no number
-  *c.factor = c.most > 0 && norm > c.most ? static_cast<float>(c.most / (norm + 1e-6)) : 1.0f;
+  *c.factor = static_cast<float>(clip_factor(norm, c.most));
 }
 
 // Before the update, whose blocks all read the counts.

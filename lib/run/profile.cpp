@@ -21,26 +21,19 @@ struct KernelClass {
 // The first that fits.
 const std::vector<KernelClass>& classes() {
   static const std::vector<KernelClass> all = {
-      {"attention", {"AttentionCall", "AttentionBackwardCall", "flash_"}},
+      {"attention", {"AttentionCall", "AttentionBackwardCall", "DecodeCall", "flash_"}},
       {"norms, with dropout and residual", {"NormCall", "NormBackwardCall"}},
-      {"dropout", {"DropoutCall"}},
+      {"dropout", {"DropoutCall", "mask_kernel"}},
       {"matrix products", {"gemm", "nvjet", "cutlass", "cublas", "splitK", "gemv", "xmma"}},
       {"optimizer and clipping",
        {"multi_tensor_apply", "FusedAdam", "AdamWTensors", "VerdictCall", "squares_kernel"}},
-      {"concatenation", {"CatArray"}},
+      {"concatenation", {"CatArray", "blocks_kernel"}},
       {"embeddings, rows taken and put", {"index", "gather", "scatter", "mbedding", "EmbedCall"}},
       {"reductions", {"reduce", "softmax", "nll_loss", "CrossEntropyCall"}},
-      {"elementwise, conversions", {"elementwise"}},
+      {"elementwise, conversions", {"elementwise", "swiglu", "RotateCall"}},
       {"copies and fills", {"Memcpy", "Memset"}},
   };
   return all;
-}
-
-std::string class_of(const std::string& kernel) {
-  for (const KernelClass& c : classes())
-    for (const char* mark : c.marks)
-      if (kernel.find(mark) != std::string::npos) return c.name;
-  return "other";
 }
 
 // The least that the products of a step take: each linear layer's forward and, for the gradient of
@@ -71,13 +64,20 @@ Json row(const char* what, const std::string& name, double seconds, int64_t coun
 
 }  // namespace
 
+std::string kernel_class(const std::string& kernel) {
+  for (const KernelClass& c : classes())
+    for (const char* mark : c.marks)
+      if (kernel.find(mark) != std::string::npos) return c.name;
+  return "other";
+}
+
 Json profile_steps(const Session& session, int64_t steps, const std::function<int64_t()>& work) {
   int64_t tokens = 0;
   const std::vector<KernelTime> kernels = backend::cuda::profile([&] { tokens = work(); });
   double total = 0;
   std::map<std::string, KernelTime> by_class;
   for (const KernelTime& k : kernels) {
-    KernelTime& c = by_class[class_of(k.name)];
+    KernelTime& c = by_class[kernel_class(k.name)];
     c.count += k.count;
     c.seconds += k.seconds;
     total += k.seconds;

@@ -4,11 +4,15 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include "lib/core/json.h"
 #include "lib/run/session.h"
 
 namespace mtlora {
+
+/// The class of a kernel, by its name as the profiler gives it; "other" where none is known.
+std::string kernel_class(const std::string& kernel);
 
 /// The CUDA device's time of `steps` steps, which `work` makes; it returns their tokens. By class
 /// of kernel, per step: {"classes": [{"class", "milliseconds", "share", "kernels"}], "longest":

@@ -1,6 +1,7 @@
 // The operations under decoder models (GPT-2, Llama), on the same terms as ops.h: token-major
 // activations in float32 or bfloat16 (double too, on the plain path), the calling thread only, our
-// AVX-512 kernels or ordinary ATen operations, gradients for those inputs only that require them.
+// kernels for AVX-512 or CUDA or ordinary ATen operations, gradients for those inputs only that
+// require them.
 #pragma once
 
 #include "lib/backend/ops.h"

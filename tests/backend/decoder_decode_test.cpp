@@ -36,11 +36,12 @@ struct Step {
     step_kv.select(0, steps).fill_(std::numeric_limits<float>::quiet_NaN());  // not yet there
   }
 
-  Tensor attend(at::ScalarType type) const {
-    return backend::decode_attention(q.to(type),
-                                     {prompt_kv.to(type), prompts.offsets, prompt_of_row.data(),
-                                      step_kv.to(type), ancestry.data(), max_steps, steps},
-                                     shape);
+  Tensor attend(at::ScalarType type, at::Device device = at::kCPU) const {
+    return backend::decode_attention(
+        q.to(device, type),
+        {prompt_kv.to(device, type), prompts.offsets, prompt_of_row.data(),
+         step_kv.to(device, type), ancestry.data(), max_steps, steps},
+        shape);
   }
 };
 
@@ -50,25 +51,29 @@ std::vector<int32_t> beams(int32_t prompts, int32_t count) {
   return rows;
 }
 
+/// On the avx512 path and on the CUDA device, where there are such.
 void check_against_plain(Step step) {
-  if (!backend::has_avx512()) {
-    SUCCEED("skipped: this CPU has no AVX-512");
+  if (!backend::has_avx512() && !has_device()) {
+    SUCCEED("skipped: this CPU has no AVX-512, and there is no CUDA device");
     return;
   }
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
     for (Tensor* x : {&step.q, &step.prompt_kv, &step.step_kv}) *x = x->to(type);
-    Tensor got, want;
-    {
-      const PathGuard path(Path::avx512);
-      got = step.attend(type);
-    }
+    Tensor want;
     {
       const PathGuard path(Path::plain);
       want = step.attend(at::kDouble);
     }
-    INFO(type << ", " << step.rows << " rows, " << step.steps << " steps");
-    CHECK(got.scalar_type() == type);
-    CHECK(relative_error(got, want) <= (type == at::kFloat ? 1e-5 : 1e-2));
+    const auto check = [&](const Tensor& got) {
+      INFO(step.rows << " rows, " << step.steps << " steps");
+      CHECK(got.scalar_type() == type);
+      compare_results({got}, {want}, type);
+    };
+    if (backend::has_avx512() && !only_device()) {
+      const PathGuard path(Path::avx512);
+      check(step.attend(type));
+    }
+    if (has_device()) check(step.attend(type, the_device()));
   }
 }
 
@@ -84,6 +89,15 @@ TEST_CASE("decoding attention has the plain path's values", "[backend]") {
   check_against_plain({{20, 9}, beams(2, 18), 18, {7, 1, 0.2}, 80});
   check_against_plain({{5, 6, 7}, {2, 0, 1, 0, 0, 2}, 3, smollm, 16});  // in any order
   check_against_plain({{5, 0, 7}, beams(3, 2), 3, smollm, 32});         // nothing before this step
+}
+
+TEST_CASE("decoding attends to many keys", "[backend]") {
+  const CausalShape shape{1, 1, 0.125};
+  // A device's block has a float a key, and 225 besides where a head has 64 channels, in 48 KB of
+  // shared memory that it gets unasked: those of 12,063 keys.
+  for (const int64_t steps : {3, 4, 36, 37}) check_against_plain({{12'060}, {0}, steps, shape, 64});
+  // The most that the device's kernel takes, and more.
+  for (const int64_t steps : {10, 11}) check_against_plain({{19'990}, {0}, steps, shape, 64});
 }
 
 TEST_CASE("decoding heads of other sizes take the plain path", "[backend]") {

@@ -71,6 +71,28 @@ TEST_CASE("disentangled attention does not depend on the order of threads", "[em
   });
 }
 
+TEST_CASE("decoding does not depend on the order of threads", "[emulator]") {
+  const Packing prompts = packing_of({5, 300});
+  const std::vector<int32_t> prompt_of_row{0, 1, 1}, ancestry{0, 2, 1, 0, 1, 2};
+  for (const auto type : {at::kFloat, at::kBFloat16})
+    for (const int64_t head : {16, 64, 128}) {
+      const Tensor q = normal({3, 4 * head}, 16).to(type),
+                   prompt_kv = normal({305, 4 * head}, 17).to(type),
+                   step_kv = normal({2, 3, 4 * head}, 18).to(type);
+      const auto decoded = [&](bool backwards) {
+        emulator::set_backwards(backwards);
+        const Tensor y = backend::decode_attention(
+            q, {prompt_kv, prompts.offsets, prompt_of_row.data(), step_kv, ancestry.data(), 2, 2},
+            {4, 2, 0.2});
+        emulator::set_backwards(false);
+        return y;
+      };
+      const int64_t before = emulator::grids_run();
+      CHECK(at::equal(decoded(false), decoded(true)));
+      CHECK(emulator::grids_run() == before + 2);
+    }
+}
+
 TEST_CASE("norms do not depend on the order of threads", "[emulator]") {
   check_order({normal({112, 300}, 7), normal({112, 300}, 8), normal({300}, 9), normal({300}, 10)},
               [](const std::vector<Tensor>& in) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <limits>
 #include <memory>
 
 #include "cmd/mtlora/completion.h"
@@ -179,7 +180,7 @@ void add_score(CLI::App& program, Action& action) {
       ->capture_default_str();
   app->add_option("--seed", request->seed, "Of these samples")
       ->needs("--bootstrap")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(int64_t{0}, std::numeric_limits<int64_t>::max()))
       ->capture_default_str();
   app->add_flag("--json", request->json, "One line of JSON");
   app->footer(

@@ -123,7 +123,8 @@ void describe(const std::string& topic, bool json) {
   RunOptions defaults;
   const Visit visit = [&](Fields& f) { defaults.fields(f); };
   if (topic.empty()) {
-    fmt::print("describe what? {}\n", fmt::join(kTopics, ", "));
+    fmt::print("{}\n", json ? Json(kTopics).dump()
+                            : fmt::format("describe what? {}", fmt::join(kTopics, ", ")));
   } else if (topic == "config") {
     fmt::print("{}\n", json ? write_options(visit).dump(2) : options_reference(visit));
   } else if (topic == "schema") {

@@ -3,13 +3,14 @@ costs no other its own."""
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import time
 
 from paper import PaperCase
 from processes_test import is_running
-from support import bert_model, main
+from support import SOURCE, bert_model, main
 
 
 class Table(PaperCase):
@@ -28,6 +29,15 @@ class Table(PaperCase):
 
     def assert_cells(self, done, method, *cells):
         self.assertIn(f"| {method} | " + " | ".join(cells) + " |", done.stdout)
+
+    def test_what_may_differ_is_what_the_program_lets_a_resumed_run_change(self):
+        def paths(file, name):
+            text = (SOURCE / file).read_text()
+            begin = text.index(f"{name} = {{")
+            return set(re.findall(r'"(/\w+/\w+)"', text[begin:text.index("}", begin)]))
+        ours = paths("scripts/support/configs.py", "MAY_DIFFER")
+        self.assertGreater(len(ours), 8)
+        self.assertEqual(ours, paths("lib/run/run_folder.cpp", "kMayDiffer"))
 
     def test_options_back_at_their_defaults_are_other_settings(self):
         other = ("train.max_steps=3", "train.label_smoothing=0.1", "train.dtype=fp32", "adapter.method.dropout=0.1")

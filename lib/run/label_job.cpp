@@ -40,23 +40,26 @@ std::string bare(const std::string& label) {
   return error == std::errc() && stopped == end ? fmt::format("{}", value) : lower;
 }
 
-// A data set that spells one class in two ways trains a head with an output for each.
-void warn_of_labels_alike(const std::vector<std::string>& labels) {
+// A data set that spells one class in two ways trains a head with an output for each; what a table
+// writes where there is no value, too, is a class.
+void warn_of_labels(const std::vector<std::string>& labels) {
   std::map<std::string, std::vector<std::string>> spellings;
   for (const std::string& label : labels)
     spellings[bare(label)].push_back(fmt::format("\"{}\"", shown_text(label)));
-  for (const auto& [name, alike] : spellings)
+  for (const auto& [name, alike] : spellings) {
     if (alike.size() > 1)
       log::warn(
           fmt::format("the labels {} are different classes; if they are not, correct the data",
                       fmt::join(alike, " and ")));
+    if (name == "nan" || name == "null" || name == "na" || name == "n/a")
+      log::warn(fmt::format("the label {} is a class; rows without a label have to be left out",
+                            fmt::join(alike, ", ")));
+  }
 }
 
 class LabelJob final : public Job {
  public:
-  explicit LabelJob(Session& session) : s_(session) {
-    warn_of_labels_alike(session.task->info().labels);
-  }
+  explicit LabelJob(Session& session) : s_(session) { warn_of_labels(session.task->info().labels); }
 
   std::vector<std::string> splits() const override { return s_.task->splits(); }
   SplitSet load(const std::string& split) override {

@@ -85,6 +85,11 @@ std::vector<std::pair<std::string, EncodedSet>> dev_sets(Job& job, const TrainOp
   for (const std::string& split : job.splits()) {
     if (!split.starts_with("dev")) continue;
     SplitSet dev = job.load(split);
+    if (dev.hash == hashes["train"])
+      log::warn(
+          fmt::format("{} holds the same bytes as train: what is best there is best at what "
+                      "has been learned",
+                      split));
     hashes[split] = dev.hash;
     sets.emplace_back(split, std::move(dev.set));
   }

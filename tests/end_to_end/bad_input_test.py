@@ -104,6 +104,17 @@ class BadInput(RefusedCase):
     def test_one_class_is_no_classification(self):
         self.refused("train.tsv", "good", config=self.data_with("one", "text\tlabel\na\tgood\nb\tgood\n"))
 
+    def test_labels_and_data_that_may_not_be_meant_are_told(self):
+        rows = "".join(f"a {label} film\t{label}\n" for label in ("good", " Good", "1", "1.0", "nan", "bad") * 4)
+        changed = self.data_with("alike", "text\tlabel\n" + rows)
+        changed["task"]["dev"] = "train.tsv"
+        said = self.succeeds("plan", "--config", write_json(self.place / "alike.json", changed)).err
+        for told in ('labels " Good" and "good" are', 'labels "1" and "1.0" are', 'label "nan" is a class', "same bytes as train"):
+            self.assertIn(told, said)
+        usual = self.succeeds("plan", "--config", write_json(self.place / "usual.json", self.base)).err
+        for untold in ("different classes", "is a class", "same bytes"):
+            self.assertNotIn(untold, usual)
+
     def test_invalid_utf8(self):
         rows = b"text\tlabel\na film\tgood\na b\xff film\tbad\n"
         self.refused("train.tsv:3", "UTF-8", config=self.data_with("utf8", rows))

@@ -169,6 +169,9 @@ ProcessGroup::ProcessGroup(const Rendezvous& place, double timeout_seconds)
     s.group = c10::make_intrusive<c10d::ProcessGroupGloo>(
         c10::make_intrusive<c10d::PrefixStore>("gloo", s.store), place.rank, place.size,
         c10d::ProcessGroupGloo::Options::create_default(s.timeout));
+    // One that ends at once must not be gone while another still connects to it: what it reports
+    // would not be heard.
+    s.group->barrier()->wait();
   } catch (const std::exception& e) {
     fail(
         "rank {} of {} ({}): the processes did not meet at {}:{} within {:.0f} s: {}. Is every one "

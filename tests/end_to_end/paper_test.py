@@ -192,19 +192,24 @@ class Script(PaperCase):
                 self.check_stop(code, told)
 
     def check_stop(self, code, told):
+        last, again = self.run_folder() / "last", self.run_folder().with_name("seed0.2.log")
+        self.stop_when(last.exists, code, told)
+        self.assertTrue((last / "state.json").is_file())
+        self.assertFalse((self.run_folder() / "result.json").exists())
+        self.stop_when(lambda: again.exists() and "resumed at step" in again.read_text(), code, told)
+        self.assertIn("resumed at step", again.read_text())
+
+    def stop_when(self, is_far_enough, code, told):
         with subprocess.Popen(list(map(str, self.command(methods="lora", seeds="0", epochs=100000))),
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)) as process:
             until = time.monotonic() + 120
-            while not (self.run_folder() / "last").exists() and time.monotonic() < until:
+            while not is_far_enough() and time.monotonic() < until:
                 time.sleep(0.05)
             process.send_signal(told)
             error = process.communicate(timeout=120)[1]
         self.assertEqual(process.returncode, code, error)
         self.assertIn("goes on from here", error)
-        self.assertTrue((self.run_folder() / "last" / "state.json").is_file())
-        self.assertFalse((self.run_folder() / "result.json").exists())
-        self.assertIn("--resume", self.call("--dry-run", methods="lora", seeds="0", epochs=100000).stdout)
 
     def test_the_program_is_the_file_of_that_name_whatever_path_holds(self):
         done = subprocess.run([sys.executable, SCRIPT, "--dry-run", "--program", "./mtlora"], cwd=self.place,

@@ -42,7 +42,7 @@ std::string bare(const std::string& label) {
 
 // A data set that spells one class in two ways trains a head with an output for each; what a table
 // writes where there is no value, too, is a class.
-void warn_of_labels(const std::vector<std::string>& labels) {
+void warn_of_spellings(const std::vector<std::string>& labels) {
   std::map<std::string, std::vector<std::string>> spellings;
   for (const std::string& label : labels)
     spellings[bare(label)].push_back(fmt::format("\"{}\"", shown_text(label)));
@@ -59,7 +59,9 @@ void warn_of_labels(const std::vector<std::string>& labels) {
 
 class LabelJob final : public Job {
  public:
-  explicit LabelJob(Session& session) : s_(session) { warn_of_labels(session.task->info().labels); }
+  explicit LabelJob(Session& session) : s_(session) {
+    warn_of_spellings(session.task->info().labels);
+  }
 
   std::vector<std::string> splits() const override { return s_.task->splits(); }
   SplitSet load(const std::string& split) override {

@@ -15,8 +15,8 @@ namespace mtlora {
 enum class WordPattern { none, gpt2, llama3 };
 
 struct ByteBpeOptions {
-  bool add_prefix_space = false;  ///< a text that does not begin with a space gets one
-  WordPattern pattern = WordPattern::gpt2;
+  bool add_prefix_space = false;            ///< a text that does not begin with a space gets one
+  WordPattern pattern = WordPattern::gpt2;  ///< none: Hugging Face's "use_regex": false
   bool split_digits = false;   ///< its Digits: each number sign is a text of its own before that
   bool ignore_merges = false;  ///< a word that is a token is not merged
   std::string unknown;         ///< for bytes without a token; "" where there is none

@@ -12,7 +12,7 @@ namespace mtlora {
 /// The end of the word that begins at `begin` < text.size(); `text` is valid UTF-8.
 size_t gpt2_word_end(std::string_view text, size_t begin);
 
-/// Llama 3's, as its tokenizer.json has it.
+/// Llama 3's (Meta's tokenizer.py; the Split of its tokenizer.json).
 constexpr std::string_view kLlama3Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*)"
     R"(|\s*[\r\n]+|\s+(?!\S)|\s+)";

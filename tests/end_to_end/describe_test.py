@@ -60,6 +60,7 @@ class Describe(Case):
                 self.assertGreater(len(self.succeeds("describe", topic).out), 40)
                 self.assertTrue(json.loads(self.succeeds("describe", topic, "--json").out))
         listed = self.succeeds("describe").out
+        self.assertIn("methods", json.loads(self.succeeds("describe", "--json").out))
         for topic in TOPICS:
             self.assertIn(topic, listed)
         self.fails("describe", "metods", code=2, names=["metods", "methods"])

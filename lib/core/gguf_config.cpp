@@ -1,9 +1,12 @@
 #include "lib/core/gguf_config.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <fstream>
 
 #include "lib/core/error.h"
+#include "lib/core/llama3_scaling.h"
 
 namespace mtlora {
 namespace {
@@ -82,10 +85,6 @@ void check_variant(const GgufFile& file, const Metadata& llama) {
         "one of {} files of a split model, which is not implemented; join them with "
         "llama-gguf-split --merge",
         file.integer("split.count"));
-  if (find(file, "rope_freqs.weight"))
-    llama.refuse(
-        "tensor \"rope_freqs.weight\": rotary frequencies of their own (as Llama 3.1 has them) are "
-        "not implemented");
 }
 
 int64_t head_width(const Metadata& llama, int64_t width, int64_t heads) {
@@ -109,13 +108,59 @@ int64_t vocabulary_size(const GgufFile& file, const Metadata& llama) {
   return rows;
 }
 
-Json rope_scaling(const Metadata& llama) {
+std::vector<double> floats(const GgufTensor& tensor, const Metadata& llama) {
+  if (tensor.type->name != "F32")
+    llama.refuse("tensor \"{}\": F32 is wanted, not {}", tensor.name, tensor.type->name);
+  std::vector<float> values(tensor.bytes.size() / sizeof(float));
+  std::memcpy(values.data(), tensor.bytes.data(), tensor.bytes.size());
+  return {values.begin(), values.end()};
+}
+
+// llama.cpp writes what each rotary frequency is divided by; which numbers of a config.json made
+// it, it does not. All of Meta's have those of Llama3Scaling, but for the factor.
+Json llama3_scaling(const std::vector<double>& divisors, double base, int64_t head,
+                    const Metadata& llama) {
+  if (static_cast<int64_t>(divisors.size()) != head / 2)
+    llama.refuse("tensor \"{}\" has {} numbers, but a head has {} frequencies", kRotaryDivisors,
+                 divisors.size(), head / 2);
+  const Llama3Scaling scaling{.factor = divisors.back()};
+  if (!(scaling.factor >= 1))
+    llama.refuse("tensor \"{}\" ends with {}, which stretches nothing", kRotaryDivisors,
+                 scaling.factor);
+  for (size_t i = 0; i < divisors.size(); ++i) {
+    const double plain = std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(head));
+    const double wanted = plain / scaled_frequency(plain, scaling);
+    // The file's were computed in fp32, from powers in fp32.
+    if (!(std::abs(divisors[i] - wanted) <= 1e-4 * wanted))
+      llama.refuse(
+          "tensor \"{}\": its number {} is {}, Llama 3.1's rotary scaling by {} makes it {}; other "
+          "scalings are not implemented",
+          kRotaryDivisors, i, divisors[i], scaling.factor, wanted);
+  }
+  return {{"rope_type", "llama3"},
+          {"factor", scaling.factor},
+          {"low_freq_factor", scaling.low_frequency_factor},
+          {"high_freq_factor", scaling.high_frequency_factor},
+          {"original_max_position_embeddings", static_cast<int64_t>(scaling.original_positions)}};
+}
+
+Json metadata_scaling(const Metadata& llama) {
   const bool is_old = llama.has("rope.scale_linear");
   const std::string type = llama.text_or("rope.scaling.type", is_old ? "linear" : "none");
   if (type == "none") return nullptr;
   const double factor = llama.number(is_old ? "rope.scale_linear" : "rope.scaling.factor");
   if (type == "linear") return {{"rope_type", "linear"}, {"factor", factor}};
   llama.refuse("the rotary scaling \"{}\" is not implemented (only linear)", type);
+}
+
+Json rope_scaling(const GgufFile& file, const Metadata& llama, double base, int64_t head) {
+  const Json said = metadata_scaling(llama);
+  const GgufTensor* divisors = find(file, kRotaryDivisors);
+  if (!divisors) return said;
+  if (!said.is_null())
+    llama.refuse("the metadata's rotary scaling and the tensor \"{}\" together are not implemented",
+                 kRotaryDivisors);
+  return llama3_scaling(floats(*divisors, llama), base, head, llama);
 }
 
 // An id of a special token, null where there is none.
@@ -134,6 +179,8 @@ Json gguf_model_config(const GgufFile& file) {
   const int64_t key_heads = llama.count_or("attention.head_count_kv", heads);
   if (heads % key_heads != 0)
     llama.refuse("{} heads cannot share {} key-value heads", heads, key_heads);
+  const int64_t head = head_width(llama, width, heads);
+  const double base = llama.number_or("rope.freq_base", 10000);
   return {{"architectures", {"LlamaForCausalLM"}},
           {"model_type", "llama"},
           {"vocab_size", vocabulary_size(file, llama)},
@@ -142,12 +189,12 @@ Json gguf_model_config(const GgufFile& file) {
           {"num_hidden_layers", llama.count("block_count")},
           {"num_attention_heads", heads},
           {"num_key_value_heads", key_heads},
-          {"head_dim", head_width(llama, width, heads)},
+          {"head_dim", head},
           {"max_position_embeddings", llama.count("context_length")},
           {"hidden_act", "silu"},
           {"rms_norm_eps", llama.number("attention.layer_norm_rms_epsilon")},
-          {"rope_theta", llama.number_or("rope.freq_base", 10000)},
-          {"rope_scaling", rope_scaling(llama)},
+          {"rope_theta", base},
+          {"rope_scaling", rope_scaling(file, llama, base, head)},
           {"attention_bias", have_biases(file, {"attn_q", "attn_k", "attn_v", "attn_output"})},
           {"mlp_bias", have_biases(file, {"ffn_gate", "ffn_up", "ffn_down"})},
           {"tie_word_embeddings", find(file, "output.weight") == nullptr},

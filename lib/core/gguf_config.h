@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lib/core/gguf.h"
@@ -12,12 +13,15 @@
 
 namespace mtlora {
 
+/// F32 [head_dim / 2], what each rotary frequency is divided by: a tensor that is no weight.
+inline constexpr std::string_view kRotaryDivisors = "rope_freqs.weight";
+
 /// model_type "llama", hidden_size, num_hidden_layers, num_attention_heads, num_key_value_heads,
 /// head_dim, intermediate_size, max_position_embeddings, rms_norm_eps, rope_theta, rope_scaling
-/// (null, or of type linear or yarn), vocab_size, tie_word_embeddings, attention_bias, mlp_bias,
+/// (null, or of type linear or llama3), vocab_size, tie_word_embeddings, attention_bias, mlp_bias,
 /// hidden_act, and bos_, eos_ and pad_token_id (null where the file has none). Throws Error for
 /// another architecture than llama, and for variants of it that a config.json of model_type llama
-/// cannot say.
+/// cannot say; kRotaryDivisors that are Llama 3.1's it can.
 Json gguf_model_config(const GgufFile& file);
 Json gguf_model_config(const std::filesystem::path& file);
 

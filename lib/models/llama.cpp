@@ -37,11 +37,13 @@ RotaryOptions rotary_options(const ModelConfig& c) {
   if (o.scaling != "linear" && o.scaling != "llama3")
     fail("{}: rotary scaling \"{}\" is not implemented; default, linear and llama3 are", c.origin(),
          o.scaling);
-  o.factor = scaling.number("factor");
-  if (o.scaling == "linear") return o;
-  o.low_frequency_factor = scaling.number("low_freq_factor");
-  o.high_frequency_factor = scaling.number("high_freq_factor");
-  o.original_positions = scaling.number("original_max_position_embeddings");
+  if (o.scaling == "linear")
+    o.factor = scaling.number("factor");
+  else
+    o.llama3 = {.factor = scaling.number("factor"),
+                .low_frequency_factor = scaling.number("low_freq_factor"),
+                .high_frequency_factor = scaling.number("high_freq_factor"),
+                .original_positions = scaling.number("original_max_position_embeddings")};
   return o;
 }
 

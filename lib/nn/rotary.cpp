@@ -1,27 +1,15 @@
 #include "lib/nn/rotary.h"
 
 #include <cmath>
-#include <numbers>
 #include <vector>
 
 namespace mtlora {
 namespace {
 
-// Llama 3.1's scaling: long wave lengths are stretched by `factor`, short ones kept, those between
-// blended. transformers, _compute_llama3_parameters.
-double llama3_scaled(double frequency, const RotaryOptions& o) {
-  const double wave = 2 * std::numbers::pi / frequency;
-  if (wave > o.original_positions / o.low_frequency_factor) return frequency / o.factor;
-  if (wave < o.original_positions / o.high_frequency_factor) return frequency;
-  const double smooth = (o.original_positions / wave - o.low_frequency_factor) /
-                        (o.high_frequency_factor - o.low_frequency_factor);
-  return (1 - smooth) * frequency / o.factor + smooth * frequency;
-}
-
 double frequency(int64_t i, int64_t head, const RotaryOptions& o) {
   const double plain = std::pow(o.base, -2.0 * static_cast<double>(i) / static_cast<double>(head));
   if (o.scaling == "linear") return plain / o.factor;
-  if (o.scaling == "llama3") return llama3_scaled(plain, o);
+  if (o.scaling == "llama3") return scaled_frequency(plain, o.llama3);
   return plain;
 }
 

@@ -8,15 +8,15 @@
 #include <string>
 
 #include "lib/backend/decoder_ops.h"
+#include "lib/core/llama3_scaling.h"
 
 namespace mtlora {
 
 struct RotaryOptions {
   double base = 10000;              ///< θ: "rope_theta"
   std::string scaling = "default";  ///< default, linear, llama3
-  double factor = 1;                ///< linear, llama3: how much longer than trained
-  double low_frequency_factor = 1, high_frequency_factor = 4;  ///< llama3
-  double original_positions = 8192;                            ///< llama3: positions when trained
+  double factor = 1;                ///< linear: how much longer than trained
+  Llama3Scaling llama3;             ///< llama3
 };
 
 /// cos and sin, fp32 [positions, head / 2], of position · θ^(-2i / head), scaled.

@@ -1,16 +1,25 @@
 #include "lib/text/gguf_tokenizer.h"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "lib/core/error.h"
 #include "lib/core/gguf.h"
+#include "lib/text/byte_words.h"
+#include "lib/text/sentencepiece.h"
+#include "lib/text/sentencepiece_model.h"
+#include "lib/text/template_json.h"
 #include "lib/text/tokenizer_json.h"
 #include "lib/text/unicode.h"
 
 namespace mtlora {
 namespace {
 
-constexpr int64_t kControl = 3, kUserDefined = 4;  // of tokenizer.ggml.token_type
+constexpr auto kControl = SentencePieceModel::kControl,  // of tokenizer.ggml.token_type
+    kUserDefined = SentencePieceModel::kUserDefined;
+constexpr std::array<std::string_view, 3> kLlama3 = {"llama-bpe", "llama3", "llama-v3"};
+constexpr const char* kSpacePrefix = "tokenizer.ggml.add_space_prefix";
 
 void require(const GgufFile& file, const char* key, const std::vector<std::string>& known) {
   const std::string_view found = file.text(key);
@@ -28,12 +37,17 @@ std::vector<std::string_view> utf8_texts(const GgufFile& file, const char* key) 
   return texts;
 }
 
+std::vector<int64_t> types_of(const GgufFile& file, size_t tokens) {
+  auto types = file.integers("tokenizer.ggml.token_type");
+  if (types.size() != tokens)
+    fail("{}: {} types of tokens for {} tokens", file.path().string(), types.size(), tokens);
+  return types;
+}
+
 ForeignJson added_tokens(const GgufFile& file, const std::vector<std::string_view>& tokens) {
   ForeignJson added = ForeignJson::array();
   if (!file.has("tokenizer.ggml.token_type")) return added;
-  const auto types = file.integers("tokenizer.ggml.token_type");
-  if (types.size() != tokens.size())
-    fail("{}: {} types of tokens for {} tokens", file.path().string(), types.size(), tokens.size());
+  const auto types = types_of(file, tokens.size());
   for (size_t id = 0; id < types.size(); ++id)
     if (types[id] == kControl || types[id] == kUserDefined)
       added.push_back({{"id", id},
@@ -57,21 +71,50 @@ ForeignJson model(const GgufFile& file, const std::vector<std::string_view>& tok
   return {{"type", "BPE"}, {"vocab", std::move(vocab)}, {"merges", std::move(merges)}};
 }
 
-ForeignJson tokenizer_json(const GgufFile& file, const std::vector<std::string_view>& tokens) {
-  const ForeignJson bytes = {
-      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}};
-  const ForeignJson digits = {{"type", "Digits"}, {"individual_digits", true}};
-  const bool splits_digits = file.text("tokenizer.ggml.pre") == "smollm";
+bool is_llama3(const GgufFile& file) {
+  const std::string_view pre = file.text("tokenizer.ggml.pre");
+  return std::find(kLlama3.begin(), kLlama3.end(), pre) != kLlama3.end();
+}
+
+ForeignJson sequence(const ForeignJson& first, const ForeignJson& second) {
+  return {{"type", "Sequence"}, {"pretokenizers", ForeignJson::array({first, second})}};
+}
+
+ForeignJson pre_tokenizer(const GgufFile& file) {
+  ForeignJson bytes = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}};
+  if (file.text("tokenizer.ggml.pre") == "smollm")
+    return sequence({{"type", "Digits"}, {"individual_digits", true}}, bytes);
+  if (!is_llama3(file)) return bytes;
+  bytes["use_regex"] = false;
+  return sequence({{"type", "Split"},
+                   {"pattern", {{"Regex", kLlama3Pattern}}},
+                   {"behavior", "Isolated"},
+                   {"invert", false}},
+                  bytes);
+}
+
+// tokenizer_config.json's words as a section too, for readers that go by the tokenizer.json alone,
+// as transformers 5 does.
+ForeignJson post_processor(const GgufFile& file, const ForeignJson& config,
+                           const std::vector<std::string_view>& tokens) {
+  const auto wanted = [&](const char* role) {
+    if (!value_or(config, fmt::format("add_{}_token", role), false)) return -1;
+    return static_cast<int32_t>(file.integer(fmt::format("tokenizer.ggml.{}_token_id", role)));
+  };
+  return template_section(bos_eos_template(wanted("bos"), wanted("eos")), tokens);
+}
+
+ForeignJson tokenizer_json(const GgufFile& file, const ForeignJson& config,
+                           const std::vector<std::string_view>& tokens) {
+  ForeignJson bpe = model(file, tokens);
+  bpe["ignore_merges"] = is_llama3(file);
   return {{"version", "1.0"},
           {"added_tokens", added_tokens(file, tokens)},
           {"normalizer", nullptr},
-          {"pre_tokenizer",
-           splits_digits ? ForeignJson{{"type", "Sequence"},
-                                       {"pretokenizers", ForeignJson::array({digits, bytes})}}
-                         : bytes},
-          {"post_processor", nullptr},
-          {"decoder", bytes},
-          {"model", model(file, tokens)}};
+          {"pre_tokenizer", pre_tokenizer(file)},
+          {"post_processor", post_processor(file, config, tokens)},
+          {"decoder", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}}},
+          {"model", std::move(bpe)}};
 }
 
 ForeignJson tokenizer_config_json(const GgufFile& file,
@@ -95,24 +138,66 @@ ForeignJson tokenizer_config_json(const GgufFile& file,
   return config;
 }
 
+std::unique_ptr<Tokenizer> byte_level(const GgufFile& file,
+                                      const std::vector<std::string_view>& tokens) {
+  std::vector<std::string> known = {"gpt-2", "smollm"};
+  known.insert(known.end(), kLlama3.begin(), kLlama3.end());
+  require(file, "tokenizer.ggml.pre", known);
+  if (file.has(kSpacePrefix) && file.boolean(kSpacePrefix))
+    fail("{}: \"{}\": true is not implemented", file.path().string(), kSpacePrefix);
+  ForeignJson config_json = tokenizer_config_json(file, tokens);
+  if (is_llama3(file) && !config_json.contains("add_bos_token"))
+    config_json["add_bos_token"] = true;
+  const ForeignJson json = tokenizer_json(file, config_json, tokens);
+  TokenizerConfig config;
+  add_to_config(config_json, config);
+  return tokenizer_from_json(json, config,
+                             {.files = {file.path()},
+                              .extracted = {{"tokenizer.json", json.dump()},
+                                            {"tokenizer_config.json", config_json.dump()}}});
+}
+
+SentencePieceModel sentencepiece_model(const GgufFile& file,
+                                       const std::vector<std::string_view>& tokens) {
+  const auto types = types_of(file, tokens.size());
+  const auto scores = file.numbers("tokenizer.ggml.scores");
+  if (scores.size() != tokens.size())
+    fail("{}: {} scores of tokens for {} tokens", file.path().string(), scores.size(),
+         tokens.size());
+  SentencePieceModel made;
+  made.algorithm = SentencePieceModel::kBpe;
+  made.joins_spaces = false;
+  for (size_t id = 0; id < tokens.size(); ++id) {
+    made.pieces.push_back({.text = std::string(tokens[id]),
+                           .score = static_cast<float>(scores[id]),
+                           .type = static_cast<uint64_t>(types[id])});
+    if (types[id] == SentencePieceModel::kUnknown) made.unknown = static_cast<int32_t>(id);
+    made.byte_fallback = made.byte_fallback || types[id] == SentencePieceModel::kByte;
+  }
+  if (file.has(kSpacePrefix)) made.begins_with_space = file.boolean(kSpacePrefix);
+  return made;
+}
+
+std::unique_ptr<Tokenizer> pieces(const GgufFile& file,
+                                  const std::vector<std::string_view>& tokens) {
+  const std::string made = serialized(sentencepiece_model(file, tokens));
+  const ForeignJson config_json = tokenizer_config_json(file, tokens);
+  TokenizerConfig config;
+  add_to_config(config_json, config);
+  return sentencepiece_from_bytes(
+      made, config,
+      {.files = {file.path()},
+       .extracted = {{"tokenizer.model", made}, {"tokenizer_config.json", config_json.dump()}}});
+}
+
 }  // namespace
 
 std::unique_ptr<Tokenizer> read_gguf_tokenizer(const std::filesystem::path& path) {
   const GgufFile file(path);
-  require(file, "tokenizer.ggml.model", {"gpt2"});
-  require(file, "tokenizer.ggml.pre", {"gpt-2", "smollm"});
-  if (file.has("tokenizer.ggml.add_space_prefix") &&
-      file.boolean("tokenizer.ggml.add_space_prefix"))
-    fail("{}: \"tokenizer.ggml.add_space_prefix\": true is not implemented", path.string());
+  require(file, "tokenizer.ggml.model", {"gpt2", "llama"});
   const auto tokens = utf8_texts(file, "tokenizer.ggml.tokens");
-  const ForeignJson json = tokenizer_json(file, tokens);
-  const ForeignJson config_json = tokenizer_config_json(file, tokens);
-  TokenizerConfig config;
-  add_to_config(config_json, config);
-  return tokenizer_from_json(json, config,
-                             {.files = {path},
-                              .extracted = {{"tokenizer.json", json.dump()},
-                                            {"tokenizer_config.json", config_json.dump()}}});
+  return file.text("tokenizer.ggml.model") == "llama" ? pieces(file, tokens)
+                                                      : byte_level(file, tokens);
 }
 
 }  // namespace mtlora

@@ -100,22 +100,30 @@ TokenizerParts parts_of(const Processor& processor, const Vocabulary& vocabulary
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> read_sentencepiece(const std::filesystem::path& file,
-                                              const TokenizerConfig& config) {
-  const std::string content = read_file(file);
+std::unique_ptr<Tokenizer> sentencepiece_from_bytes(std::string_view model,
+                                                    const TokenizerConfig& config,
+                                                    TokenizerSource source) {
+  const std::string file = source.files.front().string();
   auto processor = std::make_unique<Processor>();
-  const auto status = processor->LoadFromSerializedProto({content.data(), content.size()});
-  if (!status.ok()) fail("{}: is no SentencePiece model: {}", file.string(), status.ToString());
+  const auto status = processor->LoadFromSerializedProto({model.data(), model.size()});
+  if (!status.ok()) fail("{}: is no SentencePiece model: {}", file, status.ToString());
   try {
     Vocabulary vocabulary = vocabulary_of(*processor);
     TokenizerParts parts = parts_of(*processor, vocabulary, config);
-    parts.files = {file};
-    parts.files.insert(parts.files.end(), config.files.begin(), config.files.end());
+    parts.files = std::move(source.files);
+    parts.extracted = std::move(source.extracted);
     return std::make_unique<SentencePieceTokenizer>(std::move(processor), std::move(vocabulary),
                                                     std::move(parts));
   } catch (const Error& e) {
-    fail("{}: {}", file.string(), e.what());
+    fail("{}: {}", file, e.what());
   }
+}
+
+std::unique_ptr<Tokenizer> read_sentencepiece(const std::filesystem::path& file,
+                                              const TokenizerConfig& config) {
+  TokenizerSource source{.files = {file}, .extracted = {}};
+  source.files.insert(source.files.end(), config.files.begin(), config.files.end());
+  return sentencepiece_from_bytes(read_file(file), config, std::move(source));
 }
 
 }  // namespace mtlora

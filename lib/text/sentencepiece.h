@@ -12,4 +12,9 @@ namespace mtlora {
 std::unique_ptr<Tokenizer> read_sentencepiece(const std::filesystem::path& file,
                                               const TokenizerConfig& config);
 
+/// The same of a model's bytes.
+std::unique_ptr<Tokenizer> sentencepiece_from_bytes(std::string_view model,
+                                                    const TokenizerConfig& config,
+                                                    TokenizerSource source);
+
 }  // namespace mtlora

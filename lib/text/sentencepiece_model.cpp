@@ -81,6 +81,7 @@ SentencePieceModel::Piece read_piece(std::string_view message) {
 void read_trainer(std::string_view message, SentencePieceModel& model) {
   for_each_field(message, [&](const Field& field) {
     if (field.number == 3) model.algorithm = field.value;
+    if (field.number == 35) model.byte_fallback = field.value != 0;
     if (field.number == 40) model.unknown = static_cast<int32_t>(field.value);
   });
 }
@@ -88,8 +89,40 @@ void read_trainer(std::string_view message, SentencePieceModel& model) {
 void read_normalizer_spec(std::string_view message, SentencePieceModel& model) {
   for_each_field(message, [&](const Field& field) {
     if (field.number == 2) model.charsmap = field.bytes;
+    if (field.number == 3) model.begins_with_space = field.value != 0;
+    if (field.number == 4) model.joins_spaces = field.value != 0;
   });
 }
+
+// The fields of a message, appended one by one.
+class Message {
+ public:
+  Message& number(uint64_t field, uint64_t value) {
+    varint(field << 3);
+    varint(value);
+    return *this;
+  }
+  Message& real(uint64_t field, float value) {
+    varint(field << 3 | 5);
+    const auto bits = std::bit_cast<uint32_t>(value);
+    for (int shift = 0; shift < 32; shift += 8) bytes_ += static_cast<char>(bits >> shift);
+    return *this;
+  }
+  Message& text(uint64_t field, std::string_view value) {
+    varint(field << 3 | 2);
+    varint(value.size());
+    bytes_ += value;
+    return *this;
+  }
+  const std::string& bytes() const { return bytes_; }
+
+ private:
+  void varint(uint64_t value) {
+    for (; value >= 0x80; value >>= 7) bytes_ += static_cast<char>(value | 0x80);
+    bytes_ += static_cast<char>(value);
+  }
+  std::string bytes_;
+};
 
 }  // namespace
 
@@ -107,6 +140,23 @@ SentencePieceModel read_sentencepiece_model(const std::filesystem::path& file) {
     fail("{}: is no SentencePiece model: {}", file.string(), e.what());
   }
   return model;
+}
+
+std::string serialized(const SentencePieceModel& model) {
+  Message whole;
+  for (const auto& piece : model.pieces)
+    whole.text(1, Message().text(1, piece.text).real(2, piece.score).number(3, piece.type).bytes());
+  whole.text(2, Message()
+                    .number(3, model.algorithm)
+                    .number(35, model.byte_fallback)
+                    .number(40, static_cast<uint64_t>(model.unknown))
+                    .bytes());
+  whole.text(3, Message()
+                    .text(2, model.charsmap)
+                    .number(3, model.begins_with_space)
+                    .number(4, model.joins_spaces)
+                    .bytes());
+  return whole.bytes();
 }
 
 }  // namespace mtlora

@@ -50,4 +50,28 @@ Template read_template(const ForeignJson& section) {
   return steps.empty() ? plain_template() : template_of_step(steps[0]);
 }
 
+ForeignJson template_section(const Template& frame, const std::vector<std::string_view>& tokens) {
+  ForeignJson special = ForeignJson::object();
+  const auto pieces = [&](const std::vector<Template::Piece>& of) {
+    ForeignJson result = ForeignJson::array();
+    for (const auto& [id, segment] : of) {
+      if (id == Template::kFirst || id == Template::kSecond) {
+        const char* text = id == Template::kFirst ? "A" : "B";
+        result.push_back({{"Sequence", {{"id", text}, {"type_id", segment}}}});
+        continue;
+      }
+      const std::string token(tokens.at(static_cast<size_t>(id)));
+      special[token] = {{"id", token}, {"ids", {id}}, {"tokens", {token}}};
+      result.push_back({{"SpecialToken", {{"id", token}, {"type_id", segment}}}});
+    }
+    return result;
+  };
+  ForeignJson single = pieces(frame.single), pair = pieces(frame.pair);
+  if (special.empty()) return nullptr;
+  return {{"type", "TemplateProcessing"},
+          {"single", std::move(single)},
+          {"pair", std::move(pair)},
+          {"special_tokens", std::move(special)}};
+}
+
 }  // namespace mtlora

@@ -10,4 +10,8 @@ namespace mtlora {
 /// offsets only; nothing stands around a text without them. Throws Error for anything else.
 Template read_template(const ForeignJson& section);
 
+/// A section of that kind for special tokens by their ids in `tokens`; null for a frame without
+/// any.
+ForeignJson template_section(const Template& frame, const std::vector<std::string_view>& tokens);
+
 }  // namespace mtlora

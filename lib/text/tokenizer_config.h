@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lib/text/foreign_json.h"
@@ -25,6 +26,12 @@ struct TokenizerConfig {
   bool says_further = false;                ///< whether a list of those is there, even an empty one
   std::vector<AddedToken> added;            ///< "added_tokens_decoder"
   std::vector<std::filesystem::path> files;  ///< those that were read
+};
+
+/// Where a tokenizer is from; see TokenizerParts.
+struct TokenizerSource {
+  std::vector<std::filesystem::path> files;  ///< the first one begins error messages
+  std::vector<std::pair<std::string, std::string>> extracted;
 };
 
 /// Reads both files as far as they are there. Throws Error for what is not implemented.

@@ -13,12 +13,6 @@ namespace mtlora {
 std::unique_ptr<Tokenizer> read_tokenizer_json(const std::filesystem::path& file,
                                                const TokenizerConfig& config);
 
-/// Where a tokenizer is from; see TokenizerParts.
-struct TokenizerSource {
-  std::vector<std::filesystem::path> files;  ///< the first one begins error messages
-  std::vector<std::pair<std::string, std::string>> extracted;
-};
-
 /// The same of the parsed content.
 std::unique_ptr<Tokenizer> tokenizer_from_json(const ForeignJson& json,
                                                const TokenizerConfig& config,

@@ -11,7 +11,8 @@
 
 namespace mtlora {
 
-/// Whether dequantize() has the type: F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q6_K.
+/// Whether dequantize() has the type: F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K,
+/// IQ4_NL, IQ4_XS.
 bool can_dequantize(const GgmlType& type);
 
 /// The names of those types, for messages.

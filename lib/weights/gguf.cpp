@@ -63,6 +63,7 @@ class GgufWeights final : public WeightFile {
     std::vector<TensorInfo> infos;
     Problems problems;
     for (const GgufTensor& tensor : file_.tensors()) {
+      if (tensor.name == kRotaryDivisors) continue;
       TensorInfo info{hugging_face_name(tensor.name), at::kFloat, tensor.shape};
       if (info.name.empty())
         problems.add(fmt::format("{}: tensor \"{}\" belongs to no Llama that is implemented",
@@ -74,6 +75,7 @@ class GgufWeights final : public WeightFile {
       else
         check_heads(tensor, info.name);
       infos.push_back(std::move(info));
+      weights_.push_back(&tensor);
     }
     problems.raise();
     set_tensors(std::move(infos));
@@ -96,7 +98,7 @@ class GgufWeights final : public WeightFile {
   }
 
   at::Tensor read_at(size_t index) const override {
-    const GgufTensor& tensor = file_.tensors()[index];
+    const GgufTensor& tensor = *weights_[index];
     at::Tensor values = at::empty(tensor.shape, at::kFloat);
     float* out = values.data_ptr<float>();
     if (permuted_heads(tensors()[index].name) == 0)
@@ -133,6 +135,7 @@ class GgufWeights final : public WeightFile {
   }
 
   GgufFile file_;
+  std::vector<const GgufTensor*> weights_;  // of file_, one for each of tensors()
   Json config_;
 };
 

@@ -117,6 +117,38 @@ TEST_CASE("scaled rotary embeddings are told as transformers tells them", "[core
         Contains(fmt::format("\"{}\" is not implemented", type)));
 }
 
+TEST_CASE("the rotary divisors of a Llama 3.2 are told as its own config tells them", "[core]") {
+  // What llama.cpp's convert_hf_to_gguf.py wrote for heads of 16, base 500000 and a factor of 32.
+  const std::vector<float> written = {1, 1, 1, 1, 3.2922628f, 32, 32, 32};
+  const auto with = [](std::vector<float> divisors, uint32_t type = 0) {
+    GgufBytes made = llama("attention.head_count");
+    made.add("llama.attention.head_count", 2u).add("llama.rope.freq_base", 500000.f);
+    return made.add_tensor("rope_freqs.weight", {divisors.size() * (type == 0 ? 1 : 2)}, type,
+                           {reinterpret_cast<const char*>(divisors.data()), divisors.size() * 4});
+  };
+  CHECK(config_of(with(written))["rope_scaling"] ==
+        Json{{"rope_type", "llama3"},
+             {"factor", 32.0},
+             {"low_freq_factor", 1.0},
+             {"high_freq_factor", 4.0},
+             {"original_max_position_embeddings", 8192}});
+  const auto refusal = [&](const GgufBytes& made) {
+    CHECK_THROWS_WITH(config_of(made), Contains("a.gguf: ") && Contains("\"rope_freqs.weight\""));
+    try {
+      config_of(made);
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  CHECK_THAT(refusal(with({1, 1, 1, 1, 3, 32, 32, 32})),
+             Contains("its number 4 is 3, Llama 3.1's rotary scaling by 32 makes it 3.29"));
+  CHECK_THAT(refusal(with({1, 1, 32})), Contains("3 numbers, but a head has 8 frequencies"));
+  CHECK_THAT(refusal(with({0, 0, 0, 0, 0, 0, 0, 0})), Contains("ends with 0"));
+  CHECK_THAT(refusal(with(written, 1)), Contains("F32 is wanted, not F16"));
+  CHECK_THAT(refusal(with(written).add("llama.rope.scale_linear", 4.f)), Contains("together"));
+}
+
 TEST_CASE("a model that a config of Llama cannot say is refused", "[core]") {
   const auto refused = [](const GgufBytes& made) {
     try {
@@ -150,8 +182,6 @@ TEST_CASE("a model that a config of Llama cannot say is refused", "[core]") {
   CHECK_THAT(refused(llama().add("llama.rope.freq_base", -1.f)), Contains("positive number"));
   CHECK_THAT(refused(llama().add("llama.expert_count", 8u)), Contains("mixture of experts"));
   CHECK_THAT(refused(llama().add("split.count", 2u)), Contains("one of 2 files"));
-  CHECK_THAT(refused(llama().add_tensor("rope_freqs.weight", {4}, 0, std::string(16, '\0'))),
-             Contains("\"rope_freqs.weight\""));
   GgufBytes q_only = llama().add_tensor("blk.0.attn_q.bias", {8}, 0, std::string(32, '\0'));
   CHECK_THAT(refused(q_only),
              Contains("biases on attn_q, but none on attn_k, attn_v, attn_output"));

@@ -50,14 +50,16 @@ std::string refusal(const GgufBytes& made) {
 TEST_CASE("blocks of every type become the floats of gguf-py, bit for bit", "[weights]") {
   const GgufFile file(golden_path("gguf/types.gguf"));
   const auto want = golden("gguf/types.safetensors");
-  REQUIRE(file.tensors().size() == 10);
+  REQUIRE(file.tensors().size() == 15);
   for (const GgufTensor& tensor : file.tensors()) {
     CAPTURE(tensor.name);
     CHECK(tensor.type->name == tensor.name);
     REQUIRE(can_dequantize(*tensor.type));
     CHECK(bytes_of(dequantized(tensor)) == bytes_of(want.at(tensor.name)));
   }
-  CHECK(dequantizable_types() == "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q6_K");
+  CHECK(
+      dequantizable_types() ==
+      "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS");
 }
 
 TEST_CASE("every half becomes the float of the same value", "[weights]") {
@@ -124,14 +126,26 @@ TEST_CASE("the bias of a query is reordered as its rows are", "[weights]") {
   CHECK(torch::equal(file->read("model.layers.0.self_attn.v_proj.weight").flatten(), numbers));
 }
 
+TEST_CASE("rotary divisors are no weight, and those behind them keep their places", "[weights]") {
+  const TempDir folder;
+  const torch::Tensor numbers = torch::arange(8, torch::kFloat);
+  GgufBytes made = llama();
+  made.add_tensor("rope_freqs.weight", {2}, 0, std::string(bytes_of(torch::ones({2}))))
+      .add_tensor("output_norm.weight", {8}, 0, std::string(bytes_of(numbers)));
+  write_file(folder / "a.gguf", made.bytes());
+  const auto file = open_weights(folder / "a.gguf");
+  CHECK(file->tensors().size() == 1);
+  CHECK(torch::equal(file->read("model.norm.weight"), numbers));
+}
+
 TEST_CASE("tensors that a Llama cannot have are named together", "[weights]") {
   GgufBytes made = llama();
   const std::string block(256, '\0');
-  made.add_tensor("blk.0.ffn_up.weight", {256}, 10, block.substr(0, 84))
+  made.add_tensor("blk.0.ffn_up.weight", {256}, 16, block.substr(0, 66))
       .add_tensor("blk.0.attn_qkv.weight", {1}, 0, block.substr(0, 4))
       .add_tensor("blk.00.attn_q.weight", {8, 8}, 0, block)
       .add_tensor("blk.", {1}, 0, block.substr(0, 4));
-  CHECK_THAT(refusal(made), Contains("\"blk.0.ffn_up.weight\": the type Q2_K is not implemented "
+  CHECK_THAT(refusal(made), Contains("\"blk.0.ffn_up.weight\": the type IQ2_XXS is not implemented "
                                      "(only F32, F16") &&
                                 Contains("\"blk.0.attn_qkv.weight\" belongs to no Llama") &&
                                 Contains("\"blk.00.attn_q.weight\"") && Contains("\"blk.\""));

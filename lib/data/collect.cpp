@@ -14,7 +14,8 @@ namespace {
 double read_score(std::string_view written, double low, double high) {
   double score = 0;
   const char* end = written.data() + written.size();
-  const auto [stopped, error] = std::from_chars(written.data(), end, score);
+  const bool has_plus = written.size() > 1 && written[0] == '+' && written[1] != '-';
+  const auto [stopped, error] = std::from_chars(written.data() + has_plus, end, score);
   if (error != std::errc() || stopped != end || !std::isfinite(score))
     fail("the label \"{}\" is not a number", shown_text(written));
   if (!std::isfinite(static_cast<float>(score)))

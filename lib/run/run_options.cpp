@@ -143,6 +143,18 @@ void take_off_schema(Json& config, const fs::path& file) {
   config.erase(found);
 }
 
+// Whoever sets train.epochs by hand wants it to count.
+void check_epochs(const Json& config, const std::vector<std::string>& assignments) {
+  const Json::json_pointer max_steps("/train/max_steps");
+  if (!config.contains(max_steps) || config.at(max_steps).is_null()) return;
+  for (const std::string& assignment : assignments)
+    if (assignment.starts_with("train.epochs="))
+      throw UsageError(
+          fmt::format("--set {}: does not count beside train.max_steps={}; add --set "
+                      "train.max_steps=null",
+                      assignment, config.at(max_steps).dump()));
+}
+
 void set_from_command_line(Json& config, const std::string& assignment) {
   try {
     set_option(config, assignment);
@@ -164,6 +176,7 @@ Json gather_config(const ConfigSource& request, const Json& base) {
   }
   for (const std::string& assignment : request.assignments)
     set_from_command_line(config, assignment);
+  check_epochs(config, request.assignments);
   return config;
 }
 

@@ -96,6 +96,9 @@ std::vector<std::pair<std::string, EncodedSet>> dev_sets(Job& job, const TrainOp
   if (sets.empty() && options.patience)
     fail("/train/patience: {} evaluations, but there is no dev set to evaluate; leave it null",
          *options.patience);
+  if (sets.empty() && options.best_by)
+    fail("/train/best_by: {}, but there is no dev set to evaluate; leave it null",
+         *options.best_by);
   if (sets.empty()) log::warn("there is no dev set: the last step counts as the best");
   return sets;
 }

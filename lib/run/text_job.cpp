@@ -13,6 +13,19 @@
 namespace mtlora {
 namespace {
 
+// Behind a separator a text ends at its first blank line, and not where the completion did.
+void warn_of_blank_lines(const TextData& data) {
+  const auto is_divided = [](const TextPair& pair) {
+    return pair.completion.find("\n\n") != std::string::npos;
+  };
+  const auto count = std::count_if(data.pairs.begin(), data.pairs.end(), is_divided);
+  if (count > 0)
+    log::warn(
+        fmt::format("{} of {} completions hold a blank line, and what is written ends at the first "
+                    "one (generate.separator)",
+                    count, data.pairs.size()));
+}
+
 class TextJob final : public Job {
  public:
   explicit TextJob(Session& session) : s_(session) {}
@@ -21,6 +34,7 @@ class TextJob final : public Job {
   SplitSet load(const std::string& split) override {
     const TextData data = read(split);
     if (data.pairs.empty()) fail("the split {} holds no texts to learn from", split);
+    if (split == "train" && s_.options.generate.separator) warn_of_blank_lines(data);
     return {s_.encoded(data), data.hash};
   }
   std::unique_ptr<Objective> objective(const EncodedSet& set) override {

@@ -35,13 +35,14 @@ TEST_CASE("rows with a wrong number of columns or a label outside the set are ma
 TEST_CASE("scores that are no number or out of range are malformed", "[data]") {
   CHECK(report("stsb", "train.csv",
                "sentence1,sentence2,label\na,b,5\na,b,5.1\na,b,-0.5\na,b,high\na,b,\na,b,nan\na,b,"
-               "3x\n") == heading("6 of 7", 0, "6") +
-                              "F:3: the label 5.1 is not between 0 and 5\n"
-                              "F:4: the label -0.5 is not between 0 and 5\n"
-                              "F:5: the label \"high\" is not a number\n"
-                              "F:6: the label \"\" is not a number\n"
-                              "F:7: the label \"nan\" is not a number\n"
-                              "F:8: the label \"3x\" is not a number");
+               "3x\na,b,+4.5\na,b,+-1\n") == heading("7 of 9", 0, "7") +
+                                                 "F:3: the label 5.1 is not between 0 and 5\n"
+                                                 "F:4: the label -0.5 is not between 0 and 5\n"
+                                                 "F:5: the label \"high\" is not a number\n"
+                                                 "F:6: the label \"\" is not a number\n"
+                                                 "F:7: the label \"nan\" is not a number\n"
+                                                 "F:8: the label \"3x\" is not a number\n"
+                                                 "F:10: the label \"+-1\" is not a number");
   // as Hugging Face's data have it where there is no label
   CHECK_THAT(report("stsb", "train.csv", "sentence1,sentence2,label\na,b,-1.0\n"),
              Contains("F:2: there is no label (\"-1.0\")"));

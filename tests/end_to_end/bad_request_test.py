@@ -62,6 +62,10 @@ class BadRequest(RefusedCase):
         self.refused("/train/batch_size", "1000000", sets=["train.batch_size=9223372036854775807"])
         self.refused("/train/evaluation_batch_size", "1000000", sets=["train.evaluation_batch_size=9223372036854775807"])
         self.refused("/train/epochs", sets=["train.epochs=9223372036854775807"])
+
+    def test_epochs_that_would_not_count_are_refused(self):
+        self.refused("--set train.epochs=3", "train.max_steps=5", "train.max_steps=null", code=2,
+                     sets=["train.epochs=3", "train.max_steps=5"])
         self.refused("/train/seed", "more than", sets=["train.seed=18446744073709551615"])
         self.refused("/schedule/warmup_steps", "3", sets=["schedule.warmup_steps=100"])
 

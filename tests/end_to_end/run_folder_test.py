@@ -150,6 +150,8 @@ class RunFolder(Case):
         file = write_json(self.place / "c.json", self.configuration)
         self.fails("train", "--config", file, "--out", self.place / "run", "--set", "train.patience=2",
                    names=["/train/patience", "no dev set"])
+        self.fails("train", "--config", file, "--out", self.place / "run", "--set", "train.best_by=loss",
+                   names=["/train/best_by", "no dev set"])
         self.assertFalse((self.place / "run").exists())
         self.succeeds("train", "--config", file, "--out", self.place / "run")
 

@@ -65,6 +65,15 @@ class Layouts(SharedCase):
                    names=["train: 1 of 2 examples", "example 2: ", "context of 122 tokens", "30 tokens", "train.max_length", f'"x{"é" * 59}…"'])
         self.assertFalse((self.place / "short").exists())
 
+    def test_completions_that_a_text_would_not_reach_the_end_of_are_told(self):
+        data = pairs(self.place / "divided", ["red"])
+        rows = [{"prompt": "what : red", "completion": text} for text in ("it is red.", "it is\n\nred.")]
+        (data / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        file = write_json(self.place / "divided.json", writing(self.place / "model", data, "data_to_text"))
+        warning = "1 of 2 completions hold a blank line"
+        self.assertIn(warning, self.succeeds("plan", "--config", file).err)
+        self.assertNotIn(warning, self.succeeds("plan", "--config", file, "--set", "generate.separator=false").err)
+
     def test_a_run_without_a_final_split_writes_no_texts(self):
         for name, final in (("none", None), ("dev", "dev")):
             settings = writing(self.place / "model", SAMPLES / "e2e", "e2e", generate={"final_split": final})

@@ -207,12 +207,18 @@ void add_export(CLI::App& program, Action& action) {
                   "PEFT to load onto the base model (methods of low rank)")
       ->check(CLI::IsMember({"merged", "peft"}))
       ->capture_default_str();
+  app->add_option("--base", request->base,
+                  "With peft: the base model as PEFT is to look for it, such as roberta-base; "
+                  "otherwise the path it has here")
+      ->type_name("NAME");
   add_out(*app, request->out, "The folder to write; it must not be there yet")->required();
   add_config(*app, request->config);
   app->footer(
       "Examples:\n"
       "  mtlora export --checkpoint runs/demo/best --out models/film-reviews\n"
-      "  mtlora export --checkpoint runs/demo/best --format peft --out models/film-adapter\n"
+      "  mtlora export --checkpoint runs/demo/best --format peft --base "
+      "sentence-transformers/all-MiniLM-L6-v2 "
+      "--out models/film-adapter\n"
       "  mtlora export --checkpoint downloads/adapter --set model.path=models/roberta-base --out "
       "models/merged");
   app->callback([&action, request] { action = [request] { return export_model(*request), 0; }; });

@@ -47,6 +47,7 @@ class CorpusTask final : public TextTask {
 
   const TextTaskInfo& info() const override { return corpus_.info; }
   std::vector<std::string> splits() const override { return files_.present(); }
+  void require(std::string_view split) const override { files_.file(files_.split(split)); }
 
   TextData load(std::string_view name) const override {
     const Split& split = files_.split(name);

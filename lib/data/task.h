@@ -60,6 +60,8 @@ class Task {
   /// The splits whose file is there, e.g. {"train", "dev_matched", "dev_mismatched"}. Throws Error
   /// where an option names a file that is not.
   virtual std::vector<std::string> splits() const = 0;
+  /// Throws what load() would where there is no file of the split.
+  virtual void require(std::string_view split) const = 0;
   /// Reads a split; "dev" and "test" are also short for "dev_matched" and "test_matched". Throws
   /// Error: no such split or file, a layout that is not known, malformed rows (all together), no
   /// example.

@@ -143,6 +143,7 @@ class Text final : public Task {
 
   const TaskInfo& info() const override { return info_; }
   std::vector<std::string> splits() const override { return files_.present(); }
+  void require(std::string_view split) const override { files_.file(files_.split(split)); }
 
   Dataset load(std::string_view name) const override {
     const Split& split = files_.split(name);

@@ -50,6 +50,8 @@ class TextTask {
   /// The splits whose files are there, of {"train", "dev", "test"}. Throws Error where an option
   /// names a file that is not.
   virtual std::vector<std::string> splits() const = 0;
+  /// Throws what load() would where there is no file of the split.
+  virtual void require(std::string_view split) const = 0;
   /// Reads a split. Throws Error: no such split or file, a layout that is not known, malformed
   /// entries (all together), nothing to learn from in "train", no prompt in any other.
   virtual TextData load(std::string_view split) const = 0;

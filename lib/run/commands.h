@@ -76,6 +76,7 @@ void score(const ScoreRequest& request);
 struct ExportRequest {
   std::string checkpoint, out;    ///< out: a folder that is not there yet
   std::string format = "merged";  ///< or "peft"
+  std::string base;               ///< of "peft": what it calls its base model; "": the path here
   ConfigSource config;            ///< laid over the checkpoint's: where its base lies now
 };
 /// Writes a folder, fp32: the model with its adapters folded in, as Hugging Face lays it out, whose

@@ -115,6 +115,9 @@ class NewFolder {
 }  // namespace
 
 void export_model(const ExportRequest& request) {
+  const bool is_merged = request.format == "merged";
+  if (is_merged && !request.base.empty())
+    throw UsageError("--base is of --format peft: a merged model needs none");
   const fs::path out = plain_path(request.out);  // "merged/" is "merged"
   NewFolder folder(out);
   const torch::NoGradGuard no_grad;
@@ -122,7 +125,6 @@ void export_model(const ExportRequest& request) {
   for (const char* exact : {"train.dtype=fp32", "train.device=cpu"})
     config.assignments.emplace_back(exact);
   const Session s = open_trained_session(request.checkpoint, config);
-  const bool is_merged = request.format == "merged";
   if (is_merged)
     log::info(fmt::format("merged in fp32: the logits move by at most {:.1e} of the largest",
                           merge_checked(s)));
@@ -130,7 +132,7 @@ void export_model(const ExportRequest& request) {
     write_model(s, folder.beside());
     copy_generation_config(s, folder.beside());
   } else {
-    write_peft(s, folder.beside());
+    write_peft(s, request.base, folder.beside());
   }
   s.tokenizer->save(folder.beside());
   folder.place();

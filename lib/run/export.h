@@ -17,7 +17,8 @@ Tensor as_stored(const Session& session, const NamedTensor& tensor);
 double merge_checked(const Session& session);
 
 /// adapter_config.json and adapter_model.safetensors as PEFT 0.21 reads them. Throws Error for what
-/// PEFT cannot hold exactly.
-void write_peft(const Session& session, const std::filesystem::path& folder);
+/// PEFT cannot hold exactly. `base` is what it calls its base model; "": the model's path.
+void write_peft(const Session& session, const std::string& base,
+                const std::filesystem::path& folder);
 
 }  // namespace mtlora

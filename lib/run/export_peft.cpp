@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "lib/core/error.h"
 #include "lib/core/files.h"
@@ -76,8 +77,8 @@ std::vector<Adapted> adapted_layers(const Session& s) {
 
 class Writer {
  public:
-  explicit Writer(const Session& s)
-      : s_(s), layers_(adapted_layers(s)), own_(named_tensors(s.model())) {
+  Writer(const Session& s, std::string base)
+      : s_(s), base_(std::move(base)), layers_(adapted_layers(s)), own_(named_tensors(s.model())) {
     for (const Adapted& layer : layers_) add_layer(layer);
     add_trained();
     if (bias_ != "none") add_biases();
@@ -209,7 +210,7 @@ class Writer {
     const bool is_classifier = s_.classifier != nullptr;
     Json config{{"peft_type", "LORA"},
                 {"task_type", is_classifier ? "SEQ_CLS" : "CAUSAL_LM"},
-                {"base_model_name_or_path", s_.resolved["model"]["path"]},
+                {"base_model_name_or_path", base_},
                 {"revision", nullptr},
                 {"inference_mode", true},
                 {"target_modules", targets},
@@ -226,6 +227,7 @@ class Writer {
   }
 
   const Session& s_;
+  std::string base_;
   std::vector<Adapted> layers_;
   std::vector<NamedTensor> own_;
   std::map<std::string, Tensor> tensors_;
@@ -235,11 +237,15 @@ class Writer {
 
 }  // namespace
 
-void write_peft(const Session& session, const fs::path& folder) {
-  const fs::path base = session.options.model.path;
-  if (!fs::exists(base / "config.json"))
-    refuse(session, "its base " + base.string() + " is no folder that PEFT could load");
-  Writer(session).write(folder);
+void write_peft(const Session& session, const std::string& base, const fs::path& folder) {
+  const fs::path own = session.options.model.path;
+  if (base.empty() && !fs::exists(own / "config.json"))
+    fail(
+        "the base {} is no folder that PEFT could load: name with --base the Hugging Face model "
+        "that it was made of",
+        own.string());
+  Writer(session, base.empty() ? session.resolved["model"]["path"].get<std::string>() : base)
+      .write(folder);
 }
 
 }  // namespace mtlora

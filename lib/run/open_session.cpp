@@ -80,19 +80,22 @@ Json resolve(const RunOptions& options, const std::vector<std::string>& labels) 
   return resolved;
 }
 
-void load_labelling(Session& s, bool own_head, uint64_t seed) {
+void load_labelling(Session& s, const Opening& how) {
   s.task = start_task(s.options.task);
+  if (how.learns) s.task->require("train");
   const TaskInfo& info = s.task->info();
   check_metrics(info.metrics, info.kind == TaskKind::classification ? info.labels.size() : 0);
-  LoadOptions load{std::nullopt, s.options.model.dropout, seed};
-  if (!own_head) load.outputs = static_cast<int64_t>(info.outputs());
+  LoadOptions load{std::nullopt, s.options.model.dropout,
+                   static_cast<uint64_t>(s.options.train.seed)};
+  if (!how.is_alone) load.outputs = static_cast<int64_t>(info.outputs());
   LoadedClassifier loaded = load_classifier(s.options.model.path, load);
   s.classifier = std::move(loaded.model);
   s.loaded = std::move(loaded);
 }
 
-void load_writing(Session& s) {
+void load_writing(Session& s, const Opening& how) {
   s.text_task = start_text_task(s.options.task);
+  if (how.learns) s.text_task->require("train");
   LoadedLanguageModel loaded = load_language_model(s.options.model.path, s.options.model.dropout);
   s.language_model = std::move(loaded.model);
   s.loaded = std::move(loaded);
@@ -116,9 +119,9 @@ Session load(const Json& config, const Opening& how) {
   s.dtype = compute_type(s.options.train, s.device);
   s.tokenizer = load_tokenizer(how.tokenizer.value_or(s.options.model.path));
   if (is_text_task(s.options.task.name))
-    load_writing(s);
+    load_writing(s, how);
   else
-    load_labelling(s, how.is_alone, static_cast<uint64_t>(s.options.train.seed));
+    load_labelling(s, how);
   const bool names_length = config.contains("train") && config["train"].contains("max_length");
   if (how.fits_lengths && !names_length)
     s.options.train.max_length = std::min(s.options.train.max_length, s.model().longest());
@@ -173,7 +176,7 @@ void settle(Session& s) {
 }
 
 Session open_session(const Json& config, const Rendezvous& place) {
-  Session s = open_with(config, {.place = place});
+  Session s = open_with(config, {.learns = true, .place = place});
   log_loaded(s.loaded);
   if (has_own_head(s)) require_one_label(s.loaded.config), order_own_head(s);
   settle(s);

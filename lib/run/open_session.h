@@ -10,6 +10,7 @@ namespace mtlora {
 
 struct Opening {
   bool is_alone = false;      ///< the model with the head it comes with; nothing is adapted
+  bool learns = false;        ///< a split "train" has to be there, before weights are read
   bool fits_lengths = false;  ///< texts are cut to what the model takes, unless a length is named
   Rendezvous place = {};
   std::optional<std::filesystem::path> tokenizer = {};  ///< its folder, where it is not the model's

@@ -140,6 +140,16 @@ class Export(ExportCase):
         self.assertEqual({key: settings[key] for key in wanted}, wanted)
         self.assertTrue((folder / "vocab.txt").is_file())
 
+    def test_peft_is_told_another_base_where_one_is_named(self):
+        out = self.place / "based"
+        arguments = ["export", "--checkpoint", self.place / "lora" / "best", "--base", "some/model", "--out", out]
+        self.succeeds(*arguments, "--format", "peft")
+        settings = json.loads((out / "adapter_config.json").read_text())
+        self.assertEqual(settings["base_model_name_or_path"], "some/model")
+        arguments[-1] = self.place / "merged-and-based"
+        self.fails(*arguments, code=2, names=["--base is of --format peft"])
+        self.assertFalse(arguments[-1].exists())
+
     def test_a_target_in_the_head_is_left_to_the_head(self):
         # RoBERTa's head has a "dense" too, which is trained whole
         model = roberta_model(self.place / "roberta")

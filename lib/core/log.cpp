@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -53,11 +54,17 @@ class Status {
   void show(std::string_view line) {
     const std::scoped_lock lock(mutex_);
     if (line.empty() && !is_shown_) return;
-    write("\r\033[K" + std::string(line.substr(0, room())));
+    write("\r\033[K" + std::string(fitting(line, room())));
     is_shown_ = !line.empty();
   }
 
  private:
+  // Without the parts, two spaces between them, that have no room: half a number misleads.
+  static std::string_view fitting(std::string_view line, size_t room) {
+    if (line.size() <= room) return line;
+    return line.substr(0, std::min(line.rfind("  ", room), room));
+  }
+
   // A line that goes on in the next cannot be taken back.
   static size_t room() {
     struct winsize size {};

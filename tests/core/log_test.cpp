@@ -57,6 +57,10 @@ TEST_CASE("a status is one line of the terminal, however narrow that is", "[core
   CHECK(terminal.text() == kClear + "step 1/10");
   log::show_status("step 1000000/10000000  loss 0.1");
   CHECK(terminal.text() == kClear + "step 1000000/100000");
+  for (const char* shown : {"loss 0.1234", "loss 0.1234  lr 0.1"}) {
+    log::show_status(std::string(shown) + "  9 min 01 s left");
+    CHECK(terminal.text() == kClear + shown);
+  }
 }
 
 TEST_CASE("a message takes the place of the status", "[core]") {

@@ -43,11 +43,13 @@ struct DeepLoraOptions {
   }
   int64_t width(int64_t in, int64_t out) const { return rank.value_or(std::max(in, out)); }
   int64_t parameters(int64_t in, int64_t out) const {
-    const int64_t w = width(in, out);
-    return w * (in + out) + (compressed ? 3 : 1) * w * w;
+    const int64_t w = width(in, out), thin = w * (in + out);
+    if (!compressed) return thin + w * w;
+    return 3 * w * w + (scale_of_outer() > 0 ? thin : 0);
   }
+  double scale_of_outer() const { return gamma.value_or(1e-2); }
   double lr_scale(const std::string& name) const {
-    return name == "left" || name == "right" ? gamma.value_or(1e-2) : 1;
+    return name == "left" || name == "right" ? scale_of_outer() : 1;
   }
 };
 
@@ -61,7 +63,9 @@ class DeepLora final : public LowRankAdapter {
         return orthogonal(rows, columns, key_of(pair, name));
       };
       const auto outer = [&](const char* name, int64_t rows) {
-        return is_compressed_ ? add(pair, name, start(name, rows, width)) : Tensor();
+        if (!is_compressed_) return Tensor();
+        return pair.home->register_parameter(name, start(name, rows, width),
+                                             /*requires_grad=*/o.scale_of_outer() > 0);
       };
       const auto factor = [&](const char* name, int64_t rows, int64_t columns) {
         return add(pair, name,

@@ -1,6 +1,7 @@
 #include "lib/core/gguf_config.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -80,6 +81,9 @@ void check_variant(const GgufFile& file, const Metadata& llama) {
     llama.refuse("the architecture \"{}\" is not implemented (only llama)", architecture);
   if (llama.has("expert_count") && file.integer("llama.expert_count") != 0)
     llama.refuse("a mixture of experts (llama.expert_count) is not implemented");
+  if (llama.has("attention.causal") && !file.boolean("llama.attention.causal"))
+    llama.refuse(
+        "attention to what comes after a token (llama.attention.causal) is not implemented");
   if (file.has("split.count") && file.integer("split.count") > 1)
     llama.refuse(
         "one of {} files of a split model, which is not implemented; join them with "
@@ -97,6 +101,27 @@ int64_t head_width(const Metadata& llama, int64_t width, int64_t heads) {
                    other, head);
   if (head % 2 != 0) llama.refuse("rotary embeddings need heads of an even width, not {}", head);
   return head;
+}
+
+// A layer's tensors behind the last layer would be left out.
+void check_layers(const GgufFile& file, const Metadata& llama) {
+  const int64_t layers = llama.count("block_count");
+  for (const GgufTensor& tensor : file.tensors()) {
+    int64_t layer = -1;
+    const std::string_view name = tensor.name;
+    if (name.starts_with("blk."))
+      std::from_chars(name.data() + 4, name.data() + name.size(), layer);
+    if (layer >= layers)
+      llama.refuse("tensor \"{}\" is of a layer that \"llama.block_count\", {}, leaves out", name,
+                   layers);
+  }
+}
+
+void check_tokens(const GgufFile& file, const Metadata& llama, int64_t rows) {
+  constexpr const char* kTokens = "tokenizer.ggml.tokens";
+  if (!file.has(kTokens)) return;
+  if (const auto tokens = std::ssize(file.texts(kTokens)); tokens != rows)
+    llama.refuse("has {} tokens (\"{}\"), but embeddings of {}", tokens, kTokens, rows);
 }
 
 int64_t vocabulary_size(const GgufFile& file, const Metadata& llama) {
@@ -169,6 +194,13 @@ Json token_id(const GgufFile& file, const char* role) {
   return file.has(key) ? Json(file.integer(key)) : Json();
 }
 
+// The ends of a text: of all, and of a turn where that is another.
+Json end_ids(const GgufFile& file) {
+  const Json end = token_id(file, "eos"), of_turn = token_id(file, "eot");
+  if (of_turn.is_null() || of_turn == end) return end;
+  return end.is_null() ? of_turn : Json{end, of_turn};
+}
+
 }  // namespace
 
 Json gguf_model_config(const GgufFile& file) {
@@ -181,9 +213,12 @@ Json gguf_model_config(const GgufFile& file) {
     llama.refuse("{} heads cannot share {} key-value heads", heads, key_heads);
   const int64_t head = head_width(llama, width, heads);
   const double base = llama.number_or("rope.freq_base", 10000);
+  const int64_t vocabulary = vocabulary_size(file, llama);
+  check_tokens(file, llama, vocabulary);
+  check_layers(file, llama);
   return {{"architectures", {"LlamaForCausalLM"}},
           {"model_type", "llama"},
-          {"vocab_size", vocabulary_size(file, llama)},
+          {"vocab_size", vocabulary},
           {"hidden_size", width},
           {"intermediate_size", llama.count("feed_forward_length")},
           {"num_hidden_layers", llama.count("block_count")},
@@ -199,7 +234,7 @@ Json gguf_model_config(const GgufFile& file) {
           {"mlp_bias", have_biases(file, {"ffn_gate", "ffn_up", "ffn_down"})},
           {"tie_word_embeddings", find(file, "output.weight") == nullptr},
           {"bos_token_id", token_id(file, "bos")},
-          {"eos_token_id", token_id(file, "eos")},
+          {"eos_token_id", end_ids(file)},
           {"pad_token_id", token_id(file, "padding")}};
 }
 

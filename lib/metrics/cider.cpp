@@ -90,7 +90,9 @@ struct NoOptions {
 }  // namespace
 
 TextMetric text_metrics_list::cider() {
-  return {{"cider", "tf-idf similarity of runs of words with the references, 0 to 10.",
+  return {{"cider",
+           "tf-idf similarity of runs of words with the references, 0 to 10. Words are "
+           "PTBTokenizer's, but for web addresses, tags, emoticons and a few rare forms.",
            default_visit<NoOptions>()},
           "COCO caption evaluation as in e2e-metrics",
           true,

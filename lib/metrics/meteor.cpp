@@ -110,7 +110,8 @@ class Meteor final : public TextScorer {
   std::string note() const override {
     const auto& all = MeteorLexicon::known_modules();
     if (std::is_permutation(modules_.begin(), modules_.end(), all.begin(), all.end())) return "";
-    return fmt::format("by {} only: not METEOR 1.5's score", fmt::join(modules_, ", "));
+    return fmt::format("by {} only: not METEOR 1.5's score (its data: scripts/fetch_meteor)",
+                       fmt::join(modules_, ", "));
   }
 
   std::vector<NamedNumber> details(const std::vector<double>& sum, size_t) const override {

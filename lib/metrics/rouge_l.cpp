@@ -65,7 +65,10 @@ struct NoOptions {
 }  // namespace
 
 TextMetric text_metrics_list::rouge_l() {
-  return {{"rouge_l", "Longest common subsequence of words, 0 to 1.", default_visit<NoOptions>()},
+  return {{"rouge_l",
+           "Longest common subsequence of words, 0 to 1. Words are PTBTokenizer's, but for web "
+           "addresses, tags, emoticons and a few rare forms.",
+           default_visit<NoOptions>()},
           "COCO caption evaluation as in e2e-metrics",
           true,
           [](const Json& options, const std::vector<TextSegment>& corpus) {

@@ -63,8 +63,8 @@ Family deberta() {
           .summary = "DeBERTa-v2 and -v3: deberta-v3-small, -base, -large, deberta-v2-xlarge.",
           .prefix = "deberta.",
           .architecture = "DebertaV2ForSequenceClassification",
-          .head = {"classifier.*"},
-          .optional = {"pooler.dense.*"},
+          // Pretraining knows no pooler: it belongs to the task, even where a file has one.
+          .head = {"classifier.*", "pooler.dense.*"},
           .ignored = {"deberta.embeddings.position_ids", "deberta.embeddings.position_embeddings.*",
                       "cls_predictions.**", "lm_predictions.**", "mask_predictions.**", "cls.**"},
           .classifier = [](const ModelConfig& config, const ClassifierShape& shape) {

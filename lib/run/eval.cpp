@@ -29,7 +29,8 @@ void print(const Json& result, bool json) {
   }
   print_numbers(result["metrics"], "");
   for (const auto& [name, value] : result.items())
-    if (name != "metrics") fmt::print("{:<28} {}\n", name, value.dump());
+    if (name != "metrics")
+      fmt::print("{:<28} {}\n", name, value.is_string() ? value.get<std::string>() : value.dump());
 }
 
 void require_labels(const Dataset& data) {
@@ -54,7 +55,12 @@ Json labels(const Session& s, const std::string& split) {
 Json texts(const Session& s, const std::string& split) {
   const TextData data = s.text_task->load(split);
   tell(data);
-  return score_split(s, data, {});
+  tell_of_scores(s);
+  Json result = score_split(s, data, {});
+  // What training goes by. A run's result has none of the test set either.
+  if (data.split != "test" && !data.pairs.empty())
+    result["loss"] = evaluate_texts(*s.language_model, s.encoded(data), *s.pool, s.evaluate()).loss;
+  return result;
 }
 
 }  // namespace

@@ -26,8 +26,10 @@ int thread_count(const TrainOptions& options, const Rendezvous& place) {
 void check_lengths(const Session& s) {
   const int64_t longest = s.model().longest();
   if (s.options.train.max_length > longest)
-    fail("/train/max_length: {} tokens, but the model {} takes at most {}",
-         s.options.train.max_length, s.options.model.path, longest);
+    fail(
+        "/train/max_length: {} tokens, but the model {} takes at most {}: --set "
+        "train.max_length={}",
+        s.options.train.max_length, s.options.model.path, longest, longest);
   if (s.tokenizer->vocab_size() > s.model().vocab_size())
     fail("{}: the tokenizer has {} tokens, the model's embeddings only {}", s.options.model.path,
          s.tokenizer->vocab_size(), s.model().vocab_size());

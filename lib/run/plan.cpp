@@ -149,7 +149,8 @@ int64_t bytes_of(const std::vector<std::pair<std::string, Tensor>>& tensors) {
 }
 
 int64_t checkpoint_bytes(RunSetup& run) {
-  return bytes_of(checkpoint_tensors(run.session.trained.tensors)) +
+  return static_cast<int64_t>(run.session.tokenizer->saved_bytes()) +
+         bytes_of(checkpoint_tensors(run.session.trained.tensors)) +
          bytes_of(run.optimizer->state()) + bytes_of(run.session.trained.set->state());
 }
 

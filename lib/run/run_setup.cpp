@@ -135,8 +135,8 @@ Session open_alike(World& world, const Json& config) {
 }
 
 RunData load_data(World& world, const Session& s, Job& job) {
+  SplitSet train = job.load("train");  // what is wrong with all files alike is best told of this
   job.check();
-  SplitSet train = job.load("train");
   Json hashes{{"train", train.hash}};
   auto dev = dev_sets(job, s.options.train, hashes);
   require_same_run(world, s, hashes);

@@ -72,13 +72,17 @@ void write_outputs(const std::filesystem::path& file, const std::vector<std::str
 
 }  // namespace
 
+void tell_of_scores(const Session& session) {
+  const ScoreReport report = score_texts({{"a text", {"a text"}, 0}}, score_options(session));
+  for (const MetricScore& metric : report.metrics)
+    if (!metric.note.empty()) log::info(fmt::format("{}: {}", metric.label, metric.note));
+}
+
 void check_scoring(const Session& session, const std::string& split) {
   context_room(session);
   const GeneratePlan plan = generate_plan(session);
   start_search(plan.decoding, plan.end, session.model().vocab_size(), 0, std::vector<int32_t>{0});
-  const ScoreReport report = score_texts({{"a text", {"a text"}, 0}}, score_options(session));
-  for (const MetricScore& metric : report.metrics)
-    if (!metric.note.empty()) log::info(fmt::format("{}: {}", metric.label, metric.note));
+  tell_of_scores(session);
   for (const Prompt& prompt : session.text_task->load(split).prompts)
     if (!prompt.references.empty()) return;
   fail(

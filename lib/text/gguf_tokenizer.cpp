@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <set>
+#include <unordered_map>
 #include <utility>
 
 #include "lib/core/error.h"
 #include "lib/core/gguf.h"
+#include "lib/core/log.h"
 #include "lib/text/byte_words.h"
 #include "lib/text/sentencepiece.h"
 #include "lib/text/sentencepiece_model.h"
@@ -157,31 +161,85 @@ std::unique_ptr<Tokenizer> byte_level(const GgufFile& file,
                                             {"tokenizer_config.json", config_json.dump()}}});
 }
 
+// As llama.cpp finds it: the one that is named, or of type unknown, or the first. Its converter
+// writes <unk> as a control token where the model's tokenizer_config.json lists it.
+int64_t unknown_of(const GgufFile& file, const std::vector<int64_t>& types) {
+  constexpr const char* kKey = "tokenizer.ggml.unknown_token_id";
+  const auto begin = types.begin(), end = types.end();
+  const auto first = std::find(begin, end, int64_t{SentencePieceModel::kUnknown});
+  const auto second = std::find(first == end ? end : first + 1, end, *first);
+  if (second != end)
+    fail("{}: the tokens {} and {} are both of type {}, unknown", file.path().string(),
+         first - begin, second - begin, *first);
+  if (file.has(kKey)) return file.integer(kKey);
+  return first == end ? 0 : first - begin;
+}
+
+// What SentencePiece would not say with the token's number.
+void check_pieces(const GgufFile& file, const std::vector<std::string_view>& tokens,
+                  const std::vector<int64_t>& types, const std::vector<double>& scores) {
+  const std::string place = file.path().string();
+  if (scores.size() != tokens.size())
+    fail("{}: {} scores of tokens for {} tokens", place, scores.size(), tokens.size());
+  std::unordered_map<std::string_view, size_t> seen;
+  for (size_t id = 0; id < tokens.size(); ++id) {
+    if (types[id] < int64_t{SentencePieceModel::kNormal} ||
+        types[id] > int64_t{SentencePieceModel::kByte})
+      fail("{}: the type of token {} is {}: there is no such type", place, id, types[id]);
+    if (!std::isfinite(scores[id])) fail("{}: the score of token {} is {}", place, id, scores[id]);
+    if (tokens[id].empty()) fail("{}: token {} is empty", place, id);
+    if (const auto [at, is_new] = seen.emplace(tokens[id], id); !is_new)
+      fail("{}: the tokens {} and {} are both \"{}\"", place, at->second, id, tokens[id]);
+  }
+  const auto bytes = std::count(types.begin(), types.end(), int64_t{SentencePieceModel::kByte});
+  if (bytes != 0 && bytes != 256)
+    fail("{}: has {} of the 256 tokens of single bytes: all or none are implemented", place, bytes);
+}
+
+// Between files made of a tokenizer.model the scores differ; without one the converter has none.
+void warn_of_scores(const GgufFile& file, const std::vector<int64_t>& types,
+                    const std::vector<double>& scores) {
+  std::set<double> of_normal;
+  for (size_t id = 0; id < types.size(); ++id)
+    if (types[id] == SentencePieceModel::kNormal) of_normal.insert(scores[id]);
+  if (of_normal.size() == 1)
+    log::warn(
+        fmt::format("{}: all its tokens have one score, so texts are not cut as the model has "
+                    "learned them (a file made without a tokenizer.model); put it into a folder "
+                    "with the model's tokenizer.json, and name the folder",
+                    file.path().string()));
+}
+
 SentencePieceModel sentencepiece_model(const GgufFile& file,
                                        const std::vector<std::string_view>& tokens) {
   const auto types = types_of(file, tokens.size());
   const auto scores = file.numbers("tokenizer.ggml.scores");
-  if (scores.size() != tokens.size())
-    fail("{}: {} scores of tokens for {} tokens", file.path().string(), scores.size(),
-         tokens.size());
+  check_pieces(file, tokens, types, scores);
+  warn_of_scores(file, types, scores);
   SentencePieceModel made;
   made.algorithm = SentencePieceModel::kBpe;
   made.joins_spaces = false;
+  made.unknown = static_cast<int32_t>(unknown_of(file, types));
   for (size_t id = 0; id < tokens.size(); ++id) {
     made.pieces.push_back({.text = std::string(tokens[id]),
                            .score = static_cast<float>(scores[id]),
                            .type = static_cast<uint64_t>(types[id])});
-    if (types[id] == SentencePieceModel::kUnknown) made.unknown = static_cast<int32_t>(id);
     made.byte_fallback = made.byte_fallback || types[id] == SentencePieceModel::kByte;
   }
+  made.pieces.at(static_cast<size_t>(made.unknown)).type = SentencePieceModel::kUnknown;
   if (file.has(kSpacePrefix)) made.begins_with_space = file.boolean(kSpacePrefix);
   return made;
 }
 
 std::unique_ptr<Tokenizer> pieces(const GgufFile& file,
                                   const std::vector<std::string_view>& tokens) {
+  ForeignJson config_json = tokenizer_config_json(file, tokens);  // special ids are in range
+  // Cut out of a text as it is written, spaces and all, before SentencePiece sees the rest.
+  for (ForeignJson& added : added_tokens(file, tokens)) {
+    const std::string id = std::to_string(added["id"].get<int64_t>());
+    if (!added["special"].get<bool>()) config_json["added_tokens_decoder"][id] = added;
+  }
   const std::string made = serialized(sentencepiece_model(file, tokens));
-  const ForeignJson config_json = tokenizer_config_json(file, tokens);
   TokenizerConfig config;
   add_to_config(config_json, config);
   return sentencepiece_from_bytes(

@@ -47,6 +47,14 @@ void Tokenizer::save(const std::filesystem::path& folder) const {
     write_file_in_place(folder / file.filename(), read_file(file));
 }
 
+uintmax_t Tokenizer::saved_bytes() const {
+  uintmax_t bytes = 0;
+  for (const auto& [name, content] : parts_.extracted) bytes += content.size();
+  if (bytes > 0) return bytes;
+  for (const auto& file : parts_.files) bytes += std::filesystem::file_size(file);
+  return bytes;
+}
+
 const AddedToken* Tokenizer::added(int32_t id) const {
   const auto at = std::find_if(parts_.added.begin(), parts_.added.end(),
                                [&](const AddedToken& token) { return token.id == id; });

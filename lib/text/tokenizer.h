@@ -87,6 +87,8 @@ class Tokenizer {
   /// Writes files to `folder` that load as the same tokenizer: copies of files(), or, of a GGUF
   /// file, a tokenizer.json and tokenizer_config.json. Throws Error where they cannot be written.
   void save(const std::filesystem::path& folder) const;
+  /// How many bytes these files take.
+  uintmax_t saved_bytes() const;
 
  protected:
   explicit Tokenizer(TokenizerParts parts) : parts_(std::move(parts)) {}

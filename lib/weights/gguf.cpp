@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <string_view>
 
 #include "lib/core/error.h"
@@ -62,6 +63,7 @@ class GgufWeights final : public WeightFile {
       : WeightFile(path), file_(path), config_(gguf_model_config(file_)) {
     std::vector<TensorInfo> infos;
     Problems problems;
+    std::map<std::string_view, std::vector<std::string_view>> of_type;  // that cannot be read
     for (const GgufTensor& tensor : file_.tensors()) {
       if (tensor.name == kRotaryDivisors) continue;
       TensorInfo info{hugging_face_name(tensor.name), at::kFloat, tensor.shape};
@@ -69,14 +71,18 @@ class GgufWeights final : public WeightFile {
         problems.add(fmt::format("{}: tensor \"{}\" belongs to no Llama that is implemented",
                                  path.string(), tensor.name));
       else if (!can_dequantize(*tensor.type))
-        problems.add(fmt::format("{}: tensor \"{}\": the type {} is not implemented (only {})",
-                                 path.string(), tensor.name, tensor.type->name,
-                                 dequantizable_types()));
+        of_type[tensor.type->name].push_back(tensor.name);
       else
         check_heads(tensor, info.name);
       infos.push_back(std::move(info));
       weights_.push_back(&tensor);
     }
+    for (const auto& [type, names] : of_type)
+      problems.add(
+          fmt::format("{}: {} of its tensors, \"{}\" the first, {} {}, which is not implemented; "
+                      "take or make a file of these types: {}",
+                      path.string(), names.size(), names[0], names.size() == 1 ? "is" : "are", type,
+                      dequantizable_types()));
     problems.raise();
     set_tensors(std::move(infos));
   }

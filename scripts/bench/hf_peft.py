@@ -60,8 +60,9 @@ def main():
     dtype = torch.float32 if options.dtype == "fp32" else torch.bfloat16
     model = transformers.AutoModelForSequenceClassification.from_pretrained(
         options.model, num_labels=2, dtype=dtype)
+    head = ["classifier", "pooler"] if model.config.model_type == "deberta-v2" else None  # None: PEFT's, the classifier
     model = peft.get_peft_model(model, peft.LoraConfig(
-        task_type="SEQ_CLS", r=8, lora_alpha=16, target_modules=options.targets), **device.peft)
+        task_type="SEQ_CLS", r=8, lora_alpha=16, target_modules=options.targets, modules_to_save=head), **device.peft)
     model = device.place(model)
     trainable = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trainable, lr=5e-4, weight_decay=0.0, **device.adamw)

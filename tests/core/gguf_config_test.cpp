@@ -87,6 +87,19 @@ TEST_CASE("what a GGUF file leaves out has llama.cpp's default", "[core]") {
   CHECK(config["tie_word_embeddings"] == true);
 }
 
+TEST_CASE("a turn's end is an end of texts beside the other", "[core]") {
+  const auto ends = [](std::initializer_list<std::pair<const char*, uint32_t>> ids) {
+    GgufBytes made = llama();
+    for (const auto& [role, id] : ids)
+      made.add(fmt::format("tokenizer.ggml.{}_token_id", role), id);
+    return config_of(made)["eos_token_id"];
+  };
+  CHECK(ends({{"eos", 5}}) == 5);
+  CHECK(ends({{"eos", 5}, {"eot", 5}}) == 5);
+  CHECK(ends({{"eos", 5}, {"eot", 6}}) == Json{5, 6});
+  CHECK(ends({{"eot", 6}}) == 6);
+}
+
 TEST_CASE("the tensors of a GGUF file say whether there are biases and an own output", "[core]") {
   GgufBytes made = llama("vocab_size");
   const std::string row(32, '\0');
@@ -182,6 +195,11 @@ TEST_CASE("a model that a config of Llama cannot say is refused", "[core]") {
   CHECK_THAT(refused(llama().add("llama.rope.freq_base", -1.f)), Contains("positive number"));
   CHECK_THAT(refused(llama().add("llama.expert_count", 8u)), Contains("mixture of experts"));
   CHECK_THAT(refused(llama().add("split.count", 2u)), Contains("one of 2 files"));
+  CHECK_THAT(refused(llama().add("llama.attention.causal", false)), Contains("attention.causal"));
+  CHECK_THAT(refused(llama().add_tensor("blk.2.attn_norm.weight", {1}, 0, std::string(4, '\0'))),
+             Contains("\"blk.2.attn_norm.weight\" is of a layer that \"llama.block_count\", 2,"));
+  CHECK_THAT(refused(llama().add("tokenizer.ggml.tokens", std::vector<std::string>{"a", "b"})),
+             Contains("has 2 tokens (\"tokenizer.ggml.tokens\"), but embeddings of 7"));
   GgufBytes q_only = llama().add_tensor("blk.0.attn_q.bias", {8}, 0, std::string(32, '\0'));
   CHECK_THAT(refused(q_only),
              Contains("biases on attn_q, but none on attn_k, attn_v, attn_output"));

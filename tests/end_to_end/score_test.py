@@ -225,7 +225,7 @@ class Refusals(Files):
     def test_meteor_without_data_goes_by_what_needs_none(self):
         alone = self.scores("--metrics", "bleu, meteor")["meteor"]
         self.assertEqual(alone["options"]["modules"], ["exact", "stem"])
-        self.assertEqual(alone["note"], "by exact, stem only: not METEOR 1.5's score")
+        self.assertEqual(alone["note"], "by exact, stem only: not METEOR 1.5's score (its data: scripts/fetch_meteor)")
         explicit = 'meteor:modules=["exact","stem"]'
         self.assertEqual(alone["score"], self.scores("--metrics", explicit)[explicit]["score"])
         for needs_data in ('meteor:modules=["exact","synonym"]', 'meteor:modules=["paraphrase"]'):

@@ -146,6 +146,24 @@ TEST_CASE("a rate of Deep LoRA's outer factors is refused where there are none",
       0.5);
 }
 
+TEST_CASE("outer factors without a rate are kept, and not among what is trained", "[laws]") {
+  const auto is_outer = [](const std::string& name) {
+    return name.ends_with(".left") || name.ends_with(".right");
+  };
+  const auto with_gamma = [&](double gamma) {
+    const GoldenModel model("bert-tiny-wide",
+                            options_of({{"rank", 4}, {"compressed", true}, {"gamma", gamma}}));
+    int64_t kept = 0, trained = 0;
+    for (const NamedTensor& t : model.trained().tensors) kept += is_outer(t.name);
+    for (const auto& [name, p] : model.trained().parameters) trained += is_outer(name);
+    return std::pair(kept, trained);
+  };
+  const auto [kept, trained] = with_gamma(0.01);
+  CHECK(kept > 0);
+  CHECK(trained == kept);
+  CHECK(with_gamma(0) == std::pair<int64_t, int64_t>(kept, 0));
+}
+
 TEST_CASE("Deep LoRA's compressed form says what rank it can have", "[laws]") {
   using Catch::Matchers::Contains;
   const auto with_rank = [](const Json& rank) {

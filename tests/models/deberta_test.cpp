@@ -1,6 +1,8 @@
 // What DeBERTa has beside the goldens that all encoders share: rows of relative positions, names of
 // the checkpoints, variants that are refused, and the convolution beside an only layer.
 
+#include <set>
+
 #include "lib/core/error.h"
 #include "lib/core/files.h"
 #include "lib/models/deberta_config.h"
@@ -89,6 +91,18 @@ TEST_CASE("a published DeBERTa checkpoint loads: heads of pre-training are left 
   const auto got = loaded.model->hidden_states(as_is.batch(), {});
   const auto want = as_is.model().hidden_states(as_is.batch(), {});
   for (size_t i = 0; i < want.size(); ++i) CHECK(at::equal(got[i], want[i]));
+}
+
+TEST_CASE("DeBERTa's pooler is of the head, whether a file has one or not", "[models]") {
+  AdapterOptions lora;
+  lora.targets = {"query_proj"};
+  lora.method = {"lora", Json::object()};
+  const GoldenModel model("deberta-v3-tiny", lora);
+  std::set<std::string> trained;
+  for (const auto& [name, parameter] : model.trained().parameters)
+    if (name.find("lora_") == std::string::npos) trained.insert(name);
+  CHECK(trained == std::set<std::string>{"classifier.weight", "classifier.bias",
+                                         "pooler.dense.weight", "pooler.dense.bias"});
 }
 
 TEST_CASE("of one layer with a convolution the first tokens are those of the hidden states",

@@ -1,5 +1,6 @@
 // Tokenizers in GGUF files that are built in code.
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <map>
 
 #include "lib/core/error.h"
@@ -58,23 +59,34 @@ GgufBytes llama3_file() {
 }
 
 // tests/cases' SentencePiece model, in the same way.
-GgufBytes sentencepiece_file() {
+struct Pieces {
   std::vector<std::string> tokens;
   std::vector<float> scores;
   std::vector<int32_t> types;
-  for (const auto& piece :
-       read_sentencepiece_model(test::small("sentencepiece") / "tokenizer.model").pieces) {
-    tokens.push_back(piece.text);
-    scores.push_back(piece.score);
-    types.push_back(static_cast<int32_t>(piece.type));
+
+  Pieces() {
+    for (const auto& piece :
+         read_sentencepiece_model(test::small("sentencepiece") / "tokenizer.model").pieces)
+      add(piece.text, piece.score, static_cast<int32_t>(piece.type));
   }
-  GgufBytes made;
-  made.add("tokenizer.ggml.model", "llama")
-      .add("tokenizer.ggml.pre", "default")
-      .add("tokenizer.ggml.tokens", tokens)
-      .add_numbers("tokenizer.ggml.scores", 6, scores)
-      .add_numbers("tokenizer.ggml.token_type", 5, types);
-  return made;
+  void add(const std::string& token, float score, int32_t type) {
+    tokens.push_back(token);
+    scores.push_back(score);
+    types.push_back(type);
+  }
+  GgufBytes file() const {
+    GgufBytes made;
+    made.add("tokenizer.ggml.model", "llama")
+        .add("tokenizer.ggml.pre", "default")
+        .add("tokenizer.ggml.tokens", tokens)
+        .add_numbers("tokenizer.ggml.scores", 6, scores)
+        .add_numbers("tokenizer.ggml.token_type", 5, types);
+    return made;
+  }
+};
+
+GgufBytes sentencepiece_file() {
+  return Pieces().file();
 }
 
 // The ids of Hugging Face, or of SentencePiece, which leaves the frame to others.
@@ -91,14 +103,17 @@ void check_all(const Tokenizer& tokenizer, const char* cases, bool have_frame) {
   }
 }
 
-std::string refusal(const Parts& parts) {
+std::string refusal_of(const GgufBytes& made) {
   try {
-    loaded(bytes_of(parts));
+    loaded(made);
   } catch (const Error& e) {
     CHECK_THAT(e.what(), Contains("a.gguf: "));
     return e.what();
   }
   return "";
+}
+std::string refusal(const Parts& parts) {
+  return refusal_of(bytes_of(parts));
 }
 
 }  // namespace
@@ -139,6 +154,54 @@ TEST_CASE("SentencePiece's tokenizer in a GGUF file gives the ids of its tokeniz
   CHECK(
       test::ids_of(*tokenizer, " a") ==
       test::ids_of(*loaded(GgufBytes(file).add("tokenizer.ggml.add_space_prefix", false)), "  a"));
+}
+
+TEST_CASE("tokens of a user are cut out of a text as they are written, as llama.cpp does",
+          "[text]") {
+  Pieces pieces;
+  pieces.add("two words", 0, 4);
+  const auto tokenizer = loaded(pieces.file());
+  Ids want = test::ids_of(*tokenizer, "a ");
+  want.push_back(420);
+  const Ids rest = test::ids_of(*tokenizer, ".");
+  want.insert(want.end(), rest.begin(), rest.end());
+  CHECK(test::ids_of(*tokenizer, "a two words.") == want);
+  CHECK(tokenizer->decode(Ids{420}) == "two words");
+  CHECK_FALSE(tokenizer->is_special(420));
+}
+
+TEST_CASE("the unknown token of a GGUF file is the one named, or typed so, or the first",
+          "[text]") {
+  Pieces pieces;
+  REQUIRE(pieces.tokens[0] == "<unk>");
+  pieces.types[0] = 3;  // as the converter writes it where tokenizer_config.json lists it
+  const Ids want = test::ids_of(*loaded(sentencepiece_file()), "caf\u00e9 \u4e2d");
+  for (const GgufBytes& file :
+       {pieces.file(), pieces.file().add("tokenizer.ggml.unknown_token_id", 0u)}) {
+    const auto tokenizer = loaded(file);
+    CHECK(tokenizer->special().unk == 0);
+    CHECK(test::ids_of(*tokenizer, "caf\u00e9 \u4e2d") == want);
+  }
+}
+
+TEST_CASE("pieces that SentencePiece cannot take are told by their numbers", "[text]") {
+  const auto refused = [](auto&& change) {
+    Pieces pieces;
+    change(pieces);
+    return refusal_of(pieces.file());
+  };
+  CHECK(refused([](Pieces&) {}).empty());
+  CHECK_THAT(refused([](Pieces& p) { p.scores[7] = NAN; }),
+             Contains("the score of token 7 is nan"));
+  CHECK_THAT(refused([](Pieces& p) { p.types[7] = 9; }), Contains("the type of token 7 is 9"));
+  CHECK_THAT(refused([](Pieces& p) { p.tokens[300] = ""; }), Contains("token 300 is empty"));
+  CHECK_THAT(refused([](Pieces& p) { p.tokens[300] = p.tokens[299]; }),
+             Contains("the tokens 299 and 300 are both"));
+  CHECK_THAT(refused([](Pieces& p) { p.types[300] = 2; }),
+             Contains("the tokens 0 and 300 are both of type 2, unknown"));
+  CHECK_THAT(refused([](Pieces& p) { p.types[10] = 1; }), Contains("255 of the 256 tokens"));
+  CHECK_THAT(refused([](Pieces& p) { p.scores.pop_back(); }),
+             Contains("419 scores of tokens for 420 tokens"));
 }
 
 TEST_CASE("what is saved of a GGUF file's tokenizer loads as the same", "[text]") {

@@ -145,8 +145,8 @@ TEST_CASE("tensors that a Llama cannot have are named together", "[weights]") {
       .add_tensor("blk.0.attn_qkv.weight", {1}, 0, block.substr(0, 4))
       .add_tensor("blk.00.attn_q.weight", {8, 8}, 0, block)
       .add_tensor("blk.", {1}, 0, block.substr(0, 4));
-  CHECK_THAT(refusal(made), Contains("\"blk.0.ffn_up.weight\": the type IQ2_XXS is not implemented "
-                                     "(only F32, F16") &&
+  CHECK_THAT(refusal(made), Contains("1 of its tensors, \"blk.0.ffn_up.weight\" the first, is "
+                                     "IQ2_XXS") &&
                                 Contains("\"blk.0.attn_qkv.weight\" belongs to no Llama") &&
                                 Contains("\"blk.00.attn_q.weight\"") && Contains("\"blk.\""));
   CHECK_THAT(refusal(llama().add_tensor("blk.0.attn_k.weight", {8, 8}, 0, block)),

@@ -2,17 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <set>
-#include <unordered_map>
 #include <utility>
 
 #include "lib/core/error.h"
 #include "lib/core/gguf.h"
-#include "lib/core/log.h"
 #include "lib/text/byte_words.h"
+#include "lib/text/gguf_sentencepiece.h"
 #include "lib/text/sentencepiece.h"
-#include "lib/text/sentencepiece_model.h"
 #include "lib/text/template_json.h"
 #include "lib/text/tokenizer_json.h"
 #include "lib/text/unicode.h"
@@ -23,7 +19,6 @@ namespace {
 constexpr auto kControl = SentencePieceModel::kControl,  // of tokenizer.ggml.token_type
     kUserDefined = SentencePieceModel::kUserDefined;
 constexpr std::array<std::string_view, 3> kLlama3 = {"llama-bpe", "llama3", "llama-v3"};
-constexpr const char* kSpacePrefix = "tokenizer.ggml.add_space_prefix";
 
 void require(const GgufFile& file, const char* key, const std::vector<std::string>& known) {
   const std::string_view found = file.text(key);
@@ -41,17 +36,10 @@ std::vector<std::string_view> utf8_texts(const GgufFile& file, const char* key) 
   return texts;
 }
 
-std::vector<int64_t> types_of(const GgufFile& file, size_t tokens) {
-  auto types = file.integers("tokenizer.ggml.token_type");
-  if (types.size() != tokens)
-    fail("{}: {} types of tokens for {} tokens", file.path().string(), types.size(), tokens);
-  return types;
-}
-
 ForeignJson added_tokens(const GgufFile& file, const std::vector<std::string_view>& tokens) {
   ForeignJson added = ForeignJson::array();
   if (!file.has("tokenizer.ggml.token_type")) return added;
-  const auto types = types_of(file, tokens.size());
+  const auto types = gguf_token_types(file, tokens.size());
   for (size_t id = 0; id < types.size(); ++id)
     if (types[id] == kControl || types[id] == kUserDefined)
       added.push_back({{"id", id},
@@ -147,8 +135,8 @@ std::unique_ptr<Tokenizer> byte_level(const GgufFile& file,
   std::vector<std::string> known = {"gpt-2", "smollm"};
   known.insert(known.end(), kLlama3.begin(), kLlama3.end());
   require(file, "tokenizer.ggml.pre", known);
-  if (file.has(kSpacePrefix) && file.boolean(kSpacePrefix))
-    fail("{}: \"{}\": true is not implemented", file.path().string(), kSpacePrefix);
+  if (file.has(kGgufSpacePrefix) && file.boolean(kGgufSpacePrefix))
+    fail("{}: \"{}\": true is not implemented", file.path().string(), kGgufSpacePrefix);
   ForeignJson config_json = tokenizer_config_json(file, tokens);
   if (is_llama3(file) && !config_json.contains("add_bos_token"))
     config_json["add_bos_token"] = true;
@@ -161,76 +149,6 @@ std::unique_ptr<Tokenizer> byte_level(const GgufFile& file,
                                             {"tokenizer_config.json", config_json.dump()}}});
 }
 
-// As llama.cpp finds it: the one that is named, or of type unknown, or the first. Its converter
-// writes <unk> as a control token where the model's tokenizer_config.json lists it.
-int64_t unknown_of(const GgufFile& file, const std::vector<int64_t>& types) {
-  constexpr const char* kKey = "tokenizer.ggml.unknown_token_id";
-  const auto begin = types.begin(), end = types.end();
-  const auto first = std::find(begin, end, int64_t{SentencePieceModel::kUnknown});
-  const auto second = std::find(first == end ? end : first + 1, end, *first);
-  if (second != end)
-    fail("{}: the tokens {} and {} are both of type {}, unknown", file.path().string(),
-         first - begin, second - begin, *first);
-  if (file.has(kKey)) return file.integer(kKey);
-  return first == end ? 0 : first - begin;
-}
-
-// What SentencePiece would not say with the token's number.
-void check_pieces(const GgufFile& file, const std::vector<std::string_view>& tokens,
-                  const std::vector<int64_t>& types, const std::vector<double>& scores) {
-  const std::string place = file.path().string();
-  if (scores.size() != tokens.size())
-    fail("{}: {} scores of tokens for {} tokens", place, scores.size(), tokens.size());
-  std::unordered_map<std::string_view, size_t> seen;
-  for (size_t id = 0; id < tokens.size(); ++id) {
-    if (types[id] < int64_t{SentencePieceModel::kNormal} ||
-        types[id] > int64_t{SentencePieceModel::kByte})
-      fail("{}: the type of token {} is {}: there is no such type", place, id, types[id]);
-    if (!std::isfinite(scores[id])) fail("{}: the score of token {} is {}", place, id, scores[id]);
-    if (tokens[id].empty()) fail("{}: token {} is empty", place, id);
-    if (const auto [at, is_new] = seen.emplace(tokens[id], id); !is_new)
-      fail("{}: the tokens {} and {} are both \"{}\"", place, at->second, id, tokens[id]);
-  }
-  const auto bytes = std::count(types.begin(), types.end(), int64_t{SentencePieceModel::kByte});
-  if (bytes != 0 && bytes != 256)
-    fail("{}: has {} of the 256 tokens of single bytes: all or none are implemented", place, bytes);
-}
-
-// Between files made of a tokenizer.model the scores differ; without one the converter has none.
-void warn_of_scores(const GgufFile& file, const std::vector<int64_t>& types,
-                    const std::vector<double>& scores) {
-  std::set<double> of_normal;
-  for (size_t id = 0; id < types.size(); ++id)
-    if (types[id] == SentencePieceModel::kNormal) of_normal.insert(scores[id]);
-  if (of_normal.size() == 1)
-    log::warn(
-        fmt::format("{}: all its tokens have one score, so texts are not cut as the model has "
-                    "learned them (a file made without a tokenizer.model); put it into a folder "
-                    "with the model's tokenizer.json, and name the folder",
-                    file.path().string()));
-}
-
-SentencePieceModel sentencepiece_model(const GgufFile& file,
-                                       const std::vector<std::string_view>& tokens) {
-  const auto types = types_of(file, tokens.size());
-  const auto scores = file.numbers("tokenizer.ggml.scores");
-  check_pieces(file, tokens, types, scores);
-  warn_of_scores(file, types, scores);
-  SentencePieceModel made;
-  made.algorithm = SentencePieceModel::kBpe;
-  made.joins_spaces = false;
-  made.unknown = static_cast<int32_t>(unknown_of(file, types));
-  for (size_t id = 0; id < tokens.size(); ++id) {
-    made.pieces.push_back({.text = std::string(tokens[id]),
-                           .score = static_cast<float>(scores[id]),
-                           .type = static_cast<uint64_t>(types[id])});
-    made.byte_fallback = made.byte_fallback || types[id] == SentencePieceModel::kByte;
-  }
-  made.pieces.at(static_cast<size_t>(made.unknown)).type = SentencePieceModel::kUnknown;
-  if (file.has(kSpacePrefix)) made.begins_with_space = file.boolean(kSpacePrefix);
-  return made;
-}
-
 std::unique_ptr<Tokenizer> pieces(const GgufFile& file,
                                   const std::vector<std::string_view>& tokens) {
   ForeignJson config_json = tokenizer_config_json(file, tokens);  // special ids are in range
@@ -239,7 +157,7 @@ std::unique_ptr<Tokenizer> pieces(const GgufFile& file,
     const std::string id = std::to_string(added["id"].get<int64_t>());
     if (!added["special"].get<bool>()) config_json["added_tokens_decoder"][id] = added;
   }
-  const std::string made = serialized(sentencepiece_model(file, tokens));
+  const std::string made = serialized(gguf_sentencepiece_model(file, tokens));
   TokenizerConfig config;
   add_to_config(config_json, config);
   return sentencepiece_from_bytes(

@@ -199,6 +199,10 @@ TEST_CASE("pieces that SentencePiece cannot take are told by their numbers", "[t
              Contains("the tokens 299 and 300 are both"));
   CHECK_THAT(refused([](Pieces& p) { p.types[300] = 2; }),
              Contains("the tokens 0 and 300 are both of type 2, unknown"));
+  CHECK_THAT(refused([](Pieces& p) { p = {}, p.tokens = {}, p.scores = {}, p.types = {}; }),
+             Contains("has no tokens"));
+  CHECK_THAT(refusal_of(Pieces().file().add("tokenizer.ggml.unknown_token_id", 5u)),
+             Contains("unknown_token_id\" is 5, but token 0 is of the type unknown"));
   CHECK_THAT(refused([](Pieces& p) { p.types[10] = 1; }), Contains("255 of the 256 tokens"));
   CHECK_THAT(refused([](Pieces& p) { p.scores.pop_back(); }),
              Contains("419 scores of tokens for 420 tokens"));

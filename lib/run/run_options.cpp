@@ -1,5 +1,6 @@
 #include "lib/run/run_options.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "lib/core/error.h"
@@ -143,12 +144,16 @@ void take_off_schema(Json& config, const fs::path& file) {
   config.erase(found);
 }
 
-// Whoever sets train.epochs by hand wants it to count.
+// Whoever sets train.epochs by hand wants it to count, beside a max_steps of a file.
 void check_epochs(const Json& config, const std::vector<std::string>& assignments) {
   const Json::json_pointer max_steps("/train/max_steps");
   if (!config.contains(max_steps) || config.at(max_steps).is_null()) return;
+  const auto sets = [](const char* option) {
+    return [option](const std::string& assignment) { return assignment.starts_with(option); };
+  };
+  if (std::any_of(assignments.begin(), assignments.end(), sets("train.max_steps="))) return;
   for (const std::string& assignment : assignments)
-    if (assignment.starts_with("train.epochs="))
+    if (sets("train.epochs=")(assignment))
       throw UsageError(
           fmt::format("--set {}: does not count beside train.max_steps={}; add --set "
                       "train.max_steps=null",

@@ -18,6 +18,7 @@ import recipe
 
 SEED, RANK, ALPHA = 69, 4, 8
 ATTENTION = ["attention.self.query", "attention.self.value"]
+HEAD = ("classifier", "pooler")  # "bert.pooler" is of the base
 # "layer.N.output.dense" only: "attention.output.dense" ends in the same words.
 FEED_FORWARD = [f"layer.{i}.output.dense" for i in range(2)] + ["intermediate.dense"]
 # "value" of layer 0 is both a pattern's of its own and the next one's: the first counts.
@@ -75,7 +76,7 @@ def mtlora(name, dtype, structure, ends, rank_pattern={}, alpha_pattern={}):
     def own(pattern, path, otherwise):
         return pattern.get(get_pattern_key(pattern, path), otherwise)
     model = load(name, dtype)
-    train_only(model, lambda path: path.startswith("classifier"))
+    train_only(model, lambda path: path.startswith(HEAD))
     g = torch.Generator().manual_seed(SEED)
     core, matrices = STRUCTURES[structure], "ABCD" if structure in ("ctcm", "dtsm") else "ABC"
     for path, linear in targets(model, ends):
@@ -92,7 +93,7 @@ def mtlora(name, dtype, structure, ends, rank_pattern={}, alpha_pattern={}):
 
 def bitfit(name, dtype):
     model = load(name, dtype)
-    train_only(model, lambda path: path.endswith("bias") or path.startswith("classifier"))
+    train_only(model, lambda path: path.endswith("bias") or path.startswith(HEAD))
     return model, dict(recipe.trained(model))
 
 

@@ -43,7 +43,7 @@ encoders.FINAL = ["word_embeddings.weight", "embed_proj.weight", "rel_embeddings
 recipe.ROUNDING_ONLY = ("self.pos_key_proj.bias", "self.key_proj.bias")  # the latter with c2p alone
 ADAPTED = ["query_proj", "value_proj"]
 ATTENTION = [f"attention.self.{layer}" for layer in ADAPTED]
-VARIANTS = {"lora": lambda n, d: adapters.peft_lora(n, d, layers=ADAPTED),
+VARIANTS = {"lora": lambda n, d: adapters.peft_lora(n, d, layers=ADAPTED, modules_to_save=list(adapters.HEAD)),
             "icfm": lambda n, d: adapters.mtlora(n, d, "icfm", ATTENTION)}
 # buckets, max_relative_positions: v3-base's, v2-xlarge's (the same), and others; without buckets
 SPANS = [(256, 512), (8, 64), (6, 12), (32, 128), (64, 4096), (-1, 12), (-1, 512)]

@@ -64,8 +64,9 @@ class BadRequest(RefusedCase):
         self.refused("/train/epochs", sets=["train.epochs=9223372036854775807"])
 
     def test_epochs_that_would_not_count_are_refused(self):
-        self.refused("--set train.epochs=3", "train.max_steps=5", "train.max_steps=null", code=2,
-                     sets=["train.epochs=3", "train.max_steps=5"])
+        steps = {**self.base, "train": {**self.base["train"], "max_steps": 5}}
+        self.refused("--set train.epochs=3", "train.max_steps=5", "train.max_steps=null", code=2, config=steps,
+                     sets=["train.epochs=3"])
         self.refused("/train/seed", "more than", sets=["train.seed=18446744073709551615"])
         self.refused("/schedule/warmup_steps", "3", sets=["schedule.warmup_steps=100"])
 

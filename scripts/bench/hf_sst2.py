@@ -2,7 +2,7 @@
 """Trains one epoch of SST-2 with Hugging Face transformers + PEFT as configs/glue_sst2.json does, LoRA for MTLoRA.
 
 The four adapted modules, rank 8, alpha 16, AdamW with lr 5e-4 and decay 0.1 (none on biases), linear schedule with 6 %
-warm-up, batches of 32, clip 1. Prints the accuracy on the dev set. Needs torch, transformers and peft.
+warm-up, batches of 32, clip 1. Prints accuracy and loss on the dev set. Needs torch, transformers and peft.
 """
 
 import argparse
@@ -65,13 +65,15 @@ def main():
     seconds = time.perf_counter() - begin
 
     model.eval()
-    right = 0
+    right, loss = 0, 0.0
     with torch.no_grad():
         for i in range(0, len(dev), 64):
             batch = collate(dev[i:i + 64])
-            right += int((model(**batch).logits.argmax(-1) == batch["labels"]).sum())
-    print(json.dumps({"accuracy": right / len(dev), "seconds": seconds, "steps": len(batches), "seed": options.seed,
-                      "dtype": options.dtype}))
+            logits = model(**batch).logits.float()
+            right += int((logits.argmax(-1) == batch["labels"]).sum())
+            loss += float(torch.nn.functional.cross_entropy(logits, batch["labels"], reduction="sum"))
+    print(json.dumps({"accuracy": right / len(dev), "loss": loss / len(dev), "seconds": seconds, "steps": len(batches),
+                      "seed": options.seed, "dtype": options.dtype}))
 
 
 if __name__ == "__main__":

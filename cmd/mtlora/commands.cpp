@@ -236,6 +236,32 @@ void add_inspect(CLI::App& program, Action& action) {
       [&action, path, json] { action = [path, json] { return inspect(*path, *json), 0; }; });
 }
 
+void add_compare(CLI::App& program, Action& action) {
+  auto request = std::make_shared<CompareRequest>();
+  CLI::App* app = program.add_subcommand(
+      "compare", "Put finished runs side by side: mean and spread over seeds, and every run");
+  app->add_option("runs", request->paths, "Folders of runs, or folders that hold them")
+      ->type_name("DIR")
+      ->required();
+  app->add_option("--metrics", request->metrics,
+                  "Which, separated by commas, as the tables name them; without it all but those "
+                  "of parts, such as test.seen.bleu")
+      ->type_name("NAME")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  app->add_flag("--json", request->json, "One line of JSON, of all metrics");
+  app->footer(
+      "A row is of the runs that differ in train.seed alone; its columns are the options in which "
+      "rows differ.\n"
+      "Data and base weights are compared by their content, wherever they lie.\n"
+      "Examples:\n"
+      "  for seed in 1 2 3; do mtlora train --config demo.json --set train.seed=$seed --out "
+      "runs/demo-$seed; done\n"
+      "  mtlora compare runs/demo-*\n"
+      "  mtlora compare runs --metrics accuracy");
+  app->callback([&action, request] { action = [request] { return compare(*request), 0; }; });
+}
+
 void add_bench(CLI::App& program, Action& action) {
   auto request = std::make_shared<BenchRequest>();
   CLI::App* app =
@@ -292,6 +318,7 @@ void add_commands(CLI::App& program, Action& action) {
   add_score(program, action);
   add_export(program, action);
   add_inspect(program, action);
+  add_compare(program, action);
   add_bench(program, action);
   add_describe(program, action);
   add_completion(program, action);

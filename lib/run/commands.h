@@ -86,6 +86,14 @@ void export_model(const ExportRequest& request);
 /// A model folder, a checkpoint, a run's folder or a weights file: what is in it.
 void inspect(const std::string& path, bool json);
 
+struct CompareRequest {
+  std::vector<std::string> paths;    ///< folders of runs, or folders that hold such
+  std::vector<std::string> metrics;  ///< to show; {}: all but those of a split's parts
+  bool json = false;
+};
+/// What finished runs came to: mean and spread of those that differ in the seed alone.
+void compare(const CompareRequest& request);
+
 struct BenchRequest {
   ConfigSource config;
   int64_t steps = 100;

@@ -31,6 +31,7 @@ Json train_result(const RunState& state, const Session& s, const Json& hashes) {
        state.seconds > 0 ? static_cast<double>(state.examples) / state.seconds : 0},
       {"trained_parameters", s.trained.count()},
       {"data", hashes},
+      {"base", s.loaded.fingerprint},
       {"environment", s.environment()}};
 }
 

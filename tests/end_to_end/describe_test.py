@@ -9,7 +9,7 @@ import tempfile
 from support import SOURCE, Case, main, mtlora
 
 TOPICS = ["config", "schema", "methods", "tasks", "metrics", "models", "optimizers"]
-COMMANDS = ["train", "plan", "eval", "predict", "inspect", "bench", "describe"]
+COMMANDS = ["train", "plan", "eval", "predict", "compare", "inspect", "bench", "describe"]
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float),
          "null": type(None)}
 

@@ -26,6 +26,7 @@ struct Sinks {
   /// What was said before there was a file.
   std::shared_ptr<spdlog::sinks::ringbuffer_sink_mt> kept;
   spdlog::logger logger;
+  spdlog::logger file{"mtlora"};  ///< of no sink before also_to()
 
   Sinks()
       : terminal(std::make_shared<spdlog::sinks::stderr_color_sink_mt>(
@@ -35,6 +36,7 @@ struct Sinks {
     terminal->set_pattern("%^%v%$");
     terminal->set_color(spdlog::level::info, "");
     logger.flush_on(spdlog::level::info);
+    file.flush_on(spdlog::level::info);
   }
 };
 
@@ -97,6 +99,10 @@ void to_terminal(std::string_view text) {
   write(text);
 }
 
+void to_file(const std::string& message) {
+  sinks().file.info(message);
+}
+
 void show_status(std::string_view line) {
   status().show(line);
 }
@@ -109,6 +115,7 @@ void also_to(const std::filesystem::path& file) {
       for (const auto& message : kept->last_raw()) sink->log(message);
     sink->flush();
     sinks().logger.sinks() = {sinks().terminal, sink};
+    sinks().file.sinks() = {sink};
   } catch (const spdlog::spdlog_ex& e) {
     fail("{}: cannot write the log: {}", file.string(), e.what());
   }

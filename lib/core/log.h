@@ -14,6 +14,9 @@ void warn(const std::string& message);
 /// Writes `text` as it is to stderr alone. What cannot be written there is lost.
 void to_terminal(std::string_view text);
 
+/// Writes a message to the file of also_to() alone, where there is one: what stdout gets.
+void to_file(const std::string& message);
+
 /// Shows `line` (ASCII) below all messages of a stderr that is a terminal, as far as it is wide
 /// enough: the next line, or a message, takes its place. "": none.
 void show_status(std::string_view line);

@@ -2,6 +2,7 @@
 // where there are several to compare with, these.
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "lib/core/error.h"
@@ -58,8 +59,28 @@ std::string group_of(const Json& row, const DataToTextOptions& options) {
   return group;
 }
 
-TextEntry entry_of(std::string_view line, const DataToTextOptions& options, bool is_test) {
+// Keys that are not read, and one that the row lacks is spelled much alike.
+using MisspeltKeys = std::map<std::pair<std::string, std::string>, size_t>;  // (given, meant): rows
+
+void count_misspelt(const Json& row, const DataToTextOptions& options, MisspeltKeys& misspelt) {
+  std::vector<std::string> keys = {options.completion, options.references};
+  if (!options.groups.empty()) keys.push_back(options.group);
+  std::erase_if(keys, [&](const std::string& key) { return row.contains(key); });
+  if (keys.empty()) return;
+  for (const auto& [given, value] : row.items())
+    if (const std::string meant = nearest(given, keys); !meant.empty()) ++misspelt[{given, meant}];
+}
+
+void note_misspelt(const MisspeltKeys& misspelt, TextCollector& into) {
+  for (const auto& [keys, count] : misspelt)
+    into.note(fmt::format("the key \"{}\", in {} row{}, is not read; was \"{}\" meant?",
+                          shown_text(keys.first), count, count == 1 ? "" : "s", keys.second));
+}
+
+TextEntry entry_of(std::string_view line, const DataToTextOptions& options, bool is_test,
+                   MisspeltKeys& misspelt) {
   const Json row = parse_json_line(line);
+  count_misspelt(row, options, misspelt);
   TextEntry entry{json_string(row, options.prompt)};
   if (!is_test || has(row, options.completion))
     entry.texts.push_back(json_string(row, options.completion));
@@ -95,10 +116,12 @@ std::unique_ptr<TextTask> start(const Json& in) {
                             check_line_ends(content, file.string());
                             TableReader lines(content, '\0', Quoting::none);
                             Row row;
+                            MisspeltKeys misspelt;
                             while (lines.next(row))
                               into.add(row.line, [&] {
-                                return entry_of(whole_line(row), options, into.is_test());
+                                return entry_of(whole_line(row), options, into.is_test(), misspelt);
                               });
+                            note_misspelt(misspelt, into);
                           }},
                      options);
 }

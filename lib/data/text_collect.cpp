@@ -44,15 +44,17 @@ void TextCollector::add(size_t line, const std::function<TextEntry()>& read) {
   try {
     TextEntry entry = read();
     if (!valid_utf8_) check_texts(entry);
-    take(std::move(entry));
+    take(std::move(entry), line);
   } catch (const Error& e) {
     problems_.add(fmt::format("{}:{}: {}", data_.files.back().string(), line, e.what()));
   }
 }
 
-void TextCollector::take(TextEntry&& entry) {
+void TextCollector::take(TextEntry&& entry, size_t line) {
   Prompt prompt{entry.context, entry.references.value_or(entry.texts), std::move(entry.group)};
-  for (std::string& text : entry.texts) data_.pairs.push_back({entry.context, std::move(text)});
+  const size_t file = data_.files.size() - 1;
+  for (std::string& text : entry.texts)
+    data_.pairs.push_back({entry.context, std::move(text), file, line});
   data_.prompts.push_back(std::move(prompt));
 }
 

@@ -63,7 +63,7 @@ class TextCollector {
   TextData finish(const Finish& with);
 
  private:
-  void take(TextEntry&& entry);
+  void take(TextEntry&& entry, size_t line);
   void note_counts(const std::vector<KnownCounts>& known);
   void join_prompts();
   void note_texts();

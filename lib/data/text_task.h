@@ -13,6 +13,7 @@ namespace mtlora {
 /// A context and one text written for it: one training example.
 struct TextPair {
   std::string context, completion;
+  size_t file = 0, line = 0;  ///< where it stands: in which of the split's files, and there
 };
 
 /// A context to be answered, and the texts it may be compared with.
@@ -33,6 +34,11 @@ struct TextData {
   std::string malformed_rows;      ///< the first 20 of them, a line each: file:line: what is wrong
   std::vector<std::string> notes;  ///< what to tell the user: counts that differ from the known
                                    ///< ones, prompts without references, texts left out, …
+
+  /// "file:line" of one of its pairs.
+  std::string place_of(const TextPair& pair) const {
+    return files.at(pair.file).string() + ":" + std::to_string(pair.line);
+  }
 };
 
 struct TextTaskInfo {

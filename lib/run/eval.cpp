@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "lib/core/error.h"
 #include "lib/run/open_source.h"
@@ -56,10 +57,12 @@ Json texts(const Session& s, const std::string& split) {
   const TextData data = s.text_task->load(split);
   tell(data);
   tell_of_scores(s);
-  Json result = score_split(s, data, {});
   // What training goes by. A run's result has none of the test set either.
-  if (data.split != "test" && !data.pairs.empty())
-    result["loss"] = evaluate_texts(*s.language_model, s.encoded(data), *s.pool, s.evaluate()).loss;
+  std::optional<EncodedSet> learned;
+  if (data.split != "test" && !data.pairs.empty()) learned = s.encoded(data);
+  Json result = score_split(s, data, {});
+  if (learned)
+    result["loss"] = evaluate_texts(*s.language_model, *learned, *s.pool, s.evaluate()).loss;
   return result;
 }
 

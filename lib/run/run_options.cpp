@@ -31,6 +31,10 @@ void TrainOptions::fields(Fields& f) {
     "Longest sequence in tokens, special ones included; longer ones are cut. With --model, and no "
     "length named, not more than the model takes.",
     at_least(2));
+  f("max_overlong", max_overlong,
+    "Texts of a split to learn from whose contexts leave no room for them in `max_length` that are "
+    "left out, with a warning; more are an error.",
+    at_least(0));
   f("seed", seed, "Decides the order of examples, initial values and dropout.", at_least(0));
   f("evaluate_every_steps", evaluate_every_steps,
     "Steps between evaluations; null: at the end of every epoch.", at_least(1));
@@ -160,7 +164,26 @@ void check_epochs(const Json& config, const std::vector<std::string>& assignment
                       assignment, config.at(max_steps).dump()));
 }
 
+// Of an assignment to what is no option, `--set epochs=3`, where options of that name are.
+void check_path(const std::string& assignment) {
+  const std::string path = assignment.substr(0, assignment.find('='));
+  const std::vector<std::string> known = option_paths();
+  const auto is_within = [](const std::string& inside, const std::string& outside) {
+    return inside == outside || inside.starts_with(outside + ".");
+  };
+  const std::string last = "." + path.substr(path.rfind('.') + 1);
+  std::vector<std::string> meant;
+  for (const std::string& option : known) {
+    if (is_within(option, path) || is_within(path, option)) return;
+    if (option.ends_with(last)) meant.push_back(option);
+  }
+  if (!meant.empty())
+    throw UsageError(fmt::format("--set {}: there is no option {}; did you mean {}?", assignment,
+                                 path, fmt::join(meant, " or ")));
+}
+
 void set_from_command_line(Json& config, const std::string& assignment) {
+  check_path(assignment);
   try {
     set_option(config, assignment);
   } catch (const Error& e) {

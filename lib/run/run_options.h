@@ -23,7 +23,7 @@ struct ModelOptions {
 struct TrainOptions {
   int64_t epochs = 3, batch_size = 32, accumulate = 1, max_length = 512, seed = 0;
   std::optional<int64_t> max_steps, evaluate_every_steps, save_every_steps, patience, threads;
-  int64_t evaluation_batch_size = 64, log_every_steps = 50, skip_bad_steps = 0;
+  int64_t evaluation_batch_size = 64, log_every_steps = 50, skip_bad_steps = 0, max_overlong = 0;
   bool tensorboard = false;
   double clip = 1.0, label_smoothing = 0.0, timeout_seconds = 600;
   std::optional<std::string> best_by;

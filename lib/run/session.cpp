@@ -25,6 +25,11 @@ EncodedSet with_warning(EncodedSet set, const std::string& split, int64_t max_le
         fmt::format("{} of {} examples of {} are longer than {} tokens and were cut "
                     "(train.max_length)",
                     set.truncated(), set.size(), split, max_length));
+  if (set.overlong() > 0)
+    log::warn(
+        fmt::format("{} of {} examples of {} left out, whose contexts leave no room for a text "
+                    "(train.max_length):\n{}",
+                    set.overlong(), set.overlong() + set.size(), split, set.overlong_texts()));
   return set;
 }
 
@@ -90,7 +95,7 @@ void tell(const TextData& data) {
 }
 
 EncodedSet Session::encoded(const TextData& data) const {
-  const EncodeOptions encode{options.train.max_length, threads};
+  const EncodeOptions encode{options.train.max_length, threads, options.train.max_overlong};
   return with_warning(EncodedSet(data, *tokenizer, encode), data.split, encode.max_length);
 }
 

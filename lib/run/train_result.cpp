@@ -1,13 +1,22 @@
 #include "lib/run/train_result.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <stdio_ext.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <vector>
+
+#include "lib/core/log.h"
 
 namespace mtlora {
 namespace {
+
+void print_and_log(const std::string& line) {
+  fmt::print("{}\n", line);
+  log::to_file(line);
+}
 
 void forget_unread_output() {
   if (std::fflush(stdout) == 0 || errno != EPIPE) return;
@@ -36,10 +45,10 @@ Json train_result(const RunState& state, const Session& s, const Json& hashes) {
 }
 
 void print_scores(const std::string& split, const Json& scores) {
-  std::string line = fmt::format("{}:", split);
+  std::vector<std::string> parts;
   for (const auto& [name, value] : scores.items())
-    if (!value.is_object()) line += fmt::format(" {} {:.4f} ", name, value.get<double>());
-  fmt::print("{}\n", line);
+    if (!value.is_object()) parts.push_back(fmt::format("{} {:.4f}", name, value.get<double>()));
+  print_and_log(fmt::format("{}: {}", split, fmt::join(parts, "  ")));
   for (const auto& [name, value] : scores.items())
     if (value.is_object()) print_scores(split + " " + name, value);
 }
@@ -49,9 +58,9 @@ void print_result(const RunState& state, const std::filesystem::path& folder) {
   if (!state.best_metrics.is_null())
     for (const auto& [name, value] : state.best_metrics.items())
       if (!value.is_object()) metrics += fmt::format("{} {}  ", name, value.dump());
-  fmt::print("{}step {} of {}, {:.1f} s of training\n", metrics,
-             state.best_metrics.is_null() ? state.step : state.best_step, state.step,
-             state.seconds);
+  print_and_log(fmt::format("{}step {} of {}, {:.1f} s of training", metrics,
+                            state.best_metrics.is_null() ? state.step : state.best_step, state.step,
+                            state.seconds));
   fmt::print("{}\n", folder.string());
   forget_unread_output();
 }

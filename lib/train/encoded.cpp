@@ -34,20 +34,18 @@ void append(const Encoding& e, Share& share) {
   share.truncated += e.dropped_tokens > 0;
 }
 
-// Throws Error with all that is wrong with the examples of a split.
-void raise_problems(const std::vector<Share>& shares, const std::string& split, size_t count) {
+Problems problems_of(const std::vector<Share>& shares) {
   Problems problems;
   for (const Share& share : shares)
     for (const std::string& problem : share.problems) problems.add(problem);
-  problems.raise(
-      fmt::format("{}: {} of {} examples cannot be used:", split, problems.count(), count));
+  return problems;
 }
 
 // Encodes the `count` examples of a split on several threads, each a run of neighbours; shares are
-// in order. Throws Error with the messages of all Errors that `encode` throws.
-template <class Encode>
-std::vector<Share> in_shares(const std::string& split, size_t count, int wanted_threads,
-                             const Encode& encode) {
+// in order. An example for which `encode` throws an Error is a problem, which says its `place`.
+template <class Encode, class Place>
+std::vector<Share> in_shares(size_t count, int wanted_threads, const Encode& encode,
+                             const Place& place) {
   const size_t most = static_cast<size_t>(std::max(1, wanted_threads));
   const size_t threads = std::clamp<size_t>(count / 256, 1, most);
   std::vector<Share> shares(threads);
@@ -57,7 +55,7 @@ std::vector<Share> in_shares(const std::string& split, size_t count, int wanted_
       try {
         append(encode(i), shares[t]);
       } catch (const Error& e) {
-        shares[t].problems.push_back(fmt::format("  example {}: {}", i + 1, e.what()));
+        shares[t].problems.push_back(fmt::format("  {}: {}", place(i), e.what()));
       }
     };
     try {
@@ -68,7 +66,6 @@ std::vector<Share> in_shares(const std::string& split, size_t count, int wanted_
   }).clear();  // when all have ended
   for (const Share& share : shares)
     if (share.error) std::rethrow_exception(share.error);
-  raise_problems(shares, split, count);
   return shares;
 }
 
@@ -77,10 +74,8 @@ Encoding encode_text(const Tokenizer& tokenizer, const TextFrame& frame, const T
   Encoding e;
   e.ids = prompt_ids(tokenizer, frame, pair.context, std::numeric_limits<int64_t>::max()).ids;
   if (e.ids.size() >= max_length)
-    fail(
-        "a context of {} tokens leaves no room for its text in {} tokens (train.max_length): "
-        "\"{}\"",
-        e.ids.size(), max_length, shown_text(pair.context));
+    fail("a context of {} tokens leaves no room for its text in {} tokens: \"{}\"", e.ids.size(),
+         max_length, shown_text(pair.context));
   e.segments.assign(e.ids.size(), 0);
   tokenizer.tokenize(" " + pair.completion, e.ids);
   e.ids.push_back(frame.end);
@@ -107,21 +102,34 @@ EncodedSet::EncodedSet(const std::vector<EncodedExample>& examples) {
 EncodedSet::EncodedSet(const TextData& data, const Tokenizer& tokenizer,
                        const EncodeOptions& options) {
   const TextFrame frame = text_frame(tokenizer);
-  take(in_shares(data.split, data.pairs.size(), options.threads, [&](size_t i) {
-    return encode_text(tokenizer, frame, data.pairs[i], at(options.max_length));
-  }));
-  labels_.assign(data.pairs.size(), 0);
+  const size_t count = data.pairs.size();
+  const std::vector<Share> shares = in_shares(
+      count, options.threads,
+      [&](size_t i) {
+        return encode_text(tokenizer, frame, data.pairs[i], at(options.max_length));
+      },
+      [&](size_t i) { return data.place_of(data.pairs[i]); });
+  take(shares);
+  leave_out(problems_of(shares), data.split, count, options);
+  labels_.assign(count - at(overlong_), 0);
   count_targets();
 }
 
 EncodedSet::EncodedSet(const Dataset& data, bool has_pair, const Tokenizer& tokenizer,
                        const EncodeOptions& options) {
-  take(in_shares(data.split, data.examples.size(), options.threads, [&](size_t i) {
-    const Example& example = data.examples[i];
-    return has_pair
-               ? encode_pair(tokenizer, example.text, example.text_pair, at(options.max_length))
-               : encode(tokenizer, example.text, at(options.max_length));
-  }));
+  const std::vector<Share> shares = in_shares(
+      data.examples.size(), options.threads,
+      [&](size_t i) {
+        const Example& example = data.examples[i];
+        return has_pair
+                   ? encode_pair(tokenizer, example.text, example.text_pair, at(options.max_length))
+                   : encode(tokenizer, example.text, at(options.max_length));
+      },
+      [&](size_t i) { return fmt::format("example {}", i + 1); });
+  const Problems problems = problems_of(shares);
+  problems.raise(fmt::format("{}: {} of {} examples cannot be used:", data.split, problems.count(),
+                             data.examples.size()));
+  take(shares);
   for (const Example& example : data.examples) labels_.push_back(example.label);
 }
 
@@ -156,6 +164,19 @@ void EncodedSet::take(const std::vector<EncodedShare>& shares) {
     for (const int64_t length : share.lengths) begin_.push_back(begin_.back() + length);
     truncated_ += share.truncated;
   }
+}
+
+void EncodedSet::leave_out(const Problems& overlong, const std::string& split, size_t count,
+                           const EncodeOptions& options) {
+  overlong_ = static_cast<int64_t>(overlong.count());
+  overlong_texts_ = overlong.text();
+  if (overlong_ <= options.max_overlong && overlong.count() < count) return;
+  overlong.raise(fmt::format(
+      "{}: {} of {} examples have no room for their texts; set train.max_length higher{}:", split,
+      overlong.count(), count,
+      overlong.count() == count
+          ? ""
+          : fmt::format(", or leave them out with train.max_overlong {}", overlong.count())));
 }
 
 void EncodedSet::count_targets() {

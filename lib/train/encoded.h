@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "lib/core/error.h"
 #include "lib/data/task.h"
 #include "lib/data/text_task.h"
 #include "lib/text/tokenizer.h"
@@ -14,6 +15,7 @@ namespace mtlora {
 struct EncodeOptions {
   int64_t max_length = 512;  ///< tokens, special ones included
   int threads = 1;
+  int64_t max_overlong = 0;  ///< texts whose contexts leave no room for them that may be left out
 };
 
 /// An example that is token ids already. A text to be learned has segment 0 for the tokens that are
@@ -48,7 +50,8 @@ class EncodedSet {
  public:
   explicit EncodedSet(const std::vector<EncodedExample>& examples);
   /// Texts to be learned: begin, context, separator, " " + completion, end; cut to max_length
-  /// tokens at the end. Throws Error naming those of which nothing is left to be learned.
+  /// tokens at the end. Those of which nothing is left to be learned are left out; throws Error
+  /// naming them where they are more than may be, or all.
   EncodedSet(const TextData& data, const Tokenizer& tokenizer, const EncodeOptions& options);
   EncodedSet(const Dataset& data, bool has_pair, const Tokenizer& tokenizer,
              const EncodeOptions& options);
@@ -67,11 +70,16 @@ class EncodedSet {
   double label(int64_t i) const { return labels_[at(i)]; }
   int64_t tokens() const { return begin_.back(); }
   int64_t truncated() const { return truncated_; }  ///< examples that lost tokens to max_length
+  int64_t overlong() const { return overlong_; }    ///< texts that were left out
+  /// The first 20 of these, a line each: file:line: what is wrong.
+  const std::string& overlong_texts() const { return overlong_texts_; }
   /// 16 digits that other tokens or lengths change.
   std::string hash() const;
 
  private:
   void take(const std::vector<EncodedShare>& shares);
+  void leave_out(const Problems& overlong, const std::string& split, size_t count,
+                 const EncodeOptions& options);
   void count_targets();
   static size_t at(int64_t i) { return static_cast<size_t>(i); }
   std::span<const int32_t> part(const std::vector<int32_t>& all, int64_t i) const {
@@ -82,7 +90,8 @@ class EncodedSet {
   std::vector<int64_t> begin_ = {0};
   std::vector<double> labels_;
   std::vector<int64_t> targets_;
-  int64_t truncated_ = 0;
+  int64_t truncated_ = 0, overlong_ = 0;
+  std::string overlong_texts_;
 };
 
 }  // namespace mtlora

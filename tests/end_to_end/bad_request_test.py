@@ -53,6 +53,9 @@ class BadRequest(RefusedCase):
         file = write_json(broken, self.base)
         self.fails("train", "--config", file, "--set", "adapter.method={'name': 'lora'}", "--out", self.out, code=2,
                    names=["--set adapter.method={'name': 'lora'}", "not valid JSON"])
+        for given, meant in (("epochs=3", "train.epochs"), ("adapter.rank=4", "adapter.method.rank")):
+            self.fails("train", "--config", file, "--set", given, "--out", self.out, code=2,
+                       names=[f"--set {given}: there is no option", f"did you mean {meant}"])
         self.fails("train", "--config", file, "--set", "nonsense", "--out", self.out, code=2,
                    names=["--set nonsense", "PATH=VALUE"])
 

@@ -56,14 +56,31 @@ class Layouts(SharedCase):
         settings = writing(self.place / "model", SAMPLES / "e2e", "e2e", train={"max_length": 30})
         file = write_json(self.place / "short.json", settings)
         self.fails("train", "--config", file, "--out", self.place / "short",
-                   names=["train: 4 of 4 examples", "example 1: ", "example 4: ", "30 tokens", "train.max_length", "name : "])
+                   names=["train: 4 of 4 examples", "train.txt:1: ", "train.txt:4: ", "30 tokens", "train.max_length", "name : "])
         data = pairs(self.place / "long", ["red"])
         rows = [{"prompt": prompt, "completion": "it is red."} for prompt in ("what : red", "x" + "é" * 60)]
         (data / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         file = write_json(self.place / "long.json", writing(self.place / "model", data, "data_to_text", train={"max_length": 30}))
         self.fails("train", "--config", file, "--out", self.place / "short",
-                   names=["train: 1 of 2 examples", "example 2: ", "context of 122 tokens", "30 tokens", "train.max_length", f'"x{"é" * 59}…"'])
+                   names=["train: 1 of 2 examples", "train.max_length", "train.max_overlong 1", f"{data / 'train.jsonl'}:2: ",
+                          "context of 122 tokens", "30 tokens", f'"x{"é" * 59}…"'])
         self.assertFalse((self.place / "short").exists())
+
+    def test_contexts_that_leave_no_room_may_be_left_out(self):
+        rows = [{"prompt": prompt, "completion": "it is red."} for prompt in ("what : red", "x" * 60, "which : red")]
+        shorter = [row for row in rows if len(row["prompt"]) < 60]
+        runs = []
+        for name, of_run in (("all", rows), ("some", shorter)):
+            data = pairs(self.place / f"{name}-data", ["red"])
+            (data / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in of_run))
+            settings = writing(self.place / "model", data, "data_to_text", train={"max_length": 30, "max_overlong": 1})
+            runs.append(self.train(name, settings))
+        self.assertIn("all-data/train.jsonl:2: a context of 61 tokens", (runs[0] / "log.txt").read_text())
+        self.assertIn("1 of 3 examples of train left out", (runs[0] / "log.txt").read_text())
+        self.assertIn(" test: bleu ", (runs[0] / "log.txt").read_text())
+        self.assertIn(" step 2 of 2, ", (runs[0] / "log.txt").read_text().splitlines()[-1])
+        weights = [(run / "last" / "adapter.safetensors").read_bytes() for run in runs]
+        self.assertEqual(*weights)
 
     def test_completions_that_a_text_would_not_reach_the_end_of_are_told(self):
         data = pairs(self.place / "divided", ["red"])
@@ -73,6 +90,16 @@ class Layouts(SharedCase):
         warning = "1 of 2 completions hold a blank line"
         self.assertIn(warning, self.succeeds("plan", "--config", file).err)
         self.assertNotIn(warning, self.succeeds("plan", "--config", file, "--set", "generate.separator=false").err)
+
+    def test_keys_that_may_be_misspelt_are_told(self):
+        data = pairs(self.place / "misspelt", ["red"])
+        rows = [{"prompt": "what : red", "completion": "it is red.", "refernces": ["red."], "source": "web"}] * 2
+        rows.append({"prompt": "what : red", "completion": "it is red.", "references": ["red."], "reference": "red."})
+        (data / "dev.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        file = write_json(self.place / "misspelt.json", writing(self.place / "model", data, "data_to_text"))
+        told = self.succeeds("plan", "--config", file).err
+        self.assertIn('the key "refernces", in 2 rows, is not read; was "references" meant?', told)
+        self.assertEqual(told.count("is not read"), 1)
 
     def test_a_run_without_a_final_split_writes_no_texts(self):
         for name, final in (("none", None), ("dev", "dev")):

@@ -1,0 +1,83 @@
+"""scripts/sweep: every combination is trained once, and compared."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import support
+from support import SOURCE, Case, bert_model, config, main, sentiment, snapshot, write_json
+
+METHODS = 'adapter.method={"name": "lora", "rank": 4},{"name": "mtlora", "structure": "shim", "rank": 2}'
+
+
+class Sweep(Case):
+    def setUp(self):
+        super().setUp()
+        self.data = sentiment(self.place / "data", train=32, dev=16)
+        settings = config(bert_model(self.place / "model"), self.data, train={"epochs": 1, "threads": 1})
+        self.config = write_json(self.place / "base.json", settings)
+        self.out = self.place / "runs"
+
+    def sweep(self, *arguments, vary=("train.seed=1,2", METHODS), code=0):
+        words = [word for one in vary for word in ("--vary", one)]
+        command = [sys.executable, SOURCE / "scripts" / "sweep", "--program", support.PROGRAM, "--config", self.config,
+                   "--out", self.out, *words, *arguments]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+        self.assertEqual(done.returncode, code, f"{done.stdout}\n{done.stderr}")
+        return done
+
+    def folders(self):
+        return sorted(file.parent for file in self.out.rglob("result.json"))
+
+    def test_every_combination_is_trained_once_and_compared(self):
+        done = self.sweep()
+        self.assertEqual(len(self.folders()), 4)
+        found = {(c["train"]["seed"], c["adapter"]["method"]["name"], c["adapter"]["method"]["rank"])
+                 for c in (json.loads((run / "config.json").read_text()) for run in self.folders())}
+        self.assertEqual(found, {(1, "lora", 4), (2, "lora", 4), (1, "mtlora", 2), (2, "mtlora", 2)})
+        self.assertEqual(done.stdout, self.succeeds("compare", *self.in_turn()).out)
+        self.assertIn("| lora                | 4                   |", done.stdout)
+        shutil.rmtree(self.in_turn()[-1])
+        before = snapshot(self.in_turn()[0])
+        again = self.sweep()
+        self.assertEqual((again.stdout, again.stderr), (done.stdout, f"4 of 4: {self.in_turn()[-1]}\n"))
+        self.assertEqual(snapshot(self.in_turn()[0]), before)
+
+    def in_turn(self):
+        """The folders as --dry-run has them."""
+        return [Path(line.split()[-1]) for line in self.sweep("--dry-run").stdout.splitlines()]
+
+    def test_the_metrics_that_are_named_are_shown(self):
+        out = self.sweep("--metrics", "loss", vary=["train.seed=1"]).stdout
+        self.assertIn(" loss |", out)
+        self.assertNotIn("accuracy", out)
+
+    def test_a_run_that_fails_costs_no_other(self):
+        done = self.sweep(vary=["train.epochs=1,-1,2"], code=1)
+        self.assertEqual(len(self.folders()), 2)
+        self.assertIn(f"failed: {self.out / 'epochs=-1'}: error: /train/epochs", done.stderr)
+        self.assertIn("| 1            |    1 |", done.stdout)
+        self.assertIn("| 2            |    1 |", done.stdout)
+
+    def test_runs_of_other_settings_are_refused_before_anything_is_trained(self):
+        self.sweep(vary=["train.seed=1"])
+        before = snapshot(self.out)
+        done = self.sweep("--set", "optimizer.lr=0.5", vary=["train.seed=2,1"], code=1)
+        self.assertIn("/optimizer/lr: 0.01 there, 0.5 now", done.stderr)
+        self.assertEqual(snapshot(self.out), before)
+
+    def test_values_that_make_no_sweep(self):
+        for vary, code, wanted in ((["train.seed"], 2, "expected PATH=VALUE"), (["train.seed=1,,2"], 2, "an empty value"),
+                                   (["train.seed=1,1"], 2, "1 stands there twice"),
+                                   (["train.seed=1", "train.seed=2"], 1, "train.seed stands there twice"),
+                                   (["adapter.method.rank=1,2", METHODS], 1, "adapter.method would undo adapter.method.rank")):
+            self.assertIn(wanted, self.sweep(vary=vary, code=code).stderr)
+        self.assertIn("--vary says", self.sweep("--set", "train.seed=3", code=1).stderr)
+        self.assertIn("there is no such file", self.sweep("--config", "nowhere.json", code=1).stderr)
+        self.assertFalse(self.out.exists())
+
+
+if __name__ == "__main__":
+    main()

@@ -18,8 +18,10 @@ namespace {
 
 Json tensors_json(const WeightFile& file) {
   Json tensors = Json::array();
-  for (const TensorInfo& t : file.tensors())
+  for (const TensorInfo& t : file.tensors()) {
     tensors.push_back({{"name", t.name}, {"dtype", c10::toString(t.dtype)}, {"shape", t.shape}});
+    if (!t.stored.empty()) tensors.back()["stored"] = t.stored;
+  }
   return tensors;
 }
 
@@ -63,8 +65,8 @@ Json inspected(const fs::path& path) {
   } else if (is_peft_folder(path)) {
     out = {{"kind", "PEFT adapter"}, {"config", read_json(path / "adapter_config.json")}};
     out["tensors"] = tensors_json(*open_weights(peft_weights(path)));
-  } else if (fs::is_directory(path)) {
-    require_model(path);
+  } else if (fs::is_directory(path) || is_gguf(path)) {
+    if (fs::is_directory(path)) require_model(path);
     const ModelConfig config(path);
     out = {{"kind", "model"},
            {"model_type", config.model_type()},
@@ -101,8 +103,8 @@ std::pair<LoadReport, std::shared_ptr<Model>> load_any(const fs::path& path) {
 
 void print_tensors(const Json& tensors) {
   for (const Json& t : tensors)
-    fmt::print("  {:<72} {:<9} {}\n", t["name"].get<std::string>(), t["dtype"].get<std::string>(),
-               t["shape"].dump());
+    fmt::print("  {:<72} {:<9} {}\n", t["name"].get<std::string>(),
+               t.value("stored", t["dtype"].get<std::string>()), t["shape"].dump());
 }
 
 }  // namespace
@@ -125,6 +127,7 @@ void inspect(const std::string& path, bool json) {
   } else if (kind == "PEFT adapter") {
     fmt::print("{}\n", out["config"].dump(2));
   } else if (kind == "model") {
+    fmt::print("{}\n", out["config"].dump(2));
     fmt::print("model type {}{}\n", out["model_type"].get<std::string>(),
                out["known"].get<bool>() ? "" : " (not one that this program can load)");
     if (out["known"].get<bool>()) {

@@ -1,6 +1,7 @@
 #include "lib/run/open_peft.h"
 
 #include <algorithm>
+#include <set>
 
 #include "lib/core/error.h"
 #include "lib/core/gguf_config.h"
@@ -52,13 +53,18 @@ std::string module_of(const std::string& tensor) {
   return tensor.substr(0, tensor.rfind('.') + 1);
 }
 
-// Whether the folder holds nothing of a module of the head that the model has brought.
+// Whether the tensor belongs to a module of the head of which the folder holds nothing.
+bool is_of_absent_head(const Session& s, const PeftFolder& peft, const std::string& name) {
+  const auto next = peft.tensors().lower_bound(module_of(name));
+  const bool is_there = next != peft.tensors().end() && module_of(next->first) == module_of(name);
+  return is_head(*s.loaded.family, name) && !is_there;
+}
+
+// Whether the model has brought it.
 bool is_models_own(const Session& s, const PeftFolder& peft, const std::string& name) {
   const auto& drawn = s.loaded.initialised;
   const bool is_new = std::find(drawn.begin(), drawn.end(), name) != drawn.end();
-  const auto next = peft.tensors().lower_bound(module_of(name));
-  const bool is_there = next != peft.tensors().end() && module_of(next->first) == module_of(name);
-  return is_head(*s.loaded.family, name) && !is_new && !is_there;
+  return is_of_absent_head(s, peft, name) && !is_new;
 }
 
 // All that is trained has to be there, but for such a module.
@@ -67,6 +73,24 @@ NamedTensors tensors_to_restore(const Session& s, const PeftFolder& peft) {
   for (const NamedTensor& t : s.trained.tensors)
     if (!is_models_own(s, peft, t.name)) all.emplace_back(t.name, t.tensor);
   return all;
+}
+
+// PEFT saves of a head what modules_to_save names, and by itself not DeBERTa's pooler: a module
+// that its base does not have either is lost.
+void require_head(const Session& s, const PeftFolder& peft, const NamedTensors& wanted) {
+  std::vector<std::string> lost;
+  for (const auto& [name, tensor] : wanted)
+    if (is_of_absent_head(s, peft, name)) lost.push_back(name);
+  if (lost.empty()) return;
+  std::set<std::string> modules;
+  for (const NamedTensor& t : s.trained.tensors)
+    if (is_head(*s.loaded.family, t.name)) modules.insert(t.name.substr(0, t.name.find('.')));
+  fail(
+      "{}: does not hold {}, nor does its base model {}: part of the trained head was not saved, "
+      "and "
+      "is lost. Trained with PEFT's modules_to_save [\"{}\"] it is",
+      peft.path().string(), fmt::join(lost, ", "), s.options.model.path,
+      fmt::join(modules, "\", \""));
 }
 
 }  // namespace
@@ -82,7 +106,9 @@ Session open_peft_session(const fs::path& folder, const ConfigSource& request) {
   check_peft_fits(peft, s);
   s.options.adapter = parse<AdapterOptions>(peft_adapter_options(peft, s), "/adapter");
   adapt(s, how);
-  restore_peft(peft, s, tensors_to_restore(s, peft), {});
+  const NamedTensors wanted = tensors_to_restore(s, peft);
+  require_head(s, peft, wanted);
+  restore_peft(peft, s, wanted, {});
   const bool brings_head = peft.outputs(*s.loaded.family).has_value();
   if (brings_head && s.task) warn_of_labels(s);
   if (!brings_head && has_own_head(s)) require_one_label(s.loaded.config), order_own_head(s);

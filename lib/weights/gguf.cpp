@@ -66,7 +66,8 @@ class GgufWeights final : public WeightFile {
     std::map<std::string_view, std::vector<std::string_view>> of_type;  // that cannot be read
     for (const GgufTensor& tensor : file_.tensors()) {
       if (tensor.name == kRotaryDivisors) continue;
-      TensorInfo info{hugging_face_name(tensor.name), at::kFloat, tensor.shape};
+      TensorInfo info{hugging_face_name(tensor.name), at::kFloat, tensor.shape,
+                      std::string(tensor.type->name)};
       if (info.name.empty())
         problems.add(fmt::format("{}: tensor \"{}\" belongs to no Llama that is implemented",
                                  path.string(), tensor.name));

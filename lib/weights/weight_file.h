@@ -18,6 +18,7 @@ struct TensorInfo {
   std::string name;
   at::ScalarType dtype;
   std::vector<int64_t> shape;
+  std::string stored{};  ///< the type in the file where that is none of LibTorch's, "Q4_1"; else ""
 };
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;

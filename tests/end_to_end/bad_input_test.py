@@ -37,8 +37,12 @@ class BadInput(RefusedCase):
         shutil.copyfile(support.GOLDEN / "gguf" / "llama.gguf", folder / "a.gguf")
         found = json.loads(self.succeeds("inspect", folder, "--json").out)
         self.assertEqual((found["kind"], found["model_type"]), ("model", "llama"))
-        self.assertEqual(found["tensors"], json.loads(self.succeeds("inspect", folder / "a.gguf", "--json").out)["tensors"])
+        self.assertEqual(found, json.loads(self.succeeds("inspect", folder / "a.gguf", "--json").out))
         self.assertIn("llama", self.succeeds("inspect", folder).out)
+        stored = {t["name"]: t["stored"] for t in found["tensors"]}
+        self.assertEqual(stored["model.norm.weight"], "F32")
+        self.assertGreater(len(set(stored.values())), 1)
+        self.assertIn(f'"num_hidden_layers": {found["config"]["num_hidden_layers"]}', self.succeeds("inspect", folder / "a.gguf").out)
         shutil.copyfile(folder / "a.gguf", folder / "b.gguf")
         self.fails("inspect", folder, names=[folder, "no config.json", "a.gguf, b.gguf", "name one"])
         self.refused(folder, "a.gguf, b.gguf", "name one", sets=[f"model.path={folder}"])

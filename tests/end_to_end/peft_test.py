@@ -221,6 +221,13 @@ class Peft(SharedCase):
         refused(self.without(FOLDERS / "roberta-lora", "no-b", "layer.1.attention.self.key.lora_B"),
                 ["layer.1.attention.self.key", "do not go together"], *own)
         refused(self.without(FOLDERS / "roberta-lora", "half-head", "out_proj.bias"), ["classifier.out_proj.bias: missing"], *own)
+        bare = self.place / "bare"  # a base without a head, and an adapter with half of one, as PEFT's of DeBERTa
+        shutil.copytree(self.place / "roberta", bare)
+        weights = read_safetensors(bare / "model.safetensors")[0]
+        write_safetensors(bare / "model.safetensors", {n: t for n, t in weights.items() if not n.startswith("classifier.")})
+        refused(self.without(FOLDERS / "roberta-lora", "no-dense", "classifier.dense"),
+                ["classifier.dense.weight, classifier.dense.bias", "nor does its base model", 'modules_to_save ["classifier"]'],
+                "--set", f"model.path={bare}")
         folder = self.changed("roberta-lora", "empty")
         (folder / "adapter_model.safetensors").unlink()
         refused(folder, ["empty", "adapter_model.safetensors"], *own)

@@ -183,12 +183,12 @@ void check_path(const std::string& assignment) {
 }
 
 void set_from_command_line(Json& config, const std::string& assignment) {
-  check_path(assignment);
   try {
     set_option(config, assignment);
   } catch (const Error& e) {
     throw UsageError(fmt::format("--set {}", e.what()));
   }
+  check_path(assignment);
 }
 
 }  // namespace

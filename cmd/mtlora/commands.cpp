@@ -253,13 +253,15 @@ void add_compare(CLI::App& program, Action& action) {
   app->footer(
       "A row is of the runs that differ in train.seed alone; its columns are the options in which "
       "rows differ.\n"
-      "Data and base weights are compared by their content, wherever they lie.\n"
+      "Data and base weights are compared by their content, wherever they lie. Runs that cannot be "
+      "read are left out,\nwith exit code 1."
+      "\n"
       "Examples:\n"
       "  for seed in 1 2 3; do mtlora train --config demo.json --set train.seed=$seed --out "
       "runs/demo-$seed; done\n"
       "  mtlora compare runs/demo-*\n"
       "  mtlora compare runs --metrics accuracy");
-  app->callback([&action, request] { action = [request] { return compare(*request), 0; }; });
+  app->callback([&action, request] { action = [request] { return compare(*request); }; });
 }
 
 void add_bench(CLI::App& program, Action& action) {

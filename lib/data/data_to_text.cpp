@@ -67,8 +67,12 @@ void count_misspelt(const Json& row, const DataToTextOptions& options, MisspeltK
   if (!options.groups.empty()) keys.push_back(options.group);
   std::erase_if(keys, [&](const std::string& key) { return row.contains(key); });
   if (keys.empty()) return;
-  for (const auto& [given, value] : row.items())
-    if (const std::string meant = nearest(given, keys); !meant.empty()) ++misspelt[{given, meant}];
+  for (const auto& [given, value] : row.items()) {
+    const bool is_read = given == options.prompt || given == options.completion ||
+                         given == options.references || given == options.group;
+    const std::string meant = is_read ? "" : nearest(given, keys);
+    if (!meant.empty()) ++misspelt[{given, meant}];
+  }
 }
 
 void note_misspelt(const MisspeltKeys& misspelt, TextCollector& into) {

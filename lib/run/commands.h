@@ -91,8 +91,9 @@ struct CompareRequest {
   std::vector<std::string> metrics;  ///< to show; {}: all but those of a split's parts
   bool json = false;
 };
-/// What finished runs came to: mean and spread of those that differ in the seed alone.
-void compare(const CompareRequest& request);
+/// What finished runs came to: mean and spread of those that differ in the seed alone. Runs that
+/// cannot be read are left out, with a warning; then the exit code is 1, else 0.
+int compare(const CompareRequest& request);
 
 struct BenchRequest {
   ConfigSource config;

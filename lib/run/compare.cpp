@@ -10,6 +10,7 @@
 #include "lib/core/log.h"
 #include "lib/run/commands.h"
 #include "lib/run/compare_text.h"
+#include "lib/run/find_runs.h"
 
 namespace mtlora {
 namespace fs = std::filesystem;
@@ -20,21 +21,37 @@ std::vector<fs::path> folders_of(const std::vector<std::string>& paths) {
   std::vector<fs::path> folders;
   std::set<fs::path> seen;
   for (const std::string& path : paths)
-    for (const fs::path& folder : run_folders(path))
+    for (const fs::path& folder : find_runs(path))
       if (seen.insert(fs::canonical(folder)).second) folders.push_back(folder);
   return folders;
 }
 
-Comparison compared(const std::vector<std::string>& paths) {
-  std::vector<FinishedRun> runs;
+struct ReadRuns {
+  std::vector<FinishedRun> finished;
+  size_t broken = 0;
+};
+
+ReadRuns read_runs(const std::vector<std::string>& paths) {
+  ReadRuns runs;
   for (const fs::path& folder : folders_of(paths)) {
-    if (is_finished(folder))
-      runs.push_back(read_finished_run(folder));
-    else
+    if (!is_finished(folder)) {
       log::warn(fmt::format("{}: not finished, left out; train --resume goes on with it",
                             folder.string()));
+      continue;
+    }
+    try {
+      runs.finished.push_back(read_finished_run(folder));
+    } catch (const Error& e) {
+      ++runs.broken;
+      log::warn(fmt::format("{}: left out: {}", folder.string(), e.what()));
+    }
   }
-  if (runs.empty()) fail("none of these runs is finished: there is nothing to compare");
+  if (runs.finished.empty())
+    fail("none of these runs is finished and can be read: there is nothing to compare");
+  return runs;
+}
+
+Comparison compared(std::vector<FinishedRun> runs) {
   Comparison comparison = compare_runs(std::move(runs));
   for (const std::string& repeated : comparison.repeated) log::warn(repeated + "; left out");
   return comparison;
@@ -52,13 +69,14 @@ std::vector<std::string> all_metrics(const Comparison& comparison) {
 // Those that were asked for; or all but those of a split's parts, such as test.seen.bleu.
 std::vector<std::string> chosen_metrics(const std::vector<std::string>& wanted,
                                         const std::vector<std::string>& known) {
-  if (!wanted.empty()) {
-    for (const std::string& name : wanted)
-      if (std::find(known.begin(), known.end(), name) == known.end())
-        fail("--metrics: {}", unknown("metric of these runs", name, known));
-    return wanted;
-  }
   std::vector<std::string> chosen;
+  for (const std::string& text : wanted) {
+    const std::string name = text.substr(std::min(text.find_first_not_of(' '), text.size()));
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      fail("--metrics: {}", unknown("metric of these runs", name, known));
+    if (std::find(chosen.begin(), chosen.end(), name) == chosen.end()) chosen.push_back(name);
+  }
+  if (!wanted.empty()) return chosen;
   for (const std::string& name : known)
     if (std::count(name.begin(), name.end(), '.') < 2) chosen.push_back(name);
   return chosen;
@@ -103,18 +121,21 @@ Json group_json(const Comparison& comparison, const RunGroup& group,
 
 }  // namespace
 
-void compare(const CompareRequest& request) {
-  const Comparison comparison = compared(request.paths);
+int compare(const CompareRequest& request) {
+  ReadRuns runs = read_runs(request.paths);
+  const int code = runs.broken > 0 ? 1 : 0;
+  const Comparison comparison = compared(std::move(runs.finished));
   const std::vector<std::string> known = all_metrics(comparison);
   if (!request.json) {
     fmt::print("{}", comparison_text(comparison, chosen_metrics(request.metrics, known)));
-    return;
+    return code;
   }
   const auto metrics = request.metrics.empty() ? known : chosen_metrics(request.metrics, known);
   Json groups = Json::array();
   for (const RunGroup& group : comparison.groups)
     groups.push_back(group_json(comparison, group, metrics));
   fmt::print("{}\n", Json({{"groups", groups}}).dump());
+  return code;
 }
 
 }  // namespace mtlora

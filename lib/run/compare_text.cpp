@@ -15,10 +15,13 @@ size_t width_of(const std::string& text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
 }
 
-// As Markdown would end the cell there.
+// What would end a cell there, or its line.
 std::string escaped(const std::string& text) {
   std::string out;
-  for (const char c : text) out += c == '|' ? "\\|" : std::string(1, c);
+  for (const char c : text) {
+    if (c == '|') out += '\\';
+    out += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+  }
   return out;
 }
 
@@ -64,19 +67,21 @@ std::vector<std::string> kept(const std::vector<std::string>& metrics,
 
 std::string group_table(const Comparison& comparison, Outcome FinishedRun::*which,
                         const std::vector<std::string>& metrics) {
-  Row header = comparison.options;
+  Row header = {"row"};
+  header.insert(header.end(), comparison.options.begin(), comparison.options.end());
   for (const char* name : {"runs", "trained"}) header.emplace_back(name);
   header.insert(header.end(), metrics.begin(), metrics.end());
   std::vector<Row> rows = {header};
   for (const RunGroup& group : comparison.groups) {
-    Row row = group.settings;
+    Row row = {std::to_string(rows.size())};
+    row.insert(row.end(), group.settings.begin(), group.settings.end());
     row.push_back(std::to_string(group.runs.size()));
     row.push_back(std::to_string(group.runs.front().trained_parameters));
     for (const std::string& metric : metrics)
       row.push_back(spread_text(spread_of(group, which, metric), group.runs.size()));
     rows.push_back(std::move(row));
   }
-  return table(std::move(rows), comparison.options.size());
+  return table(std::move(rows), 1 + comparison.options.size());
 }
 
 void add_outcome(Row& row, const Outcome& outcome, const std::vector<std::string>& metrics) {
@@ -94,17 +99,20 @@ void add_header(Row& row, const std::string& which, const std::vector<std::strin
 
 std::string run_table(const Comparison& comparison, const std::vector<std::string>& of_best,
                       const std::vector<std::string>& of_last) {
-  Row header = {"run", "seed"};
+  Row header = {"run", "row", "seed"};
   add_header(header, "best", of_best);
   add_header(header, "last", of_last);
   std::vector<Row> rows = {header};
-  for (const RunGroup& group : comparison.groups)
+  size_t number = 0;  // of the group
+  for (const RunGroup& group : comparison.groups) {
+    ++number;
     for (const FinishedRun& run : group.runs) {
-      Row row = {run.folder.string(), std::to_string(run.seed)};
+      Row row = {run.folder.string(), std::to_string(number), std::to_string(run.seed)};
       add_outcome(row, run.best, of_best);
       add_outcome(row, run.last, of_last);
       rows.push_back(std::move(row));
     }
+  }
   return table(std::move(rows), 1);
 }
 
@@ -117,6 +125,8 @@ std::string comparison_text(const Comparison& comparison, const std::vector<std:
                                        [](const RunGroup& group) { return group.runs.size() > 1; });
   const char* spread = is_repeated ? ", mean ± standard deviation over seeds" : "";
   std::string out;
+  if (of_best.empty() && of_last.empty())  // there was no dev set
+    out += fmt::format("Rows\n\n{}\n", group_table(comparison, &FinishedRun::best, {}));
   if (!of_best.empty())
     out += fmt::format("Best evaluation{}\n\n{}\n", spread,
                        group_table(comparison, &FinishedRun::best, of_best));

@@ -10,13 +10,6 @@
 namespace mtlora {
 namespace {
 
-// What runs that repeat each other agree in.
-std::string key_of(const FinishedRun& run) {
-  std::string key;
-  for (const Setting& s : run.settings) key += fmt::format("{}={}\n", s.option, s.identity);
-  return key;
-}
-
 const Setting* find(const RunGroup& group, const std::string& option) {
   const std::vector<Setting>& settings = group.runs.front().settings;
   const auto found = std::find_if(settings.begin(), settings.end(),
@@ -45,8 +38,19 @@ bool is_ambiguous(const std::vector<RunGroup>& groups, const Setting& setting) {
 
 std::string shown(const std::vector<RunGroup>& groups, const Setting* setting) {
   if (!setting) return "–";
-  if (setting->hash.empty() || !is_ambiguous(groups, *setting)) return setting->shown;
-  return fmt::format("{} ({})", setting->shown, setting->hash);
+  if (setting->detail.empty() || !is_ambiguous(groups, *setting)) return setting->shown;
+  return fmt::format("{} ({})", setting->shown, setting->detail);
+}
+
+bool has_same_scores(const FinishedRun& a, const FinishedRun& b) {
+  const auto is_same = [](const auto& x, const auto& y) {
+    const bool is_undefined = std::isnan(x.second) && std::isnan(y.second);
+    return x.first == y.first && (x.second == y.second || is_undefined);
+  };
+  const auto are_same = [&](const Scores& x, const Scores& y) {
+    return std::equal(x.begin(), x.end(), y.begin(), y.end(), is_same);
+  };
+  return are_same(a.best.scores, b.best.scores) && are_same(a.last.scores, b.last.scores);
 }
 
 void sort_by_seed(RunGroup& group, std::vector<std::string>& repeated) {
@@ -54,8 +58,9 @@ void sort_by_seed(RunGroup& group, std::vector<std::string>& repeated) {
                    [](const FinishedRun& a, const FinishedRun& b) { return a.seed < b.seed; });
   const auto is_repeated = [&](const FinishedRun& first, const FinishedRun& again) {
     if (first.seed != again.seed) return false;
-    repeated.push_back(fmt::format("{}: the run of {} again, seed {}", again.folder.string(),
-                                   first.folder.string(), first.seed));
+    repeated.push_back(fmt::format("{}: the run of {} again, seed {}{}", again.folder.string(),
+                                   first.folder.string(), first.seed,
+                                   has_same_scores(first, again) ? "" : ", with other scores"));
     return true;
   };
   group.runs.erase(std::unique(group.runs.begin(), group.runs.end(), is_repeated),
@@ -68,7 +73,7 @@ Comparison compare_runs(std::vector<FinishedRun> runs) {
   Comparison all;
   std::map<std::string, size_t> places;
   for (FinishedRun& run : runs) {
-    const auto [place, is_new] = places.emplace(key_of(run), all.groups.size());
+    const auto [place, is_new] = places.emplace(key_of(run.settings), all.groups.size());
     if (is_new) all.groups.emplace_back();
     all.groups[place->second].runs.push_back(std::move(run));
   }

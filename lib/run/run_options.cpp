@@ -171,12 +171,19 @@ void check_path(const std::string& assignment) {
   const auto is_within = [](const std::string& inside, const std::string& outside) {
     return inside == outside || inside.starts_with(outside + ".");
   };
-  const std::string last = "." + path.substr(path.rfind('.') + 1);
-  std::vector<std::string> meant;
+  const auto last_of = [](const std::string& option) {
+    return option.substr(option.rfind('.') + 1);
+  };
+  std::vector<std::string> names, meant;
   for (const std::string& option : known) {
     if (is_within(option, path) || is_within(path, option)) return;
-    if (option.ends_with(last)) meant.push_back(option);
+    names.push_back(last_of(option));
   }
+  const bool is_exact = std::find(names.begin(), names.end(), last_of(path)) != names.end();
+  if (!is_exact && path.find('.') != path.npos) return;  // its section has a nearer one
+  const std::string name = is_exact ? last_of(path) : nearest(path, names);
+  for (const std::string& option : known)
+    if (last_of(option) == name) meant.push_back(option);
   if (!meant.empty())
     throw UsageError(fmt::format("--set {}: there is no option {}; did you mean {}?", assignment,
                                  path, fmt::join(meant, " or ")));

@@ -60,6 +60,14 @@ Json scores_of(const std::vector<Answer>& answers, const std::string& group,
   return scores;
 }
 
+// {"meteor": "by exact, stem only: …"}: what a metric says of itself.
+Json notes_of(const ScoreOptions& options) {
+  Json notes = Json::object();
+  for (const MetricScore& metric : score_texts({{"a text", {"a text"}, 0}}, options).metrics)
+    if (!metric.note.empty()) notes[metric.label] = metric.note;
+  return notes;
+}
+
 void write_outputs(const std::filesystem::path& file, const std::vector<std::string>& texts) {
   std::string lines;
   for (std::string text : texts) {
@@ -73,9 +81,9 @@ void write_outputs(const std::filesystem::path& file, const std::vector<std::str
 }  // namespace
 
 void tell_of_scores(const Session& session) {
-  const ScoreReport report = score_texts({{"a text", {"a text"}, 0}}, score_options(session));
-  for (const MetricScore& metric : report.metrics)
-    if (!metric.note.empty()) log::info(fmt::format("{}: {}", metric.label, metric.note));
+  const Json notes = notes_of(score_options(session));
+  for (const auto& [metric, note] : notes.items())
+    log::info(fmt::format("{}: {}", metric, note.get<std::string>()));
 }
 
 void check_scoring(const Session& session, const std::string& split) {
@@ -111,11 +119,10 @@ Json score_split(const Session& session, const TextData& data,
   for (const std::string& group : session.text_task->info().groups)
     if (const Json scores = scores_of(answers, group, options); !scores.is_null())
       metrics[group] = scores;
-  return {{"metrics", metrics},
-          {"examples", answers.size()},
-          {"without_references", data.prompts.size() - answers.size()},
-          {"missing_reference", missing},
-          {"data", data.hash}};
+  return {
+      {"metrics", metrics},           {"notes", notes_of(options)},
+      {"examples", answers.size()},   {"without_references", data.prompts.size() - answers.size()},
+      {"missing_reference", missing}, {"data", data.hash}};
 }
 
 }  // namespace mtlora

@@ -11,6 +11,9 @@ ROOT = Path(__file__).resolve().parents[2]
 MAY_DIFFER = {"/model/path", "/adapter/start_from", "/task/data", "/task/train", "/task/dev", "/task/test",
               "/score/meteor_data", "/train/log_every_steps", "/train/tensorboard", "/train/timeout_seconds",
               "/train/threads"}
+# Those of them that say what a run learns from. Where a script names them anew, another place is other settings.
+PLACES = {"/model/path", "/adapter/start_from", "/task/data", "/task/train", "/task/dev", "/task/test",
+          "/score/meteor_data"}
 
 
 def fail(message):
@@ -19,7 +22,11 @@ def fail(message):
 
 def read_config(file):
     """A configuration's JSON, in which // begins a comment where it is not inside a string."""
-    text = re.sub(r'("(?:[^"\\]|\\.)*")|//[^\n]*', lambda m: m[1] or "", Path(file).read_text(encoding="utf-8"))
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        fail(f"{file}: is not UTF-8")
+    text = re.sub(r'("(?:[^"\\]|\\.)*")|//[^\n]*', lambda m: m[1] or "", text)
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -79,14 +86,21 @@ def with_defaults(config, schema):
     return {**options, **{key: value for key, value in config.items() if key not in options and key != "$schema"}}
 
 
-def differences(there, now, at=""):
+def is_same_place(there, now):
+    """Paths are kept as they are from the root on; names of files in a folder as they were given."""
+    return there == now or (isinstance(there, str) and isinstance(now, str) and Path(there).resolve() == Path(now).resolve())
+
+
+def differences(there, now, at="", places=frozenset()):
     """Where two configurations with all defaults differ in what may not. Whether there is an adapter to start from
-    matters, where that lies does not; of patterns it matters which comes first."""
+    matters, where that lies does not, unless that is one of `places`; of patterns it matters which comes first."""
     told = f"{at}: {json.dumps(there)} there, {json.dumps(now)} now"
     if isinstance(there, dict) and isinstance(now, dict):
         keys = dict.fromkeys([*there, *now])
-        found = [d for key in keys for d in differences(there.get(key), now.get(key), f"{at}/{key}")]
+        found = [d for key in keys for d in differences(there.get(key), now.get(key), f"{at}/{key}", places)]
         return found or ([] if list(there) == list(now) else [told + ", in another order"])
+    if at in places:
+        return [] if is_same_place(there, now) else [told]
     may_differ = at in MAY_DIFFER and (at != "/adapter/start_from" or (there is None) == (now is None))
     may_differ |= at == "/task/labels" and now == []  # a run takes them from its training file then
     return [] if there == now or may_differ else [told]

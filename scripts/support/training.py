@@ -69,14 +69,14 @@ class Training:
     def is_done(self):
         return (self.folder / "result.json").is_file()
 
-    def departures(self, schema):
+    def departures(self, schema, places=frozenset()):
         """Where the run in the folder, begun or finished, is not the one that is wanted; none where there is none, or
         a broken one."""
         try:
             there = read_json(self.folder / "config.json")
         except Missing:
             return []  # a finished one has no score then, and the program says what it thinks of one that is begun
-        return differences(with_defaults(there, schema), with_defaults(self.wanted, schema))
+        return differences(with_defaults(there, schema), with_defaults(self.wanted, schema), places=places)
 
     @functools.cached_property
     def result(self):
@@ -146,11 +146,12 @@ def schema_of(program):
     return json.loads(done.stdout)
 
 
-def check_settings(trainings, program):
-    """Runs of other settings than those that are wanted are an error, which names them all."""
+def check_settings(trainings, program, places=frozenset()):
+    """Runs of other settings than those that are wanted are an error, which names them all; what lies elsewhere is the
+    same unless it is one of `places`."""
     begun = [training for training in trainings if (training.folder / "config.json").is_file()]
     schema = schema_of(program) if begun else None
-    changed = [(training, d) for training in begun if (d := training.departures(schema))]
+    changed = [(training, d) for training in begun if (d := training.departures(schema, places))]
     if changed:
         fail("\n".join(f"{training} was trained with other settings; name another --out, or move it away:\n  "
                        + "\n  ".join(found) for training, found in changed))

@@ -6,7 +6,7 @@ import shutil
 import statistics
 
 from gpt2 import SAMPLES, gpt2_model, writing
-from support import SharedCase, bert_model, config, main, sentiment, write_json
+from support import SharedCase, bert_model, config, main, mtlora, sentiment, write_json
 
 MTLORA = {"name": "mtlora", "structure": "icfm", "rank": 4, "alpha": 8}
 
@@ -147,13 +147,49 @@ class Compare(SharedCase):
         run = self.copy("broken")
         for change, wanted in ((lambda r: r.pop("trained_parameters"), "has no /trained_parameters"),
                                (lambda r: r.update(best=3), "has no /best/step"),
-                               (lambda r: r["last"].update(metrics=[]), "/last/metrics holds no metrics"),
-                               (lambda r: r["last"]["metrics"].update(loss="x"), "/last/metrics/loss is no number")):
+                               (lambda r: r["last"].update(metrics=[]), "metrics that are no object"),
+                               (lambda r: r["last"]["metrics"].update(loss="x"), "the metric loss is no number")):
             self.copy("broken")
             self.change(run / "result.json", change)
-            self.fails("compare", run, names=[run / "result.json", wanted])
+            self.fails("compare", run, names=[f"warning: {run}: left out: {run / 'result.json'}: {wanted}"])
         (run / "result.json").write_text("{")
         self.fails("compare", run, names=[run / "result.json"])
+
+    def test_a_broken_run_costs_the_others_nothing(self):
+        (self.copy("some/a") / "result.json").write_text("{")
+        (self.copy("some/b") / "config.json").write_text("// nothing\n")
+        (self.copy("some/c") / "config.json").unlink()
+        self.copy("some/d/inside", "runs/lora/2")
+        (self.place / "some/foreign").mkdir()
+        (self.place / "some/foreign/config.json").write_text("// nothing\n")
+        (self.place / "some/round").symlink_to(self.place / "some")
+        (self.place / "some/link").symlink_to(self.place / "runs/lora/10")
+        done = mtlora("compare", self.place / "some", "--json")
+        self.assertEqual(done.code, 1, done)
+        self.assertEqual([run["seed"] for group in json.loads(done.out)["groups"] for run in group["runs"]], [2, 10])
+        self.assertEqual(done.err.count("left out"), 3, done.err)
+        for name in "abc":
+            self.assertIn(f"{self.place / 'some' / name}: left out", done.err)
+
+    def test_runs_that_start_from_adapters_of_other_settings_are_rows_of_their_own(self):
+        for seed in (1, 2):
+            for name, start in (("own", f"lora/{seed}"), ("other", f"icfm/{seed}")):
+                run = self.copy(f"started/{name}{seed}", f"runs/lora/{seed}")
+                best = self.place / "runs" / start / "best"
+                self.change(run / "config.json", lambda c: c["adapter"].update(start_from=str(best)))
+        groups = self.compared(self.place / "started")
+        self.assertEqual([[run["seed"] for run in g["runs"]] for g in groups], [[1, 2], [1, 2]])
+        self.assertEqual([g["options"] for g in groups],
+                         [{"adapter.start_from": str(self.place / f"runs/{name}/1/best")} for name in ("icfm", "lora")])
+
+    def test_rows_are_told_without_a_dev_set(self):
+        for name, rank in (("a", 4), ("b", 2)):
+            run = self.copy(f"blind/{name}")
+            self.change(run / "config.json", lambda c: c["adapter"]["method"].update(rank=rank))
+            self.change(run / "result.json", lambda r: [r[which].update(metrics=None) for which in ("best", "last")])
+        rows, runs = tables(self.succeeds("compare", self.place / "blind").out)
+        self.assertEqual([(row["row"], row["adapter.method.rank"]) for row in rows], [("1", "4"), ("2", "2")])
+        self.assertEqual([row["row"] for row in runs], ["1", "2"])
 
     def test_texts_have_the_scores_of_their_final_split(self):
         gpt2_model(self.place / "gpt2")
@@ -161,6 +197,10 @@ class Compare(SharedCase):
         scores = result_of(run)["test"]["metrics"]
         best, last, _ = tables(self.succeeds("compare", run).out)
         self.assertEqual(best[0]["test.bleu"], f"{scores['bleu']:.4f}")
+        self.assertIn("exact, stem", result_of(run)["test"]["notes"]["meteor"])
+        other = shutil.copytree(run, self.place / "with-data")
+        self.change(other / "result.json", lambda r: r["test"].pop("notes"))
+        self.assertEqual(list(self.compared(run, other)[0]["options"]), ["score.meteor_data"])
         self.assertNotIn("test.seen.bleu", best[0])
         self.assertNotIn("test.bleu", last[0])
         shown = tables(self.succeeds("compare", run, "--metrics", "test.seen.bleu,loss").out)[0][0]

@@ -100,6 +100,12 @@ class Layouts(SharedCase):
         told = self.succeeds("plan", "--config", file).err
         self.assertIn('the key "refernces", in 2 rows, is not read; was "references" meant?', told)
         self.assertEqual(told.count("is not read"), 1)
+        data = pairs(self.place / "renamed", ["red"])
+        for split in data.glob("*.jsonl"):
+            split.write_text(split.read_text().replace('"completion"', '"reference"').replace('"references"', '"ref"'))
+        settings = writing(self.place / "model", data, "data_to_text")
+        settings["task"]["completion"] = "reference"
+        self.assertNotIn("is not read", self.succeeds("plan", "--config", write_json(file, settings)).err)
 
     def test_a_run_without_a_final_split_writes_no_texts(self):
         for name, final in (("none", None), ("dev", "dev")):

@@ -13,8 +13,8 @@ namespace mtlora {
 /// Runs that differ in nothing but the seed, by seed.
 struct RunGroup {
   std::vector<FinishedRun> runs;
-  /// Of `compared_options`, what the runs of this group say; "–" for an option that its choice does
-  /// not have.
+  /// Of the comparison's options, what the runs of this group say; "–" for an option that its
+  /// choice does not have.
   std::vector<std::string> settings;
 };
 

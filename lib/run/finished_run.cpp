@@ -95,8 +95,8 @@ FinishedRun read_finished_run(const fs::path& folder) {
   result.add_scores(result.at("/last/metrics"), "", run.last.scores);
   RunOrigins origins = origins_of(folder, result);
   const Json& split = config.at("generate").at("final_split");
-  if (split.is_string() && result.json().contains(split)) {
-    const std::string name = split;
+  const std::string name = split.is_string() ? split : "";
+  if (result.json().contains(name)) {
     const Json& final_scores = result.json()[name];
     if (!final_scores.is_object() || !final_scores.contains("metrics"))
       fail("{}: has no metrics of {}", (folder / "result.json").string(), name);

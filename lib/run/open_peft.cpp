@@ -86,9 +86,9 @@ void require_head(const Session& s, const PeftFolder& peft, const NamedTensors& 
   for (const NamedTensor& t : s.trained.tensors)
     if (is_head(*s.loaded.family, t.name)) modules.insert(t.name.substr(0, t.name.find('.')));
   fail(
-      "{}: does not hold {}, nor does its base model {}: part of the trained head was not saved, "
-      "and "
-      "is lost. Trained with PEFT's modules_to_save [\"{}\"] it is",
+      "{}: does not hold {}, nor does its base model {}: that part of the trained head was not "
+      "saved "
+      "and is lost. With PEFT's modules_to_save [\"{}\"] it would have been",
       peft.path().string(), fmt::join(lost, ", "), s.options.model.path,
       fmt::join(modules, "\", \""));
 }

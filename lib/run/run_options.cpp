@@ -174,13 +174,15 @@ void check_path(const std::string& assignment) {
   const auto last_of = [](const std::string& option) {
     return option.substr(option.rfind('.') + 1);
   };
-  std::vector<std::string> names, meant;
+  std::vector<std::string> names, sections, meant;
   for (const std::string& option : known) {
     if (is_within(option, path) || is_within(path, option)) return;
     names.push_back(last_of(option));
+    sections.push_back(option.substr(0, option.find('.')));
   }
   const bool is_exact = std::find(names.begin(), names.end(), last_of(path)) != names.end();
-  if (!is_exact && path.find('.') != path.npos) return;  // its section has a nearer one
+  const bool is_in_section = path.find('.') != path.npos || !nearest(path, sections).empty();
+  if (!is_exact && is_in_section) return;  // what is said of a section's keys is nearer
   const std::string name = is_exact ? last_of(path) : nearest(path, names);
   for (const std::string& option : known)
     if (last_of(option) == name) meant.push_back(option);

@@ -4,8 +4,12 @@ import functools
 import json
 import math
 import subprocess
+import sys
 
 from .configs import differences, fail, gather, with_defaults
+from .runs import STOPPED, Runner, is_taken, why_it_failed
+
+WRONG_COMMAND_LINE = 2  # the program's exit code
 
 
 class Missing(Exception):
@@ -137,6 +141,32 @@ class Training:
             except Missing:
                 pass
         return None
+
+
+def train_all(trainings, what_is_lacking=lambda training: None, after_each=lambda: None):
+    """Trains what is not finished, one after the other, and ends the script where a signal asks for that; returns what
+    is to be said of those that are still not. `what_is_lacking` says why one cannot be begun, or None."""
+    runner, left = Runner(), []
+    for number, training in enumerate(trainings, 1):
+        if training.is_done():
+            continue
+        print(f"{number} of {len(trainings)}: {training}", file=sys.stderr, flush=True)
+        how, why = "not done", what_is_lacking(training)
+        if not why:
+            code, said = runner.run(training.command(), training.log())
+            if code in STOPPED:
+                print("stopped; the same command goes on from here", file=sys.stderr)
+                sys.exit(code)
+            if code == 0 and training.is_done():
+                after_each()
+                continue
+            why = why_it_failed(code, said)
+            if code == WRONG_COMMAND_LINE:  # no other run's would be right
+                fail(why.removeprefix("error: "))
+            how = "not done" if is_taken(why) else "failed"
+        left.append((training, how, why))
+        print(f"  {how}: {why}", file=sys.stderr, flush=True)
+    return [f"{how}: {training}: {why}" for training, how, why in left if how == "failed" or not training.is_done()]
 
 
 def schema_of(program):

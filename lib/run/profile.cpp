@@ -83,19 +83,18 @@ Json profile_steps(const Session& session, int64_t steps, const std::function<in
     total += k.seconds;
   }
   if (total == 0) fail("--profile: the profiler saw no work on the device");
-  Json of_classes = Json::array(), longest = Json::array();
+  Json of_classes = Json::array(), of_kernels = Json::array();
   for (const auto& [name, c] : by_class)
     of_classes.push_back(row("class", name, c.seconds, c.count, total, steps));
   std::sort(of_classes.begin(), of_classes.end(),
             [](const Json& a, const Json& b) { return a["milliseconds"] > b["milliseconds"]; });
-  for (size_t i = 0; i < std::min<size_t>(kernels.size(), 12); ++i)
-    longest.push_back(
-        row("name", kernels[i].name, kernels[i].seconds, kernels[i].count, total, steps));
+  for (const KernelTime& k : kernels)
+    of_kernels.push_back(row("name", k.name, k.seconds, k.count, total, steps));
   const Ceilings ceilings = backend::cuda::measure_ceilings(session.dtype == torch::kBFloat16);
   const auto n = static_cast<double>(steps);
   const double floor = floor_seconds(session, static_cast<double>(tokens) / n, ceilings);
   return {{"classes", of_classes},
-          {"longest", longest},
+          {"kernels", of_kernels},
           {"milliseconds", 1e3 * total / n},
           {"floor_milliseconds", 1e3 * floor},
           {"ratio", total / n / floor},
@@ -117,9 +116,11 @@ std::string profile_text(const Json& p) {
       p["ceilings"]["operations_per_second"].get<double>() * 1e-12,
       p["ceilings"]["bytes_per_second"].get<double>() * 1e-12);
   text += "\nthe longest kernels\n";
-  for (const Json& k : p["longest"])
-    text += fmt::format("{:>10.3f} {:>8.1f}  {}\n", k["milliseconds"].get<double>(),
-                        k["kernels"].get<double>(), k["name"].get<std::string>().substr(0, 110));
+  const Json& kernels = p["kernels"];
+  for (size_t i = 0; i < std::min<size_t>(kernels.size(), 12); ++i)
+    text += fmt::format("{:>10.3f} {:>8.1f}  {}\n", kernels[i]["milliseconds"].get<double>(),
+                        kernels[i]["kernels"].get<double>(),
+                        kernels[i]["name"].get<std::string>().substr(0, 110));
   return text;
 }
 

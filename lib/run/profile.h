@@ -15,9 +15,9 @@ namespace mtlora {
 std::string kernel_class(const std::string& kernel);
 
 /// The CUDA device's time of `steps` steps, which `work` makes; it returns their tokens. By class
-/// of kernel, per step: {"classes": [{"class", "milliseconds", "share", "kernels"}], "longest":
-/// […], "milliseconds", "floor_milliseconds", "ratio", "ceilings"}. Throws Error where the profiler
-/// sees nothing.
+/// of kernel and by kernel, per step, the longest first: {"classes": [{"class", "milliseconds",
+/// "share", "kernels"}], "kernels": [{"name", …}], "milliseconds", "floor_milliseconds", "ratio",
+/// "ceilings"}. Throws Error where the profiler sees nothing.
 Json profile_steps(const Session& session, int64_t steps, const std::function<int64_t()>& work);
 
 /// The same for people.

@@ -32,6 +32,12 @@ using Fiber = boost::context::fiber;
 
 enum class State { ready, at_exchange, at_warp, at_block, done };
 
+struct Copy {
+  void* to;
+  const void* from;
+  size_t bytes;
+};
+
 struct Thread {
   Fiber own;     // where it goes on
   Fiber caller;  // where it gives back to
@@ -40,6 +46,7 @@ struct Thread {
   // read, and none can be two ahead.
   std::array<std::array<std::byte, kMostBytes>, 2> given;
   unsigned exchanges = 0;
+  std::vector<Copy> copies;  // not yet made
 };
 
 class Block {
@@ -50,6 +57,7 @@ class Block {
   void wait(State state);
   size_t give(const void* value, size_t bytes);
   const void* given(int lane, size_t slot) const;
+  std::vector<Copy>& copies() { return threads_[threadIdx.x].copies; }
   void* shared() { return shared_.data(); }
 
  private:
@@ -189,6 +197,15 @@ void set_backwards(bool backwards) {
 
 int lane() {
   return static_cast<int>(threadIdx.x) % kWarp;
+}
+
+void copy_later(void* to, const void* from, size_t bytes) {
+  running->copies().push_back({to, from, bytes});
+}
+
+void wait_for_copies() {
+  for (const Copy& copy : running->copies()) std::memcpy(copy.to, copy.from, copy.bytes);
+  running->copies().clear();
 }
 
 void wait_for_block() {

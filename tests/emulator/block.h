@@ -47,6 +47,10 @@ int lane();
 void wait_for_block();
 void wait_for_warp();
 
+/// A copy that is made when the running thread waits for its copies.
+void copy_later(void* to, const void* from, size_t bytes);
+void wait_for_copies();
+
 /// Gives `bytes` (at most 32) of `value` to the warp, waits until all of its lanes have, and says
 /// where those of each lane lie; they do until this lane gives something again.
 struct Given {

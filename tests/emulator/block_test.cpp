@@ -68,6 +68,26 @@ TEST_CASE("lanes exchange values", "[emulator]") {
   CHECK(up[9] == 8);
 }
 
+TEST_CASE("lanes ask whether any of them says yes", "[emulator]") {
+  const auto found =
+      results(64, false, [] { return __any_sync(~0u, threadIdx.x == 40) ? 1.0f : 0.0f; });
+  CHECK(found[3] == 0);
+  CHECK(found[33] == 1);
+}
+
+TEST_CASE("a copy that is not waited for is not made", "[emulator]") {
+  alignas(16) static const float from[4] = {1, 2, 3, 4};
+  for (const bool waits : {false, true}) {
+    const auto found = results(32, false, [&] {
+      if (threadIdx.x == 0) emulator::begin_copy(shared(), from);
+      if (waits) emulator::wait_for_copies();
+      __syncthreads();
+      return shared()[threadIdx.x % 4];
+    });
+    for (size_t i = 0; i < 32; ++i) CHECK((waits ? found[i] == from[i % 4] : std::isnan(found[i])));
+  }
+}
+
 TEST_CASE("a warp multiplies matrices as they lie in shared memory", "[emulator]") {
   // a [16, 16], row-major; b [16, 8] as the rows of its transpose
   const auto value = [](int i) { return static_cast<float>(i * 7 % 13 - 6); };

@@ -62,6 +62,13 @@ T __shfl_up_sync(unsigned, T value, int step) {
   return mtlora::emulator::shuffle(value, from >= 0 ? from : mtlora::emulator::lane());
 }
 
+inline bool __any_sync(unsigned, bool value) {
+  const mtlora::emulator::Given given = mtlora::emulator::give(&value, sizeof value);
+  bool any = false;
+  for (int lane = 0; lane < 32; ++lane) any |= *static_cast<const bool*>(given(lane));
+  return any;
+}
+
 inline float rsqrtf(float x) {
   return 1.0f / std::sqrt(x);
 }

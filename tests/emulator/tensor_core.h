@@ -1,5 +1,6 @@
-// The two instructions of lib/backend/cuda/tensor_core.cuh on the CPU, element by element as the
-// PTX ISA describes where a warp's lanes hold a matrix: "mma.m16n8k16" and "ldmatrix".
+// The instructions of lib/backend/cuda/tensor_core.cuh on the CPU, element by element as the PTX
+// ISA describes where a warp's lanes hold a matrix: "mma.m16n8k16" and "ldmatrix"; and "cp.async",
+// whose copies are made when they are waited for, no earlier.
 #pragma once
 
 #include <cstdint>
@@ -58,6 +59,12 @@ void load_matrices(uint32_t (&result)[4], const void* row) {
     const uint32_t high = kTransposed ? element(second, group) : element(group, second);
     result[m] = low | high << 16;
   }
+}
+
+inline void begin_copy(void* shared, const void* from) {
+  for (const void* place : {static_cast<const void*>(shared), from})
+    if (reinterpret_cast<uintptr_t>(place) % 16 != 0) fault("a copy that is not at 16 bytes");
+  copy_later(shared, from, 16);
 }
 
 }  // namespace mtlora::emulator

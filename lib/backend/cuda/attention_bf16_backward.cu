@@ -5,36 +5,68 @@
 namespace mtlora::backend::cuda {
 namespace {
 
-/// δ of the two rows that a lane holds parts of, from row `begin` of the matrix on; the tile holds
-/// do of the warp's rows.
+/// What a lane needs of the outputs for δ: of its two rows, every fourth channel.
 template <int D>
-__device__ void deltas(const AttentionCall& c, const Bf16* douts, int64_t begin, int64_t end,
-                       int64_t column, int lane, float (&delta)[2]) {
+using Outputs = float[2][D / 4];
+
+template <int D>
+__device__ void read_outputs(Outputs<D>& outputs, const AttentionCall& c, int64_t begin,
+                             int64_t end, int64_t column, int lane) {
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    const int row = row_at(lane, 2 * half);
-    float sum = 0;
-    if (begin + row < end) {
-      const float* out = c.wide + (begin + row) * c.heads * c.head + column;
-      for (int i = lane % 4; i < c.head; i += 4) sum += widen(douts[row * kPitch<D> + i]) * out[i];
+    const int64_t row = begin + row_at(lane, 2 * half);
+    const float* out = c.wide + row * c.heads * c.head + column;
+#pragma unroll
+    for (int i = 0; i < D / 4; ++i) {
+      const int channel = 4 * i + lane % 4;
+      outputs[half][i] = row < end && channel < c.head ? out[channel] : 0.0f;
     }
+  }
+}
+
+/// δ of the two rows that a lane holds parts of; the tile holds do of the warp's rows.
+template <int D>
+__device__ void deltas(const Outputs<D>& outputs, const Bf16* douts, int lane, float (&delta)[2]) {
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const Bf16* row = douts + row_at(lane, 2 * half) * kPitch<D>;
+    float sum = 0;
+#pragma unroll
+    for (int i = 0; i < D / 4; ++i) sum += widen(row[4 * i + lane % 4]) * outputs[half][i];
     delta[half] = quad_sum(sum);
   }
 }
 
-/// Adds a warp's slopes to a table with a row of `count` sums for each of the warp's rows:
-/// where(r, k) is the column for row r and column k of the scores, or -1. `room` [16, 32].
+/// Adds a warp's slopes to a table with a row of `count` sums for each of the warp's rows, of which
+/// `rows` are there: where(r, k) is the column for row r and column k of the scores, or -1. `room`
+/// [16, 32].
 template <class Where>
-__device__ void add_by_distance(float* table, int64_t count, const Scores& slopes, float* room,
-                                int lane, Where&& where) {
+__device__ void add_by_distance(float* table, int64_t count, int64_t rows, const Scores& slopes,
+                                float* room, int lane, Where&& where) {
+  constexpr int kAtOnce = 8;  // sums that are read and written together: reading takes long
 #pragma unroll
   for (int n = 0; n < kColumns / 8; ++n)
 #pragma unroll
     for (int e = 0; e < 4; ++e)
       room[row_at(lane, e) * kColumns + column_at(lane, n, e)] = slopes[n][e];
   __syncwarp();
-  for (int r = 0; r < kWarpRows; ++r)
-    add_by_column(table + r * count, where(r, lane), room[r * kColumns + lane], lane);
+  for (int first = 0; first < kWarpRows && first < rows; first += kAtOnce) {
+    float* to[kAtOnce];
+    float sums[kAtOnce];
+#pragma unroll
+    for (int r = 0; r < kAtOnce; ++r) {
+      const int row = first + r, column = where(row, lane);
+      const OfColumn mine = sum_by_column(column, room[row * kColumns + lane], lane);
+      to[r] = mine.is_whole ? table + row * count + column : nullptr;
+      sums[r] = mine.sum;
+    }
+#pragma unroll
+    for (int r = 0; r < kAtOnce; ++r) sums[r] += to[r] ? *to[r] : 0.0f;
+#pragma unroll
+    for (int r = 0; r < kAtOnce; ++r)
+      if (to[r]) *to[r] = sums[r];
+  }
+  __syncwarp();
 }
 
 template <int D, bool kRelative>
@@ -53,9 +85,15 @@ __global__ void __launch_bounds__(32 * kMostWarps) query_kernel(AttentionBackwar
   const int first = static_cast<int>(threadIdx.x) / 32 * kWarpRows;
   float* room = reinterpret_cast<float*>(values + kColumns * kPitch<D>) + first * kColumns;
   const int64_t end = span.first_query + span.queries;
-  load_rows<D>(queries, block_rows, c.q, span.first_query + block.begin, end, column, c.head);
-  load_rows<D>(douts, block_rows, b.dout, span.first_query + block.begin, end, column, c.head);
-  __syncthreads();
+  begin_loading<D>(queries, block_rows, c.q, span.first_query + block.begin, end, column, c.head);
+  begin_loading<D>(douts, block_rows, b.dout, span.first_query + block.begin, end, column, c.head);
+  const int64_t limit = keys_before(c, span, block.begin + block_rows);
+  const auto begin_tile = [&](int64_t k0) {
+    const int64_t first_key = span.first_key + k0, last_key = span.first_key + span.keys;
+    begin_loading<D>(keys, rows_read(limit - k0), c.k, first_key, last_key, kv_column, c.head);
+    begin_loading<D>(values, rows_read(limit - k0), c.v, first_key, last_key, kv_column, c.head);
+  };
+  begin_tile(0);
   queries += first * kPitch<D>;
   douts += first * kPitch<D>;
   const int64_t q0 = block.begin + first, begin = span.first_query + q0;  // the warp's first query
@@ -64,27 +102,38 @@ __global__ void __launch_bounds__(32 * kMostWarps) query_kernel(AttentionBackwar
   float2 statistics[2]{};
   MaskRow bits[2]{};
   Sums<D> sums{};
-  deltas<D>(c, douts, begin, end, column, lane, delta);
   for (int half = 0; half < 2; ++half) {
     const int64_t row = begin + row_at(lane, 2 * half);
     if (row >= end) continue;
     statistics[half] = statistics_of(c, row, head);
-    if (lane % 4 == 0) b.delta[row * c.heads + head] = delta[half];
     bits[half] = mask_of(c, head, row);
+  }
+  {
+    Outputs<D> outputs;
+    read_outputs<D>(outputs, c, begin, end, column, lane);
+    loaded();
+    deltas<D>(outputs, douts, lane, delta);
+  }
+  for (int half = 0; half < 2; ++half) {
+    const int64_t row = begin + row_at(lane, 2 * half);
+    if (row < end && lane % 4 == 0) b.delta[row * c.heads + head] = delta[half];
   }
 
   const bool is_idle = q0 >= span.queries;
-  const int64_t limit = keys_before(c, span, block.begin + block_rows);
   for (int64_t k0 = 0; k0 < limit; k0 += kColumns) {
-    const int64_t first_key = span.first_key + k0, last_key = span.first_key + span.keys;
-    __syncthreads();
-    load_rows<D>(keys, kColumns, c.k, first_key, last_key, kv_column, c.head);
-    load_rows<D>(values, kColumns, c.v, first_key, last_key, kv_column, c.head);
-    __syncthreads();
+    if (k0 > 0) {
+      __syncthreads();
+      begin_tile(k0);
+      loaded();
+    }
     if (is_idle) continue;
     Scores scores, slopes;
     products<D>(queries, keys, limit - k0, lane, scores);
     products<D>(douts, values, limit - k0, lane, slopes);
+    if constexpr (kRelative)
+      add_relative(scores, c, head, span, limit - k0, [&](int n, int e) {
+        return Pair{q0 + row_at(lane, e), k0 + column_at(lane, n, e)};
+      });
 #pragma unroll
     for (int n = 0; n < kColumns / 8; ++n)
 #pragma unroll
@@ -93,18 +142,15 @@ __global__ void __launch_bounds__(32 * kMostWarps) query_kernel(AttentionBackwar
         const float dweight = slopes[n][e];
         slopes[n][e] = 0;
         if (!is_pair(c, span, i, j)) continue;
-        float score = scores[n][e];
-        if constexpr (kRelative)
-          score += relative_score(c, head, span.first_query + i, span.first_key + j, i - j);
         const float factor = c.mask.rows ? factor_of(bits[e / 2], j, c.mask) : 1.0f;
-        slopes[n][e] = weight_of(score * c.scale, statistics[e / 2]) *
+        slopes[n][e] = weight_of(scores[n][e] * c.scale, statistics[e / 2]) *
                        (dweight * factor - delta[e / 2]) * c.scale;
       }
     add_weighted<D>(slopes, keys, limit - k0, lane, sums);
     if constexpr (kRelative)
       if (c.relative.dc2p)
         add_by_distance(c.relative.dc2p + (head * c.query_rows + begin) * c.relative.count,
-                        c.relative.count, slopes, room, lane, [&](int r, int k) {
+                        c.relative.count, end - begin, slopes, room, lane, [&](int r, int k) {
                           const int64_t i = q0 + r, j = k0 + k;
                           return is_pair(c, span, i, j) ? column_of(c, i - j) : -1;
                         });
@@ -139,7 +185,8 @@ __global__ void __launch_bounds__(32 * kMostWarps) key_kernel(AttentionBackwardC
   const BlockRows block = key_rows<Bf16>(c, b.dk, b.dv, block_rows);
   if (!block.is_any) return;
   const Span& span = block.span;
-  const int64_t kv_head = blockIdx.y, kv_column = kv_head * c.head, group = c.heads / c.kv_heads;
+  const int64_t kv_head = blockIdx.y, kv_column = kv_head * c.head,
+                group = static_cast<uint32_t>(c.heads) / static_cast<uint32_t>(c.kv_heads);
 
   __shared__ OfQueries of_queries;
   Bf16* keys = reinterpret_cast<Bf16*>(shared_floats());
@@ -149,8 +196,8 @@ __global__ void __launch_bounds__(32 * kMostWarps) key_kernel(AttentionBackwardC
   const int first = static_cast<int>(threadIdx.x) / 32 * kWarpRows;
   float* room = reinterpret_cast<float*>(douts + kColumns * kPitch<D>) + first * kColumns;
   const int64_t end = span.first_key + span.keys;
-  load_rows<D>(keys, block_rows, c.k, span.first_key + block.begin, end, kv_column, c.head);
-  load_rows<D>(values, block_rows, c.v, span.first_key + block.begin, end, kv_column, c.head);
+  begin_loading<D>(keys, block_rows, c.k, span.first_key + block.begin, end, kv_column, c.head);
+  begin_loading<D>(values, block_rows, c.v, span.first_key + block.begin, end, kv_column, c.head);
   keys += first * kPitch<D>;
   values += first * kPitch<D>;
   const int64_t k0 = block.begin + first, begin = span.first_key + k0;  // the warp's first key
@@ -162,27 +209,29 @@ __global__ void __launch_bounds__(32 * kMostWarps) key_kernel(AttentionBackwardC
     for (int64_t q0 = c.causal ? block.begin / kColumns * kColumns : 0; q0 < span.queries;
          q0 += kColumns) {
       const int64_t first_row = span.first_query + q0, last_row = span.first_query + span.queries;
+      const int read = rows_read(span.queries - q0);
       __syncthreads();
-      load_rows<D>(queries, kColumns, c.q, first_row, last_row, column, c.head);
-      load_rows<D>(douts, kColumns, b.dout, first_row, last_row, column, c.head);
+      begin_loading<D>(queries, read, c.q, first_row, last_row, column, c.head);
+      begin_loading<D>(douts, read, b.dout, first_row, last_row, column, c.head);
       load_queries(of_queries, b, head, first_row, last_row);
-      __syncthreads();
+      loaded();
       if (is_idle) continue;
       Scores weights, slopes;
       products<D>(keys, queries, span.queries - q0, lane, weights);
       products<D>(values, douts, span.queries - q0, lane, slopes);
+      if constexpr (kRelative)
+        add_relative(weights, c, head, span, span.queries - q0, [&](int n, int e) {
+          return Pair{q0 + column_at(lane, n, e), k0 + row_at(lane, e)};
+        });
 #pragma unroll
       for (int n = 0; n < kColumns / 8; ++n)
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
           const int k = column_at(lane, n, e);
           const int64_t i = q0 + k, j = k0 + row_at(lane, e);
-          float score = weights[n][e];
-          const float dweight = slopes[n][e];
+          const float score = weights[n][e], dweight = slopes[n][e];
           weights[n][e] = slopes[n][e] = 0;
           if (!is_pair(c, span, i, j)) continue;
-          if constexpr (kRelative)
-            score += relative_score(c, head, span.first_query + i, span.first_key + j, i - j);
           const float p = weight_of(score * c.scale, of_queries.statistics[k]);
           const float factor = c.mask.rows ? factor_of(of_queries.bits[k], j, c.mask) : 1.0f;
           weights[n][e] = p * factor;
@@ -193,7 +242,7 @@ __global__ void __launch_bounds__(32 * kMostWarps) key_kernel(AttentionBackwardC
       if constexpr (kRelative)
         if (c.relative.dp2c)
           add_by_distance(c.relative.dp2c + (head * c.key_rows + begin) * c.relative.count,
-                          c.relative.count, slopes, room, lane, [&](int r, int k) {
+                          c.relative.count, end - begin, slopes, room, lane, [&](int r, int k) {
                             const int64_t i = q0 + k, j = k0 + r;
                             return is_pair(c, span, i, j) ? column_of(c, i - j) : -1;
                           });

@@ -43,8 +43,15 @@ __global__ void __launch_bounds__(32 * kMostWarps) forward_kernel(AttentionCall 
 
   Bf16* queries = reinterpret_cast<Bf16*>(shared_floats());
   Bf16 *keys = queries + block_rows * kPitch<D>, *values = keys + kColumns * kPitch<D>;
-  load_rows<D>(queries, block_rows, c.q, span.first_query + block_begin,
-               span.first_query + span.queries, column, c.head);
+  begin_loading<D>(queries, block_rows, c.q, span.first_query + block_begin,
+                   span.first_query + span.queries, column, c.head);
+  const int64_t limit = keys_before(c, span, block_begin + block_rows);
+  const auto begin_tile = [&](int64_t k0) {
+    const int64_t begin = span.first_key + k0, end = span.first_key + span.keys;
+    begin_loading<D>(keys, rows_read(limit - k0), c.k, begin, end, kv_column, c.head);
+    begin_loading<D>(values, rows_read(limit - k0), c.v, begin, end, kv_column, c.head);
+  };
+  begin_tile(0);
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int first = static_cast<int>(threadIdx.x) / 32 * kWarpRows;
   queries += first * kPitch<D>;
@@ -59,27 +66,26 @@ __global__ void __launch_bounds__(32 * kMostWarps) forward_kernel(AttentionCall 
   }
 
   const bool is_idle = q0 >= span.queries;
-  const int64_t limit = keys_before(c, span, block_begin + block_rows);
   for (int64_t k0 = 0; k0 < limit; k0 += kColumns) {
-    const int64_t begin = span.first_key + k0, end = span.first_key + span.keys;
-    __syncthreads();
-    load_rows<D>(keys, kColumns, c.k, begin, end, kv_column, c.head);
-    load_rows<D>(values, kColumns, c.v, begin, end, kv_column, c.head);
-    __syncthreads();
+    if (k0 > 0) {
+      __syncthreads();
+      begin_tile(k0);
+    }
+    loaded();
     if (is_idle) continue;
     Scores scores;
     products<D>(queries, keys, limit - k0, lane, scores);
+    if constexpr (kRelative)
+      add_relative(scores, c, head, span, limit - k0, [&](int n, int e) {
+        return Pair{q0 + row_at(lane, e), k0 + column_at(lane, n, e)};
+      });
 #pragma unroll
     for (int n = 0; n < kColumns / 8; ++n)
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
         const int64_t i = q0 + row_at(lane, e), j = k0 + column_at(lane, n, e);
         const bool is_there = j < span.keys && (!c.causal || j <= i);
-        float score = scores[n][e];
-        if constexpr (kRelative)
-          if (is_there && i < span.queries)
-            score += relative_score(c, head, span.first_query + i, span.first_key + j, i - j);
-        scores[n][e] = is_there ? score * c.scale : -INFINITY;
+        scores[n][e] = is_there ? scores[n][e] * c.scale : -INFINITY;
       }
     advance<D>(soft, scores, sums);
     if (c.mask.rows)

@@ -32,7 +32,9 @@ __device__ inline int64_t keys_before(const AttentionCall& c, const Span& span, 
 
 /// Where the keys and values of a query head's columns begin.
 __device__ inline int64_t kv_column_of(const AttentionCall& c, int64_t head) {
-  return head / (c.heads / c.kv_heads) * c.head;
+  // not as 64 bits, which a device divides slowly
+  const auto group = static_cast<uint32_t>(c.heads) / static_cast<uint32_t>(c.kv_heads);
+  return static_cast<uint32_t>(head) / group * c.head;
 }
 
 /// Dropout's bits of one query of one head; where there is no dropout, of no meaning.
@@ -56,17 +58,31 @@ __device__ inline float relative_score(const AttentionCall& c, int64_t head, int
   return sum;
 }
 
-/// Adds each lane's value to table[column]. Lanes of one column stand together: their sum is made
-/// among them, and the first of them adds it. column < 0: nothing to add.
-__device__ inline void add_by_column(float* table, int column, float value, int lane) {
-#pragma unroll
-  for (int step = 1; step < 32; step *= 2) {
-    const float other = __shfl_down_sync(0xffffffffu, value, step);
-    const int its_column = __shfl_down_sync(0xffffffffu, column, step);
-    if (lane + step < 32 && its_column == column) value += other;
-  }
+/// A part of a sum over the lanes of one column.
+struct OfColumn {
+  float sum;
+  bool is_whole;  ///< this lane has the whole sum, and its column is one
+};
+
+/// Sums each lane's value among the lanes of its column, which stand together; the first of them
+/// has the sum. column < 0: none.
+__device__ inline OfColumn sum_by_column(int column, float value, int lane) {
   const int before = __shfl_up_sync(0xffffffffu, column, 1);
-  if (column >= 0 && (lane == 0 || before != column)) table[column] += value;
+  const bool is_first = lane == 0 || before != column;
+  if (__any_sync(0xffffffffu, column >= 0 && !is_first))
+#pragma unroll
+    for (int step = 1; step < 32; step *= 2) {
+      const float other = __shfl_down_sync(0xffffffffu, value, step);
+      const int its_column = __shfl_down_sync(0xffffffffu, column, step);
+      if (lane + step < 32 && its_column == column) value += other;
+    }
+  return {value, column >= 0 && is_first};
+}
+
+/// Adds each lane's value to table[column], by sum_by_column().
+__device__ inline void add_by_column(float* table, int column, float value, int lane) {
+  const OfColumn mine = sum_by_column(column, value, lane);
+  if (mine.is_whole) table[column] += mine.sum;
   __syncwarp();
 }
 

@@ -54,19 +54,36 @@ __device__ inline uint4 eight(const Bf16* from, int64_t count) {
   return {pair_of(x[0], x[1]), pair_of(x[2], x[3]), pair_of(x[4], x[5]), pair_of(x[6], x[7])};
 }
 
-/// Rows `begin` .. begin + rows of one head of a matrix, by the whole block; zeros from row `end`
-/// and channel `head` on.
+/// Begins to load rows `begin` .. begin + rows of one head of a matrix, by the whole block; zeros
+/// from row `end` and channel `head` on. They are there after loaded().
 template <int D>
-__device__ void load_rows(Bf16* tile, int rows, const Matrix& m, int64_t begin, int64_t end,
-                          int64_t column, int64_t head) {
+__device__ void begin_loading(Bf16* tile, int rows, const Matrix& m, int64_t begin, int64_t end,
+                              int64_t column, int64_t head) {
+  const Bf16* from = row_of<Bf16>(m, begin) + column;
+  const bool is_aligned = (reinterpret_cast<uintptr_t>(from) | 2 * m.stride) % 16 == 0;
+  const int there = static_cast<int>(min(static_cast<int64_t>(rows), end - begin));
   for (int i = static_cast<int>(threadIdx.x); i < rows * (D / 8);
        i += static_cast<int>(blockDim.x)) {
     const int row = i / (D / 8), channel = i % (D / 8) * 8;
-    uint4 bits{};
-    if (begin + row < end && channel < head)
-      bits = eight(row_of<Bf16>(m, begin + row) + column + channel, head - channel);
-    *reinterpret_cast<uint4*>(tile + row * kPitch<D> + channel) = bits;
+    Bf16* to = tile + row * kPitch<D> + channel;
+    const int64_t left = row < there ? head - channel : 0;
+    if (left >= 8 && is_aligned)
+      begin_copy(to, from + row * m.stride + channel);
+    else
+      *reinterpret_cast<uint4*>(to) =
+          left > 0 ? eight(from + row * m.stride + channel, left) : uint4{};
   }
+}
+
+/// Waits for what the block has begun to load.
+__device__ inline void loaded() {
+  wait_for_copies();
+  __syncthreads();
+}
+
+/// How many rows of a tile products() and add_weighted() read where `count` are there.
+__device__ inline int rows_read(int64_t count) {
+  return count > 16 ? kColumns : 16;
 }
 
 /// scores = a bᵀ of the warp's 16 rows and of `count` rows of the other side; 0 in columns from
@@ -115,6 +132,44 @@ __device__ void add_weighted(const Scores& weights, const Bf16* b, int64_t count
       multiply_add(sums[2 * n], rest, {columns[0], columns[1]});
       multiply_add(sums[2 * n + 1], rest, {columns[2], columns[3]});
     }
+  }
+}
+
+/// The places of a query and of a key in their sequence.
+struct Pair {
+  int64_t query, key;
+};
+
+/// What disentangled attention adds to a warp's scores; where(n, e) is the pair of a score. As in
+/// products(), in columns before `count`, rounded up to 16. Eight scores at a time: each waits for
+/// two reads that depend on each other. (Pairs that are not there read as if they were.)
+template <class Where>
+__device__ void add_relative(Scores& scores, const AttentionCall& c, int64_t head, const Span& span,
+                             int64_t count, Where&& where) {
+  const Relative& r = c.relative;
+  const float* c2p = r.c2p ? r.c2p + (head * c.query_rows + span.first_query) * r.count : nullptr;
+  const float* p2c = r.p2c ? r.p2c + (head * c.key_rows + span.first_key) * r.count : nullptr;
+  const int32_t* column_of_distance = r.row_of + r.reach - 1;
+#pragma unroll
+  for (int half = 0; half < kColumns / 16; ++half) {
+    if (16 * half >= count) break;
+    int64_t query[8], key[8], column[8];
+    float more[8]{};
+#pragma unroll
+    for (int x = 0; x < 8; ++x) {
+      const Pair pair = where(2 * half + x / 4, x % 4);
+      query[x] = min(pair.query, span.queries - 1);
+      key[x] = min(pair.key, span.keys - 1);
+      column[x] = column_of_distance[query[x] - key[x]];
+    }
+    if (c2p)
+#pragma unroll
+      for (int x = 0; x < 8; ++x) more[x] += c2p[query[x] * r.count + column[x]];
+    if (p2c)
+#pragma unroll
+      for (int x = 0; x < 8; ++x) more[x] += p2c[key[x] * r.count + column[x]];
+#pragma unroll
+    for (int x = 0; x < 8; ++x) scores[2 * half + x / 4][x % 4] += more[x];
   }
 }
 

@@ -1,6 +1,7 @@
-// Products of bfloat16 matrices by a warp's tensor cores, summed in fp32: PTX's mma.m16n8k16, and
-// ldmatrix, which brings tiles of shared memory into the lanes (PTX ISA, "Warp Level Matrix
-// Instructions"). The tests put the same instructions for the CPU in their place.
+// Products of bfloat16 matrices by a warp's tensor cores, summed in fp32: PTX's mma.m16n8k16,
+// ldmatrix, which brings tiles of shared memory into the lanes, and cp.async, which fills those
+// tiles (PTX ISA, "Warp Level Matrix Instructions" and "Asynchronous copy"). The tests put the same
+// instructions for the CPU in their place.
 #pragma once
 
 #include "lib/backend/cuda/device.cuh"
@@ -37,9 +38,23 @@ __device__ void load_matrices(uint32_t (&result)[4], const Bf16* row) {
     MTLORA_LDMATRIX(".shared.b16");
 }
 #  undef MTLORA_LDMATRIX
+
+/// Begins to copy 16 bytes, at 16, into shared memory. A thread finds there what itself copied
+/// after wait_for_copies(); what others did, after a barrier behind that.
+__device__ inline void begin_copy(void* shared, const void* from) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;"
+               :
+               : "r"(static_cast<uint32_t>(__cvta_generic_to_shared(shared))), "l"(from)
+               : "memory");
+}
+__device__ inline void wait_for_copies() {
+  asm volatile("cp.async.wait_all;" : : : "memory");
+}
 #else
+using emulator::begin_copy;
 using emulator::load_matrices;
 using emulator::multiply_add;
+using emulator::wait_for_copies;
 #endif
 
 /// Two values in one register, the first in its low half.

@@ -26,6 +26,32 @@ Tensor prepared(const Tensor& positions, const Tensor& like) {
   return positions.defined() ? row_major(positions.detach().to(like.scalar_type())) : positions;
 }
 
+/// Two matrices of one shape, either of which may be undefined: of queries and of keys.
+struct Both {
+  Tensor left, right;
+};
+
+/// Both as one matrix, where they are neighbouring columns of one; else undefined.
+Tensor as_one(const Both& x) {
+  if (!x.left.defined() || !x.right.defined() || !x.left.is_alias_of(x.right) ||
+      x.left.sizes() != x.right.sizes() || x.left.strides() != x.right.strides() ||
+      x.right.storage_offset() != x.left.storage_offset() + x.left.size(1))
+    return {};
+  return x.left.as_strided({x.left.size(0), 2 * x.left.size(1)}, x.left.strides());
+}
+
+Both halves(const Tensor& x) {
+  const int64_t width = x.size(1) / 2;
+  return {x.narrow(1, 0, width), x.narrow(1, width, width)};
+}
+
+/// In fp32; neighbours by one conversion.
+Both widened(const Both& x) {
+  if (const Tensor one = as_one(x); one.defined()) return halves(one.to(at::kFloat));
+  const auto wide = [](const Tensor& t) { return t.defined() ? t.to(at::kFloat) : t; };
+  return {wide(x.left), wide(x.right)};
+}
+
 /// Scores with positions that are kept for the backward pass: those of at most so many numbers (16
 /// MiB). Larger ones, undefined here, are computed again.
 struct Kept {
@@ -56,43 +82,46 @@ struct Disentangled {
     at::bmm_out(columns, a, by_head(b, s));
   }
 
-  /// d (x Pᵀ) of [heads, rows, positions] → the gradients of x, added to `dx`, and of P, into
-  /// `of_positions` where that is defined. `wide`: x in fp32.
-  void through_one_product(const Tensor& slopes, const Tensor& wide, const Tensor& positions,
-                           const Tensor& dx, const Tensor& of_positions) const {
-    const Tensor more = at::empty({dx.size(0), dx.size(1)}, slopes.options());
-    product_of_heads(slopes, positions.to(at::kFloat), more);
-    dx.add_(more);
-    if (of_positions.defined()) product_of_heads(slopes.transpose(1, 2), wide, of_positions);
+  /// The gradients of q and k by their scores with positions, added to those they have.
+  void add_products(const Inputs& d, const Both& positions) const {
+    const Tensor both = d.c2p.defined() && d.p2c.defined() ? as_one({d.q, d.k}) : Tensor();
+    if (both.defined()) {
+      const Tensor more = at::empty(both.sizes(), d.c2p.options());
+      const Both of = halves(more);
+      product_of_heads(d.c2p, positions.right, of.left);
+      product_of_heads(d.p2c, positions.left, of.right);
+      both.add_(more);
+      return;
+    }
+    const auto add = [&](const Tensor& slopes, const Tensor& other, const Tensor& dx) {
+      if (!slopes.defined()) return;
+      const Tensor more = at::empty({dx.size(0), dx.size(1)}, slopes.options());
+      product_of_heads(slopes, other, more);
+      dx.add_(more);
+    };
+    add(d.c2p, positions.right, d.q);
+    add(d.p2c, positions.left, d.k);
   }
 
-  /// The gradients of the positions' query and key, side by side. Undefined where not wanted.
-  std::pair<Tensor, Tensor> through_products(const Inputs& in, const Inputs& d,
-                                             const Tensor& position_query,
-                                             const Tensor& position_key, const Needs& needs) const {
+  /// The gradients of the positions' query and key, neighbours where both are. Undefined where not
+  /// wanted. What the scores' gradients give q and k is added to theirs.
+  Both through_products(const Inputs& in, const Inputs& d, const Both& positions,
+                        const Needs& needs) const {
+    add_products(d, widened(positions));
     const bool of_query = d.p2c.defined() && needs[2], of_key = d.c2p.defined() && needs[3];
-    const int64_t width = in.q.size(1);
-    const Tensor& some = position_key.defined() ? position_key : position_query;
+    if (!of_query && !of_key) return {};
+    const Tensor& some = positions.right.defined() ? positions.right : positions.left;
+    const int64_t width = some.size(1);
     const Tensor sums =
         at::empty({some.size(0), (of_query + of_key) * width}, some.options().dtype(at::kFloat));
-    const auto half = [&](const Tensor& both, bool wanted, bool is_second) {
-      return wanted ? both.narrow(1, is_second ? width : 0, width) : Tensor();
+    const auto of = [&](const Tensor& all) -> Both {
+      return {of_query ? all.narrow(1, 0, width) : Tensor(),
+              of_key ? all.narrow(1, of_query ? width : 0, width) : Tensor()};
     };
-    const Inputs wide = widened(in);
-    if (d.c2p.defined())
-      through_one_product(d.c2p, wide.q, position_key, d.q, half(sums, of_key, of_query));
-    if (d.p2c.defined())
-      through_one_product(d.p2c, wide.k, position_query, d.k, half(sums, of_query, false));
-    const Tensor rounded = sums.to(some.scalar_type());
-    return {half(rounded, of_query, false), half(rounded, of_key, of_query)};
-  }
-
-  /// Queries and keys in fp32.
-  Inputs widened(const Inputs& in) const {
-    if (!together) return {in.q.to(at::kFloat), in.k.to(at::kFloat), {}, {}, {}};
-    const int64_t width = in.q.size(1);
-    const Tensor both = in.q.as_strided({in.q.size(0), 2 * width}, in.q.strides()).to(at::kFloat);
-    return {both.narrow(1, 0, width), both.narrow(1, width, width), {}, {}, {}};
+    const Both wide = widened({in.q, in.k}), into = of(sums);
+    if (of_key) product_of_heads(d.c2p.transpose(1, 2), wide.left, into.right);
+    if (of_query) product_of_heads(d.p2c.transpose(1, 2), wide.right, into.left);
+    return of(sums.to(some.scalar_type()));
   }
 
   /// Room for the gradients of two products, zeros, where there are such.
@@ -121,8 +150,8 @@ struct Disentangled {
     std::tie(d.c2p, d.p2c) = zeros_like_both(in.c2p, in.p2c);
     backward_of(in, s, {saved[2], saved[3], saved[4]}, dout, d);
     if (!d.c2p.defined() && !d.p2c.defined()) return {dfirst, dkv, {}, {}};
-    const auto [dquery, dkey] = through_products(in, d, position_query, position_key, needs);
-    return {dfirst, dkv, dquery, dkey};
+    const Both of_positions = through_products(in, d, {position_query, position_key}, needs);
+    return {dfirst, dkv, of_positions.left, of_positions.right};
   }
 };
 

@@ -39,6 +39,19 @@ void fused_adamw(const AdamWState& state, const AdamW& rule, const Tensor& skipp
   }
 }
 
+void put_together(const std::vector<Tensor>& parts, const Tensor& flat) {
+  float* to = plain_floats(flat);
+  for (size_t i = 0; i < parts.size();) {
+    cuda::Pieces pieces{};
+    const size_t end = std::min(parts.size(), i + cuda::Pieces::kMost);
+    for (; i < end; ++i) {
+      pieces.one[pieces.count++] = {plain_floats(parts[i]), to, parts[i].numel(), 0};
+      to += parts[i].numel();
+    }
+    cuda::put_together(pieces, cuda::current_stream());
+  }
+}
+
 Verdict judge(const Tensor& gradient, const Tensor& loss, double most) {
   const int blocks = cuda::square_blocks(gradient.numel());
   const Tensor partials = at::empty({blocks}, gradient.options());

@@ -66,6 +66,7 @@ Tensor linear_low_rank(const Tensor& x, const Weight& weight, const Tensor& bias
 
 // Of contiguous fp32 tensors.
 void fused_adamw(const AdamWState& state, const AdamW& rule, const Tensor& skipped);
+void put_together(const std::vector<Tensor>& parts, const Tensor& flat);
 Tensor gradient_norm(const Tensor& gradient);
 Verdict judge(const Tensor& gradient, const Tensor& loss, double most);
 

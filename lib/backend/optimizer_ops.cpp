@@ -19,6 +19,19 @@ void fused_adamw(const AdamWState& state, const AdamW& rule, const at::Tensor& s
   if (skipped.defined()) at::_foreach_add_(state.steps, skipped, /*alpha=*/-1);
 }
 
+void put_together(const std::vector<at::Tensor>& parts, const at::Tensor& flat) {
+  int64_t count = 0;
+  for (const at::Tensor& part : parts) count += part.numel();
+  TORCH_INTERNAL_ASSERT(count == flat.numel());
+  at::NoGradGuard no_graph;
+  if (on_cuda(flat)) return device::put_together(parts, flat);
+  int64_t begin = 0;
+  for (const at::Tensor& part : parts) {
+    flat.narrow(0, begin, part.numel()).copy_(part.view({-1}));
+    begin += part.numel();
+  }
+}
+
 at::Tensor gradient_norm(const std::vector<at::Tensor>& grads) {
   if (grads.empty()) return at::zeros({});
   at::NoGradGuard no_graph;
@@ -44,13 +57,19 @@ Verdict judge(const std::vector<at::Tensor>& grads, const at::Tensor& loss, doub
 void scale_(const std::vector<at::Tensor>& grads, double factor) {
   if (grads.empty()) return;
   at::NoGradGuard no_graph;
-  at::_foreach_mul_(grads, factor);
+  if (grads.size() == 1)
+    grads[0].mul_(factor);
+  else
+    at::_foreach_mul_(grads, factor);
 }
 
 void scale_(const std::vector<at::Tensor>& grads, const at::Tensor& factor) {
   if (grads.empty()) return;
   at::NoGradGuard no_graph;
-  at::_foreach_mul_(grads, factor);
+  if (grads.size() == 1)  // which a device does with more of its processors
+    grads[0].mul_(factor);
+  else
+    at::_foreach_mul_(grads, factor);
 }
 
 }  // namespace mtlora::backend

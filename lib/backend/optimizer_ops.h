@@ -22,6 +22,10 @@ struct AdamWState {
 /// of the parameters, is defined and 1.
 void fused_adamw(const AdamWState& state, const AdamW& rule, const at::Tensor& skipped = {});
 
+/// Writes all elements of `parts`, fp32 and contiguous, one after the other into `flat` [their
+/// number].
+void put_together(const std::vector<at::Tensor>& parts, const at::Tensor& flat);
+
 /// The 2-norm of all gradients (contiguous) together, an fp32 scalar on their device.
 at::Tensor gradient_norm(const std::vector<at::Tensor>& grads);
 

@@ -39,6 +39,7 @@ class RelativeEmbeddings {
   RelativeTable at(int64_t longest, const Pass& pass);
 
  private:
+  int32_t end_of_rows(int32_t begin, int32_t end) const;
   Tensor on_device(int64_t longest, const std::vector<int32_t>& row_of);
 
   RelativeSpan span_;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <optional>
 
+#include "lib/backend/optimizer_ops.h"
 #include "lib/core/log.h"
 
 namespace mtlora {
@@ -150,9 +151,8 @@ PassResult DevicePass::compute(const Place& place) {
   const torch::NoGradGuard no_grad;
   std::vector<Tensor> rows;
   for (size_t i = 0; i < tensors_.size(); ++i)
-    rows.push_back(
-        (slopes[i].defined() ? slopes[i] : torch::zeros_like(tensors_[i])).reshape({-1}));
-  torch::cat_out(flat_, rows);
+    rows.push_back((slopes[i].defined() ? slopes[i] : torch::zeros_like(tensors_[i])).contiguous());
+  backend::put_together(rows, flat_);
   return {loss.detach(), flat_};
 }
 

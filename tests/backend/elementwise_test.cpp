@@ -26,7 +26,7 @@ std::vector<Tensor> norm_inputs(int64_t rows, int64_t width, bool trained) {
 }  // namespace
 
 TEST_CASE("residual, dropout and norm have the plain path's values and gradients", "[backend]") {
-  for (const int64_t width : {16, 20, 100, 384, 768, 1030})
+  for (const int64_t width : {16, 20, 100, 384, 768, 1024, 1030})
     for (const double p : {0.0, 0.1})
       for (const bool trained : {false, true}) {
         INFO("width " << width << ", p " << p << ", trained " << trained);
@@ -77,14 +77,16 @@ TEST_CASE("gelu is right everywhere", "[backend]") {
 }
 
 TEST_CASE("rows of any stride are normed", "[backend]") {
-  std::vector<Tensor> inputs = norm_inputs(9, 300, false);
+  std::vector<Tensor> inputs = norm_inputs(9, 304, false);
   inputs[2] = at::ones({192});
   inputs[3] = at::zeros({192});
-  compare_both(inputs,
-               [](const std::vector<Tensor>& in) {
-                 return backend::dropout_add_norm(in[0].narrow(1, 3, 192), in[1].narrow(1, 60, 192),
-                                                  {in[2], in[3], 1e-12}, {})
-                     .into;
-               },
-               {2, 3});
+  for (const int64_t first : {3, 8})  // the second at 16 bytes
+    compare_both(inputs,
+                 [&](const std::vector<Tensor>& in) {
+                   return backend::dropout_add_norm(in[0].narrow(1, first, 192),
+                                                    in[1].narrow(1, 64, 192), {in[2], in[3], 1e-12},
+                                                    {})
+                       .into;
+                 },
+                 {2, 3});
 }

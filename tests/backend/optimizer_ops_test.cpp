@@ -163,3 +163,15 @@ TEST_CASE("the gradient norm is that of all gradients together", "[backend]") {
   }
   CHECK(backend::gradient_norm({}).item<double>() == 0);
 }
+
+TEST_CASE("gradients are put together in their order", "[backend]") {
+  for (const at::Device device : devices()) {
+    CAPTURE(device);
+    const std::vector<Tensor> parts = on(device, many());
+    std::vector<Tensor> rows;
+    for (const Tensor& part : parts) rows.push_back(part.reshape({-1}));
+    const Tensor want = at::cat(rows), flat = at::full_like(want, std::nan(""));
+    backend::put_together(parts, flat);
+    CHECK(at::equal(flat, want));
+  }
+}

@@ -147,6 +147,20 @@ void rotate(const RotateCall& call, Stream stream);
 int square_blocks(int64_t count);
 void sum_squares(const float* x, int64_t count, float* partials, Stream stream);
 
+/// fp32 arrays that are to lie one after the other.
+struct Pieces {
+  static constexpr int kMost = 64;
+  struct One {
+    const float* from;
+    float* to;
+    int64_t count;
+    unsigned first_block;  ///< set by put_together()
+  };
+  int count;
+  One one[kMost];
+};
+void put_together(Pieces pieces, Stream stream);
+
 /// A step before its update, found without the CPU: the root of all partials is the norm.
 struct VerdictCall {
   const float* partials;

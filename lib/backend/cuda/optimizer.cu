@@ -1,5 +1,5 @@
-// What a step does between its passes: the gradients' norm, whether anything is to move at all, and
-// AdamW over many tensors at once.
+// What a step does between its passes: all gradients in one array, their norm, whether anything is
+// to move at all, and AdamW over many tensors at once.
 #include <algorithm>
 
 #include "lib/backend/clip.h"
@@ -44,7 +44,8 @@ __global__ void count_kernel(const __grid_constant__ AdamWTensors tensors, const
 }
 
 // The last tensor that begins at this block or before it.
-__device__ inline const AdamWTensors::One& tensor_of(const AdamWTensors& tensors, unsigned block) {
+template <class Tensors>
+__device__ const auto& tensor_of(const Tensors& tensors, unsigned block) {
   int from = 0, to = tensors.count;
   while (to - from > 1) {
     const int middle = (from + to) / 2;
@@ -54,6 +55,24 @@ __device__ inline const AdamWTensors::One& tensor_of(const AdamWTensors& tensors
       to = middle;
   }
   return tensors.one[from];
+}
+
+// Shares out blocks of kChunk elements among the tensors; how many there are.
+template <class Tensors>
+unsigned number_blocks(Tensors& tensors) {
+  unsigned blocks = 0;
+  for (int i = 0; i < tensors.count; ++i) {
+    tensors.one[i].first_block = blocks;
+    blocks += blocks_for(tensors.one[i].count, kChunk);
+  }
+  return blocks;
+}
+
+__global__ void pieces_kernel(const __grid_constant__ Pieces pieces) {
+  const Pieces::One& p = tensor_of(pieces, blockIdx.x);
+  const int64_t begin = static_cast<int64_t>(blockIdx.x - p.first_block) * kChunk,
+                end = min(p.count, begin + kChunk);
+  for (int64_t i = begin + threadIdx.x; i < end; i += kThreads) p.to[i] = p.from[i];
 }
 
 __global__ void adamw_kernel(const __grid_constant__ AdamWTensors tensors, AdamWRule rule,
@@ -88,6 +107,11 @@ int square_blocks(int64_t count) {
   return std::min(kMostSquareBlocks, static_cast<int>(blocks_for(count, kChunk)));
 }
 
+void put_together(Pieces pieces, Stream stream) {
+  if (const unsigned blocks = number_blocks(pieces); blocks > 0)
+    launch("put_together", pieces_kernel, blocks, kThreads, 0, stream, pieces);
+}
+
 void sum_squares(const float* x, int64_t count, float* partials, Stream stream) {
   if (count == 0) return;
   launch("sum_squares", squares_kernel, static_cast<unsigned>(square_blocks(count)), kThreads, 0,
@@ -99,11 +123,7 @@ void judge(const VerdictCall& call, Stream stream) {
 }
 
 void adamw(AdamWTensors tensors, const AdamWRule& rule, const float* skipped, Stream stream) {
-  unsigned blocks = 0;
-  for (int i = 0; i < tensors.count; ++i) {
-    tensors.one[i].first_block = blocks;
-    blocks += blocks_for(tensors.one[i].count, kChunk);
-  }
+  const unsigned blocks = number_blocks(tensors);
   if (tensors.count == 0) return;
   launch("adamw_count", count_kernel, 1, AdamWTensors::kMost, 0, stream, tensors, skipped);
   if (blocks == 0) return;

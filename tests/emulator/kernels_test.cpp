@@ -94,7 +94,7 @@ TEST_CASE("decoding does not depend on the order of threads", "[emulator]") {
 }
 
 TEST_CASE("norms do not depend on the order of threads", "[emulator]") {
-  for (const int64_t width : {300, 304})  // a block and a warp a row
+  for (const int64_t width : {300, 304})  // in shared memory, in registers
     check_order(
         {normal({112, width}, 7), normal({112, width}, 8), normal({width}, 9), normal({width}, 10)},
         [](const std::vector<Tensor>& in) {

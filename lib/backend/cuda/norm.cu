@@ -1,8 +1,6 @@
-// LayerNorm and RMS norm with what stands before them: a warp a row, which it keeps in its
-// registers, where rows are short enough and lie at 16 bytes; else a block a row. Statistics are
-// fp32.
-#include "lib/backend/cuda/device.cuh"
-#include "lib/backend/cuda/warp_row.cuh"
+// LayerNorm and RMS norm with what stands before them, a block a row: in registers where rows are
+// short enough and lie at 16 bytes, else in shared memory. Statistics are fp32.
+#include "lib/backend/cuda/row_part.cuh"
 
 namespace mtlora::backend::cuda {
 namespace {
@@ -10,92 +8,75 @@ namespace {
 constexpr int kThreads = 256;
 
 template <class T>
-__global__ void __launch_bounds__(32 * kWarps) warp_forward_kernel(NormCall c) {
-  const int64_t row = row_of_warp(c.rows);
-  if (row < 0) return;
-  Part x{}, more{}, gamma{}, beta{};
-  read_part(x, row_of<T>(c.x, row), c.width);
-  if (c.residual.data) read_part(more, row_of<T>(c.residual, row), c.width);
-  read_part(gamma, c.gamma, c.width);
-  if (c.beta) read_part(beta, c.beta, c.width);
+__global__ void __launch_bounds__(512) part_forward_kernel(NormCall c) {
+  __shared__ float room[2][32];
+  const int64_t row = blockIdx.x;
+  Part x{}, residual{}, gamma{}, beta{};
+  x.read(row_of<T>(c.x, row), c.width);
+  if (c.residual.data) residual.read(row_of<T>(c.residual, row), c.width);
+  gamma.read(c.gamma, c.width);
+  if (c.beta) beta.read(c.beta, c.width);
   MaskRow bits{};
   if (c.mask.rows) bits = mask_row(key_of(c.mask), c.mask.rows[row]);
-  for_pieces(c.width, [&](int p, int channel) {
-#pragma unroll
-    for (int e = 0; e < kEach; ++e) {
-      float& value = x.values[p][e];
-      if (c.mask.rows) value *= factor_of(bits, channel + e, c.mask);
-      value += more.values[p][e];
-      // what goes on is the rounded sum, and so is what is normalised
-      if (c.sum.data) value = widen(narrow<T>(value));
-    }
+  x.set([&](float value, int e) {
+    if (c.mask.rows) value *= factor_of(bits, Part::first_channel() + e, c.mask);
+    value += residual.values[e];
+    // what goes on is the rounded sum, and so is what is normalised
+    return c.sum.data ? widen(narrow<T>(value)) : value;
   });
-  if (c.sum.data) write_part(row_to<T>(c.sum, row), x, c.width);
+  if (c.sum.data) x.write(row_to<T>(c.sum, row), c.width);
   const auto width = static_cast<float>(c.width);
   const float mean =
-      c.beta ? sum_of(c.width, [&](int p, int e) { return x.values[p][e]; }) / width : 0.0f;
-  const float squares = sum_of(c.width, [&](int p, int e) {
-    const float value = x.values[p][e] - mean;
-    return value * value;
-  });
+      c.beta ? x.sum(c.width, room[0], [](float value, int) { return value; }) / width : 0.0f;
+  const float squares =
+      x.sum(c.width, room[1], [&](float value, int) { return (value - mean) * (value - mean); });
   const float rstd = rsqrtf(squares / width + c.eps);
-  if (c.rstd && threadIdx.x % 32 == 0) c.rstd[row] = rstd;
-  for_pieces(c.width, [&](int p, int) {
-#pragma unroll
-    for (int e = 0; e < kEach; ++e) {
-      const float value = (x.values[p][e] - mean) * rstd;
-      x.values[p][e] = value;
-      more.values[p][e] = value * gamma.values[p][e] + beta.values[p][e];
-    }
-  });
-  if (c.normalized.data) write_part(row_to<T>(c.normalized, row), x, c.width);
-  write_part(row_to<T>(c.y, row), more, c.width);
+  if (c.rstd && threadIdx.x == 0) c.rstd[row] = rstd;
+  x.set([&](float value, int) { return (value - mean) * rstd; });
+  if (c.normalized.data) x.write(row_to<T>(c.normalized, row), c.width);
+  x.set([&](float value, int e) { return value * gamma.values[e] + beta.values[e]; });
+  x.write(row_to<T>(c.y, row), c.width);
 }
 
+// As backward_kernel.
 template <class T>
-__global__ void __launch_bounds__(32 * kWarps) warp_backward_kernel(NormBackwardCall c) {
-  const int64_t row = row_of_warp(c.rows);
-  if (row < 0) return;
+__global__ void __launch_bounds__(512) part_backward_kernel(NormBackwardCall c) {
+  __shared__ float room[2][32];
+  const int64_t row = blockIdx.x;
   Part g{}, more{}, gamma{}, normalized{}, dsum{};
-  read_part(g, row_of<T>(c.dy, row), c.width);
-  if (c.more_dy.data) read_part(more, row_of<T>(c.more_dy, row), c.width);
-  read_part(gamma, c.gamma, c.width);
-  read_part(normalized, row_of<T>(c.normalized, row), c.width);
-  if (c.dsum.data) read_part(dsum, row_of<T>(c.dsum, row), c.width);
+  g.read(row_of<T>(c.dy, row), c.width);
+  if (c.more_dy.data) more.read(row_of<T>(c.more_dy, row), c.width);
+  gamma.read(c.gamma, c.width);
+  normalized.read(row_of<T>(c.normalized, row), c.width);
+  if (c.dsum.data) dsum.read(row_of<T>(c.dsum, row), c.width);
   const float rstd = c.rstd[row];
   MaskRow bits{};
-  if (c.mask.rows) bits = mask_row(key_of(c.mask), c.mask.rows[row]);
-  for_pieces(c.width, [&](int p, int) {
-#pragma unroll
-    for (int e = 0; e < kEach; ++e)
-      g.values[p][e] = (g.values[p][e] + more.values[p][e]) * gamma.values[p][e];
-  });
+  if (c.dx.data && c.mask.rows) bits = mask_row(key_of(c.mask), c.mask.rows[row]);
+  g.set([&](float dy, int e) { return (dy + more.values[e]) * gamma.values[e]; });
   const auto width = static_cast<float>(c.width);
   const float mean =
-      c.centred ? sum_of(c.width, [&](int p, int e) { return g.values[p][e]; }) / width : 0.0f;
-  const float share =
-      sum_of(c.width, [&](int p, int e) { return g.values[p][e] * normalized.values[p][e]; }) /
-      width;
-  for_pieces(c.width, [&](int p, int channel) {
-#pragma unroll
-    for (int e = 0; e < kEach; ++e) {
-      float& d = g.values[p][e];
-      d = rstd * (d - mean - normalized.values[p][e] * share) + dsum.values[p][e];
-      more.values[p][e] = c.mask.rows ? d * factor_of(bits, channel + e, c.mask) : d;
-    }
+      c.centred ? g.sum(c.width, room[0], [](float value, int) { return value; }) / width : 0.0f;
+  const float share = g.sum(c.width, room[1], [&](float value, int e) {
+    return value * normalized.values[e];
+  }) / width;
+  g.set([&](float value, int e) {
+    return rstd * (value - mean - normalized.values[e] * share) + dsum.values[e];
   });
-  write_part(row_to<T>(c.dresidual, row), g, c.width);
-  if (c.dx.data) write_part(row_to<T>(c.dx, row), more, c.width);
+  g.write(row_to<T>(c.dresidual, row), c.width);
+  if (!c.dx.data) return;
+  if (c.mask.rows)
+    g.set([&](float d, int e) { return d * factor_of(bits, Part::first_channel() + e, c.mask); });
+  g.write(row_to<T>(c.dx, row), c.width);
 }
 
 template <class T>
-bool suits_warps(const NormCall& c) {
-  return rows_suit_warps<T>(c.width, {c.x, c.residual, c.y, c.sum, c.normalized},
+bool suits_parts(const NormCall& c) {
+  return rows_suit_parts<T>(c.width, {c.x, c.residual, c.y, c.sum, c.normalized},
                             {c.gamma, c.beta});
 }
 template <class T>
-bool suits_warps(const NormBackwardCall& c) {
-  return rows_suit_warps<T>(c.width, {c.dy, c.more_dy, c.dsum, c.normalized, c.dresidual, c.dx},
+bool suits_parts(const NormBackwardCall& c) {
+  return rows_suit_parts<T>(c.width, {c.dy, c.more_dy, c.dsum, c.normalized, c.dresidual, c.dx},
                             {c.gamma});
 }
 
@@ -179,11 +160,12 @@ void norm_forward(const NormCall& call, Stream stream) {
   if (call.rows == 0) return;
   with_element(call.element, [&](auto element) {
     using T = decltype(element);
-    if (suits_warps<T>(call))
-      launch("norm_forward, a warp a row", warp_forward_kernel<T>, blocks_for(call.rows, kWarps),
-             32 * kWarps, 0, stream, call);
+    const auto rows = static_cast<unsigned>(call.rows);
+    if (suits_parts<T>(call))
+      launch("norm_forward, in registers", part_forward_kernel<T>, rows, threads_for(call.width), 0,
+             stream, call);
     else
-      launch("norm_forward", forward_kernel<T>, static_cast<unsigned>(call.rows), kThreads,
+      launch("norm_forward", forward_kernel<T>, rows, kThreads,
              static_cast<size_t>(call.width) * sizeof(float), stream, call);
   });
 }
@@ -192,12 +174,12 @@ void norm_backward(const NormBackwardCall& call, Stream stream) {
   if (call.rows == 0) return;
   with_element(call.element, [&](auto element) {
     using T = decltype(element);
-    if (suits_warps<T>(call))
-      launch("norm_backward, a warp a row", warp_backward_kernel<T>, blocks_for(call.rows, kWarps),
-             32 * kWarps, 0, stream, call);
+    const auto rows = static_cast<unsigned>(call.rows);
+    if (suits_parts<T>(call))
+      launch("norm_backward, in registers", part_backward_kernel<T>, rows, threads_for(call.width),
+             0, stream, call);
     else
-      launch("norm_backward", backward_kernel<T>, static_cast<unsigned>(call.rows), kThreads, 0,
-             stream, call);
+      launch("norm_backward", backward_kernel<T>, rows, kThreads, 0, stream, call);
   });
 }
 

@@ -59,10 +59,11 @@ Result forward_of(const Inputs& in, const Setting& s, bool graph) {
 
 void backward_of(const Inputs& in, const Setting& s, const Result& result, const Tensor& dout,
                  const Inputs& gradients) {
-  const Tensor delta = at::empty({in.q.size(0), s.heads}, result.statistics.options());
-  cuda::AttentionBackwardCall call{call_of(in, s, result), matrix(dout),
-                                   matrix(gradients.q),    matrix(gradients.k),
-                                   matrix(gradients.v),    delta.data_ptr<float>()};
+  Tensor delta;
+  if (in.q.scalar_type() == at::kFloat)
+    delta = at::empty({in.q.size(0), s.heads}, result.statistics.options());
+  cuda::AttentionBackwardCall call{call_of(in, s, result), matrix(dout),        matrix(gradients.q),
+                                   matrix(gradients.k),    matrix(gradients.v), floats(delta)};
   call.forward.relative.dc2p = floats(gradients.c2p);
   call.forward.relative.dp2c = floats(gradients.p2c);
   cuda::attention_backward(call, cuda::current_stream());

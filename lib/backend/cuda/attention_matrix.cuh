@@ -59,19 +59,26 @@ __device__ inline uint4 eight(const Bf16* from, int64_t count) {
 template <int D>
 __device__ void begin_loading(Bf16* tile, int rows, const Matrix& m, int64_t begin, int64_t end,
                               int64_t column, int64_t head) {
-  const Bf16* from = row_of<Bf16>(m, begin) + column;
-  const bool is_aligned = (reinterpret_cast<uintptr_t>(from) | 2 * m.stride) % 16 == 0;
-  const int there = static_cast<int>(min(static_cast<int64_t>(rows), end - begin));
-  for (int i = static_cast<int>(threadIdx.x); i < rows * (D / 8);
-       i += static_cast<int>(blockDim.x)) {
-    const int row = i / (D / 8), channel = i % (D / 8) * 8;
-    Bf16* to = tile + row * kPitch<D> + channel;
-    const int64_t left = row < there ? head - channel : 0;
-    if (left >= 8 && is_aligned)
-      begin_copy(to, from + row * m.stride + channel);
+  constexpr int kLanes = D / 8;  // of a row
+  const int first = static_cast<int>(threadIdx.x) / kLanes,
+            step = static_cast<int>(blockDim.x) / kLanes,
+            channel = static_cast<int>(threadIdx.x) % kLanes * 8,
+            left = static_cast<int>(head) - channel,
+            there = left > 0 ? static_cast<int>(min(static_cast<int64_t>(rows), end - begin)) : 0;
+  const Bf16* from = row_of<Bf16>(m, begin + first) + column + channel;
+  Bf16* to = tile + first * kPitch<D> + channel;
+  const bool is_whole =
+      left >= 8 &&
+      (reinterpret_cast<uintptr_t>(from) | static_cast<uintptr_t>(2 * m.stride)) % 16 == 0;
+  for (int row = first; row < rows; row += step) {
+    if (row >= there)
+      *reinterpret_cast<uint4*>(to) = {};
+    else if (is_whole)
+      begin_copy(to, from);
     else
-      *reinterpret_cast<uint4*>(to) =
-          left > 0 ? eight(from + row * m.stride + channel, left) : uint4{};
+      *reinterpret_cast<uint4*>(to) = eight(from, left);
+    from += step * m.stride;
+    to += step * kPitch<D>;
   }
 }
 
@@ -82,14 +89,25 @@ __device__ inline void loaded() {
 }
 
 /// How many rows of a tile products() and add_weighted() read where `count` are there.
-__device__ inline int rows_read(int64_t count) {
+__device__ inline int rows_read(int count) {
   return count > 16 ? kColumns : 16;
+}
+
+/// f(n, e) of the scores in the first `count` columns, rounded up to 16: the others are 0.
+template <class F>
+__device__ void for_scores(int count, F&& f) {
+#pragma unroll
+  for (int n = 0; n < kColumns / 8; ++n) {
+    if (n / 2 * 16 >= count) break;
+#pragma unroll
+    for (int e = 0; e < 4; ++e) f(n, e);
+  }
 }
 
 /// scores = a bᵀ of the warp's 16 rows and of `count` rows of the other side; 0 in columns from
 /// there on, rounded up to 16.
 template <int D>
-__device__ void products(const Bf16* a, const Bf16* b, int64_t count, int lane, Scores& scores) {
+__device__ void products(const Bf16* a, const Bf16* b, int count, int lane, Scores& scores) {
   for (auto& block : scores)
     for (float& s : block) s = 0;
   const Bf16* left = a + lane % 16 * kPitch<D> + lane / 16 * 8;
@@ -111,7 +129,7 @@ __device__ void products(const Bf16* a, const Bf16* b, int64_t count, int lane, 
 
 /// sums += weights b, over the first `count` rows of b; weights are 0 from there on.
 template <int D>
-__device__ void add_weighted(const Scores& weights, const Bf16* b, int64_t count, int lane,
+__device__ void add_weighted(const Scores& weights, const Bf16* b, int count, int lane,
                              Sums<D>& sums) {
   const Bf16* right = b + lane % 16 * kPitch<D> + lane / 16 * 8;
 #pragma unroll
@@ -137,69 +155,58 @@ __device__ void add_weighted(const Scores& weights, const Bf16* b, int64_t count
 
 /// The places of a query and of a key in their sequence.
 struct Pair {
-  int64_t query, key;
+  int query, key;
 };
 
-/// What disentangled attention adds to a warp's scores; where(n, e) is the pair of a score. As in
-/// products(), in columns before `count`, rounded up to 16. Eight scores at a time: each waits for
-/// two reads that depend on each other. (Pairs that are not there read as if they were.)
-template <class Where>
-__device__ void add_relative(Scores& scores, const AttentionCall& c, int64_t head, const Span& span,
-                             int64_t count, Where&& where) {
-  const Relative& r = c.relative;
-  const float* c2p = r.c2p ? r.c2p + (head * c.query_rows + span.first_query) * r.count : nullptr;
-  const float* p2c = r.p2c ? r.p2c + (head * c.key_rows + span.first_key) * r.count : nullptr;
-  const int32_t* column_of_distance = r.row_of + r.reach - 1;
-#pragma unroll
-  for (int half = 0; half < kColumns / 16; ++half) {
-    if (16 * half >= count) break;
-    int64_t query[8], key[8], column[8];
-    float more[8]{};
-#pragma unroll
-    for (int x = 0; x < 8; ++x) {
-      const Pair pair = where(2 * half + x / 4, x % 4);
-      query[x] = min(pair.query, span.queries - 1);
-      key[x] = min(pair.key, span.keys - 1);
-      column[x] = column_of_distance[query[x] - key[x]];
-    }
-    if (c2p)
-#pragma unroll
-      for (int x = 0; x < 8; ++x) more[x] += c2p[query[x] * r.count + column[x]];
-    if (p2c)
-#pragma unroll
-      for (int x = 0; x < 8; ++x) more[x] += p2c[key[x] * r.count + column[x]];
-#pragma unroll
-    for (int x = 0; x < 8; ++x) scores[2 * half + x / 4][x % 4] += more[x];
-  }
-}
+/// The numbers of a block's sequence. (Not 64 bits: what is done for every score is to be little.)
+struct Sizes {
+  int queries, keys;
+  bool causal;
 
-__device__ inline void store_two(Bf16* to, float first, float second, int64_t left) {
-  if (left >= 2 && reinterpret_cast<uintptr_t>(to) % 4 == 0) {
-    *reinterpret_cast<uint32_t*>(to) = pair_of(first, second);
-  } else {
-    if (left >= 1) to[0] = narrow<Bf16>(first);
-    if (left >= 2) to[1] = narrow<Bf16>(second);
+  __device__ Sizes(const AttentionCall& c, const Span& span)
+      : queries(static_cast<int>(span.queries)),
+        keys(static_cast<int>(span.keys)),
+        causal(c.causal) {}
+
+  /// Whether both are there, and the query looks at the key.
+  __device__ bool has(Pair pair) const {
+    return pair.query < queries && pair.key < keys && (!causal || pair.key <= pair.query);
   }
+};
+
+__device__ inline void store_two(Bf16* to, float first, float second) {
+  *reinterpret_cast<uint32_t*>(to) = pair_of(first, second);
 }
-__device__ inline void store_two(float* to, float first, float second, int64_t left) {
-  if (left >= 1) to[0] = first;
-  if (left >= 2) to[1] = second;
+__device__ inline void store_two(float* to, float first, float second) {
+  *reinterpret_cast<float2*>(to) = {first, second};
 }
 
 /// Writes the warp's rows of one head from row `begin` of the matrix on, those before `end`.
 template <class T, int D>
 __device__ void store_rows(const Matrix& m, int64_t begin, int64_t end, int64_t column,
                            int64_t head, int lane, const Sums<D>& sums) {
+  constexpr auto size = static_cast<int64_t>(sizeof(T));
 #pragma unroll
   for (int e = 0; e < 4; e += 2) {
     const int64_t row = begin + row_at(lane, e);
     if (row >= end) continue;
-    T* to = row_to<T>(m, row) + column;
+    T* to = row_to<T>(m, row) + column + column_at(lane, 0, 0);
+    const int left = static_cast<int>(head) - column_at(lane, 0, 0);
+    const bool is_in_twos = head % 2 == 0 && (reinterpret_cast<uintptr_t>(to) |
+                                              static_cast<uintptr_t>(m.stride * size)) %
+                                                     (2 * sizeof(T)) ==
+                                                 0;
+    if (is_in_twos)
 #pragma unroll
-    for (int n = 0; n < D / 8; ++n) {
-      const int channel = column_at(lane, n, 0);
-      store_two(to + channel, sums[n][e], sums[n][e + 1], head - channel);
-    }
+      for (int n = 0; n < D / 8; ++n) {
+        if (8 * n < left) store_two(to + 8 * n, sums[n][e], sums[n][e + 1]);
+      }
+    else
+#pragma unroll
+      for (int n = 0; n < D / 8; ++n) {
+        if (8 * n < left) to[8 * n] = narrow<T>(sums[n][e]);
+        if (8 * n + 1 < left) to[8 * n + 1] = narrow<T>(sums[n][e + 1]);
+      }
   }
 }
 

@@ -243,7 +243,7 @@ void decode_attention(const DecodeCall& call, Stream stream);
 struct AttentionBackwardCall {
   AttentionCall forward;  ///< with out, statistics and wide as they were computed
   Matrix dout, dq, dk, dv;
-  float* delta;  ///< [rows of q, heads]: room for what both kernels need
+  float* delta;  ///< [rows of q, heads]: room for what both kernels of fp32 need; else null
 };
 void attention_backward(const AttentionBackwardCall& call, Stream stream);
 

@@ -138,12 +138,12 @@ Json measured(Session& s, const BenchRequest& request) {
               {"startup_seconds", startup},
               {"phases", phases_json(totals)},
               {"environment", s.environment()}};
-  if (request.profile)
-    out["profile"] =
-        profile_steps(s, request.steps, [&] { return steps.make(request.steps).tokens; });
   out["evaluation_examples_per_second"] = evaluation_speed(*job, set, totals.examples);
   out["peak_memory_bytes"] = process_peak_memory_bytes();
   if (!s.device.is_cpu()) out["peak_device_memory_bytes"] = backend::cuda::peak_memory();
+  if (request.profile)  // last: what the device can do is measured with memory of its own
+    out["profile"] =
+        profile_steps(s, request.steps, [&] { return steps.make(request.steps).tokens; });
   return out;
 }
 

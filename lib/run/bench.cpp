@@ -105,10 +105,12 @@ class FirstSteps {
   Batches ahead_;
 };
 
-// Examples a second, of as many of the training set as were trained on, and at most all.
-double evaluation_speed(Job& job, const EncodedSet& set, int64_t trained) {
+// Examples a second, of as many of the training set as were trained on, and at most all. On a
+// device, of an evaluation that is like the ones before: recorded at the second.
+double evaluation_speed(Job& job, const EncodedSet& set, int64_t trained, bool is_recorded) {
   const EncodedSet part = set.first(std::min(set.size(), std::max<int64_t>(256, trained)));
   job.evaluate(part);
+  if (is_recorded) job.evaluate(part);
   PhaseClock clock;
   double seconds = 0;
   job.evaluate(part);
@@ -138,7 +140,8 @@ Json measured(Session& s, const BenchRequest& request) {
               {"startup_seconds", startup},
               {"phases", phases_json(totals)},
               {"environment", s.environment()}};
-  out["evaluation_examples_per_second"] = evaluation_speed(*job, set, totals.examples);
+  out["evaluation_examples_per_second"] =
+      evaluation_speed(*job, set, totals.examples, !s.device.is_cpu());
   out["peak_memory_bytes"] = process_peak_memory_bytes();
   if (!s.device.is_cpu()) out["peak_device_memory_bytes"] = backend::cuda::peak_memory();
   if (request.profile)  // last: what the device can do is measured with memory of its own

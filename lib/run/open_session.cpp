@@ -175,6 +175,10 @@ Json with_own_task(Json config, std::optional<int64_t> outputs) {
 void settle(Session& s) {
   for (const Slot& slot : linear_slots(s.model())) slot.linear->settle();
   if (s.language_model) s.language_model->settle_head();
+  if (s.device.is_cpu()) return;
+  const bool repeats = !s.trained.set || s.trained.set->repeats();
+  s.recorded = s.classifier ? recorded_evaluation(*s.classifier, repeats)
+                            : recorded_evaluation(*s.language_model, repeats);
 }
 
 Session open_session(const Json& config, const Rendezvous& place) {

@@ -74,7 +74,7 @@ CollateOptions Session::collate() const {
 }
 
 EvaluateOptions Session::evaluate() const {
-  return {collate(), options.train.evaluation_batch_size, world};
+  return {collate(), options.train.evaluation_batch_size, world, recorded.get()};
 }
 
 EncodedSet Session::encoded(const Dataset& data) const {

@@ -32,6 +32,7 @@ struct Session {
   torch::Device device = torch::kCPU;
   torch::ScalarType dtype = torch::kFloat;
   World* world = nullptr;  ///< the processes that evaluate together; not the session's own
+  std::unique_ptr<RecordedPasses> recorded = nullptr;  ///< of evaluations, on a device
 
   Model& model() const;
   /// What computes, in words: "2 threads", or the device's name.

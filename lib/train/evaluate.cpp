@@ -82,7 +82,28 @@ double mean_loss(const Tensor& logits, const EncodedSet& set, const TaskInfo& ta
   return at::cross_entropy_loss(given, truth.to(torch::kLong)).item<double>();
 }
 
+// Of a batch of the CPU: neither key nor share, which are training's.
+Tensor pass_over(const Batch& batch, RecordedPasses& passes) {
+  return passes.run(batch, 0, 1)[0].clone();  // the next pass writes where this one did
+}
+
 }  // namespace
+
+std::unique_ptr<RecordedPasses> recorded_evaluation(Classifier& model, bool repeats) {
+  return std::make_unique<RecordedPasses>(
+      model, repeats, [&model](const RecordedPasses::Given& given) {
+        const torch::NoGradGuard no_grad;
+        return std::vector{model.logits(given.batch, Pass{false, 0, given.batch.rows})};
+      });
+}
+
+std::unique_ptr<RecordedPasses> recorded_evaluation(LanguageModel& model, bool repeats) {
+  return std::make_unique<RecordedPasses>(
+      model, repeats, [&model](const RecordedPasses::Given& given) {
+        const torch::NoGradGuard no_grad;
+        return std::vector{text_loss(model, given.batch, Pass{false, 0, given.batch.rows}, 0)};
+      });
+}
 
 Tensor predict_logits(Classifier& model, const EncodedSet& set, backend::ShardPool& pool,
                       const EvaluateOptions& options) {
@@ -91,8 +112,13 @@ Tensor predict_logits(Classifier& model, const EncodedSet& set, backend::ShardPo
   if (batches.empty()) fail("there is nothing to evaluate");
   std::vector<Tensor> logits(batches.size());
   for_each_batch(batches.size(), pool, options.world, [&](size_t i) {
-    const Batch batch = on_device(collate(set, batches[i], options.collate), model.device());
-    logits[i] = model.logits(batch, Pass{false, 0, batch.rows});
+    const Batch batch = collate(set, batches[i], options.collate);
+    if (options.recorded) {
+      logits[i] = pass_over(batch, *options.recorded);
+      return;
+    }
+    const Batch there = on_device(batch, model.device());
+    logits[i] = model.logits(there, Pass{false, 0, there.rows});
   });
   // Every row is one process's and zero in the others: the sum is that process's bits.
   const Tensor out = torch::zeros({set.size(), model.outputs()});
@@ -109,13 +135,20 @@ Tensor predict_logits(Classifier& model, const EncodedSet& set, backend::ShardPo
 
 Evaluation evaluate_texts(LanguageModel& model, const EncodedSet& set, backend::ShardPool& pool,
                           const EvaluateOptions& options) {
-  const TextObjective objective(model, set, 0);
   const auto batches = batches_by_length(set, options.batch_size, model.device());
-  std::vector<double> sums(batches.size());
+  std::vector<Tensor> losses(batches.size());
   for_each_batch(batches.size(), pool, options.world, [&](size_t i) {
-    const Batch batch = objective.batch(batches[i]);
-    sums[i] = objective.loss(batch, Pass{false, 0, batch.rows}).item<double>();
+    const Batch batch = collate_text(set, batches[i]);
+    if (options.recorded) {
+      losses[i] = pass_over(batch, *options.recorded);
+      return;
+    }
+    const Batch there = on_device(batch, model.device());
+    losses[i] = text_loss(model, there, Pass{false, 0, there.rows}, 0);
   });
+  std::vector<double> sums(batches.size());
+  for (size_t i = 0; i < batches.size(); ++i)
+    if (losses[i].defined()) sums[i] = losses[i].item<double>();
   if (options.world) options.world->sum(std::span<double>(sums));
   int64_t targets = 0;
   for (int64_t i = 0; i < set.size(); ++i) targets += set.targets(i);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "lib/models/classifier.h"
 #include "lib/models/language_model.h"
 #include "lib/train/collate.h"
+#include "lib/train/recorded_passes.h"
 #include "lib/train/world.h"
 
 namespace mtlora {
@@ -19,7 +21,13 @@ struct EvaluateOptions {
   CollateOptions collate;
   int64_t batch_size = 64;  ///< examples at most: long ones are taken in smaller batches on a CPU
   World* world = nullptr;   ///< the processes that share the work and all get the result
+  RecordedPasses* recorded = nullptr;  ///< on a device: recorded_evaluation() of the model
 };
+
+/// Evaluation's passes over batches, recorded, for all evaluations of a model on a device; the
+/// model outlives them. `repeats`: as RecordedPasses has it.
+std::unique_ptr<RecordedPasses> recorded_evaluation(Classifier& model, bool repeats);
+std::unique_ptr<RecordedPasses> recorded_evaluation(LanguageModel& model, bool repeats);
 
 /// The model's logits [examples, outputs], fp32, in the order of the set. Examples of like length
 /// are batched together; an example's logits depend on its batch only through rounding, and the

@@ -31,11 +31,15 @@ Batch TextObjective::collate(const std::vector<Item>& items) const {
   return collate_text(set_, items);
 }
 
-Tensor TextObjective::loss(const Batch& batch, const Pass& pass) const {
+Tensor text_loss(LanguageModel& model, const Batch& batch, const Pass& pass, double smoothing) {
   AttendWithin attend(batch.packing);
-  const Tensor hidden = model_.hidden(batch.ids, batch.positions, attend, pass);
-  return token_loss(hidden.index_select(0, batch.targets), model_.head_weight(), batch.labels,
-                    smoothing_);
+  const Tensor hidden = model.hidden(batch.ids, batch.positions, attend, pass);
+  return token_loss(hidden.index_select(0, batch.targets), model.head_weight(), batch.labels,
+                    smoothing);
+}
+
+Tensor TextObjective::loss(const Batch& batch, const Pass& pass) const {
+  return text_loss(model_, batch, pass, smoothing_);
 }
 
 }  // namespace mtlora

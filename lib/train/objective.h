@@ -50,7 +50,10 @@ class LabelObjective final : public Objective {
   double smoothing_;
 };
 
-/// Cross-entropy of the tokens of the completions, each given all tokens before it.
+/// The sum of the cross-entropies of a batch's targets, each given all tokens before it.
+Tensor text_loss(LanguageModel& model, const Batch& batch, const Pass& pass, double smoothing);
+
+/// Cross-entropy of the tokens of the completions: text_loss().
 class TextObjective final : public Objective {
  public:
   TextObjective(LanguageModel& model, const EncodedSet& set, double label_smoothing)

@@ -3,6 +3,7 @@
 
 #include "lib/train/device_pass.h"
 
+#include "lib/train/evaluate.h"
 #include "tests/train/any_model.h"
 
 using namespace mtlora;
@@ -141,4 +142,40 @@ TEST_CASE("a pass on a device is given what its adapters have prepared", "[train
   std::vector<Tensor> gradients;
   step.gradients(0, {items_until(4)}, gradients);
   CHECK(objective.count == 1);
+}
+
+TEST_CASE("a recorded evaluation gives the bits of one that is not", "[train][recorded]") {
+  if (skipped()) return;
+  const OnDevice guard;
+  const auto name = any_name();
+  CAPTURE(name);
+  const Training training(name, method("mtlora", some_targets(name)), 9);
+  auto* classifier = dynamic_cast<Classifier*>(training.model.get());
+  auto* language_model = dynamic_cast<LanguageModel*>(training.model.get());
+  const auto passes = [&](bool repeats) {
+    return classifier ? recorded_evaluation(*classifier, repeats)
+                      : recorded_evaluation(*language_model, repeats);
+  };
+  backend::ShardPool pool(1);
+  const auto numbers = [&](RecordedPasses* by) {  // of two batches of 4 and one of 1
+    const EvaluateOptions options{{.is_regression = has_one_output(name)}, 4, nullptr, by};
+    if (classifier) return predict_logits(*classifier, training.set, pool, options);
+    return torch::tensor(evaluate_texts(*language_model, training.set, pool, options).loss,
+                         torch::kDouble);
+  };
+  const auto recorded = passes(true), direct = passes(false);
+  Tensor before;
+  for (int round = 0; round < 4; ++round) {  // first sight, recorded, replayed, of other weights
+    CAPTURE(round);
+    const torch::NoGradGuard no_grad;
+    if (round == 3)
+      for (const auto& [tensor, weight] : training.trained.parameters) weight.mul_(1.5);
+    const Tensor got = numbers(recorded.get());
+    CHECK(torch::equal(got, numbers(direct.get())));
+    if (round > 0) CHECK(torch::equal(got, before) == (round < 3));
+    before = got;
+  }
+  CHECK(recorded->recorded_sizes() >= 2);
+  CHECK(direct->recorded_sizes() == 0);
+  check_close("sizes that are not rounded", before, numbers(nullptr), 1e-5);
 }

@@ -86,6 +86,11 @@ class LabelJob final : public Job {
           "/train/label_smoothing: {} of a target is to be spread over all classes, but the task "
           "{} is a regression, which has none; leave it 0",
           smoothing, s_.task->info().name);
+    if (const int64_t most = s_.options.train.max_overlong; most != 0)
+      fail(
+          "/train/max_overlong: {}, but no text of the task {} is left out: those longer than "
+          "train.max_length are cut; leave it 0",
+          most, s_.task->info().name);
   }
 
  private:

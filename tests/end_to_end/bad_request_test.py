@@ -78,6 +78,9 @@ class BadRequest(RefusedCase):
         self.refused("pearson", sets=['task.metrics=["pearson"]'])
         self.refused("accuracy", sets=["task.kind=regression", 'task.metrics=["accuracy"]'])
 
+    def test_texts_that_are_cut_cannot_be_left_out(self):
+        self.refused("/train/max_overlong", "the task text", "train.max_length", sets=["train.max_overlong=3"])
+
     def test_label_smoothing_of_a_regression_is_refused(self):
         changed = self.data_with("scores", "text\tlabel\na good film\t0.9\na bad film\t0.1\n")
         changed["task"] |= {"kind": "regression", "dev": "train.tsv"}

@@ -99,6 +99,14 @@ void TextCollector::note_texts() {
   if (empty > 0)
     note(
         fmt::format("{} empty; kept", counted(static_cast<size_t>(empty), "text is", "texts are")));
+  const auto blank =
+      std::count_if(data_.pairs.begin(), data_.pairs.end(), [](const TextPair& pair) {
+        return !pair.completion.empty() &&
+               pair.completion.find_first_not_of(" \t\r\n") == std::string::npos;
+      });
+  if (blank > 0)
+    note(fmt::format("{} white space alone; kept",
+                     counted(static_cast<size_t>(blank), "text is", "texts are")));
   const auto alone = std::count_if(data_.prompts.begin(), data_.prompts.end(),
                                    [](const Prompt& prompt) { return prompt.references.empty(); });
   if (alone > 0)

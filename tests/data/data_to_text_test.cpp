@@ -89,13 +89,14 @@ TEST_CASE("JSON lines that hold no pair are malformed", "[data]") {
              "{\"prompt\": \"a\", \"completion\": \"b\", \"references\": [1]}\n"
              "{\"prompt\": \"a\", \"prompt\": \"b\", \"completion\": \"b\"}\n"
              "{\"prompt\": \"a\xFF\", \"completion\": \"b\"}\n"
-             "{\"prompt\": \"\", \"completion\": \"\"}\n");
+             "{\"prompt\": \"\", \"completion\": \"\"}\n"
+             "{\"prompt\": \"a\", \"completion\": \" \\n\"}\n");
   const auto load = [&](int allowed) {
     return text_task_over("data_to_text", folder.path(), {{"max_malformed", allowed}})
         ->load("train");
   };
   CHECK(with_f(error_of([&] { load(7); }), file) ==
-        "F: 8 of 10 rows malformed, 7 allowed (to leave them out, set task.max_malformed to 8):\n"
+        "F: 8 of 11 rows malformed, 7 allowed (to leave them out, set task.max_malformed to 8):\n"
         "F:2: there is no key \"completion\"; the keys are: prompt\n"
         "F:3: \"completion\" is not a string: null\n"
         "F:4: the line is blank\n"
@@ -105,9 +106,9 @@ TEST_CASE("JSON lines that hold no pair are malformed", "[data]") {
         "F:8: the key \"prompt\" stands twice in one object\n"
         "F:9: not valid UTF-8");
   const TextData data = load(8);
-  CHECK(data.pairs.size() == 2);
+  CHECK(data.pairs.size() == 3);
   CHECK(data.malformed == 8);
-  CHECK(data.notes == Names{"1 text is empty; kept"});
+  CHECK(data.notes == Names{"1 text is empty; kept", "1 text is white space alone; kept"});
 }
 
 TEST_CASE("a line that holds a NUL byte is malformed, not cut there", "[data]") {

@@ -165,11 +165,15 @@ std::string ScoreReport::table() const {
 ScoredMetric parse_scored_metric(const std::string& text) {
   const size_t colon = text.find(':');
   ScoredMetric out{.label = text, .name = text.substr(0, colon)};
+  std::vector<std::string> known;
+  for (const TextMetric& metric : text_metrics()) known.push_back(metric.name);
+  known.emplace_back("chrf++");
+  if (std::find(known.begin(), known.end(), out.name) == known.end())
+    throw Error(unknown("text metric", out.name, known));
   if (out.name == "chrf++") {
     out.name = "chrf";
     out.options["word_order"] = 2;
   }
-  text_metric(out.name);
   for (size_t at = colon; at != std::string::npos;) {
     const size_t end = text.find(':', at + 1);
     const std::string option = text.substr(at + 1, end == std::string::npos ? end : end - at - 1);

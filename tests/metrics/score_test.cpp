@@ -198,6 +198,7 @@ TEST_CASE("a report says the score, its details and what was scored", "[metrics]
   const Json json = score_texts(segments, options).json();
   CHECK(json.at("rouge_l") == Json::parse(R"({"score": 0.5, "segments": [1.0, 0.0]})"));
   CHECK(json.at("chrf++").at("options").at("word_order") == 2);
+  CHECK_THROWS_WITH(parse_scored_metric("perplexity"), Catch::Contains("cider, chrf, chrf++"));
   CHECK(json.at("corpus").at("segments") == 2);
   CHECK(json.at("corpus").at("references") == 3);
   CHECK(json.at("corpus").at("empty_hypotheses") == 1);

@@ -4,16 +4,12 @@
 
 #include <algorithm>
 
+#include "lib/text/unicode.h"
+
 namespace mtlora {
 namespace {
 
 using Row = std::vector<std::string>;
-
-// In characters; every one of these tables' is one column wide.
-size_t width_of(const std::string& text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
-}
 
 // What would end a cell there, or its line.
 std::string escaped(const std::string& text) {
@@ -31,12 +27,12 @@ std::string table(std::vector<Row> rows, size_t texts) {
   for (Row& row : rows)
     for (size_t i = 0; i < row.size(); ++i) {
       row[i] = escaped(row[i]);
-      widths[i] = std::max(widths[i], width_of(row[i]));
+      widths[i] = std::max(widths[i], display_width(row[i]));
     }
   const auto line = [&](const Row& row) {
     std::string out = "|";
     for (size_t i = 0; i < row.size(); ++i) {
-      const std::string blanks(widths[i] - width_of(row[i]), ' ');
+      const std::string blanks(widths[i] - display_width(row[i]), ' ');
       out += " " + (i < texts ? row[i] + blanks : blanks + row[i]) + " |";
     }
     return out + "\n";

@@ -47,6 +47,15 @@ void append_utf8(char32_t c, std::string& out) {
   out.append(reinterpret_cast<const char*>(bytes.data()), static_cast<size_t>(length));
 }
 
+size_t display_width(std::string_view text) {
+  if (invalid_utf8(text)) return text.size();
+  size_t columns = 0;
+  for (size_t at = 0; at < text.size();)
+    columns += static_cast<size_t>(
+        utf8proc_charwidth(static_cast<utf8proc_int32_t>(next_code_point(text, at))));
+  return columns;
+}
+
 bool is_dropped(char32_t c) {
   if (c == 0 || c == 0xFFFD) return true;
   if (c == '\t' || c == '\n' || c == '\r') return false;

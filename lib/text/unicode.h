@@ -17,6 +17,9 @@ namespace mtlora {
 /// The code point at `at`, which moves behind it. `text` is valid UTF-8.
 char32_t next_code_point(std::string_view text, size_t& at);
 void append_utf8(char32_t c, std::string& out);
+/// Columns of a terminal that the text takes: two for each wide character, none for a mark; its
+/// bytes where it is not UTF-8.
+size_t display_width(std::string_view text);
 
 /// BertNormalizer's `clean_text` drops these: NUL, U+FFFD, controls, formats and private use.
 /// Unassigned ones stay.

@@ -131,4 +131,12 @@ TEST_CASE("bytes that are not UTF-8 are found where they stand", "[text]") {
     CHECK(!invalid_utf8(good));
 }
 
+TEST_CASE("wide characters take two columns, marks none", "[text]") {
+  CHECK(display_width("") == 0);
+  CHECK(display_width("a ± b") == 5);
+  CHECK(display_width("種seed") == 6);
+  CHECK(display_width("e\u0301") == 1);
+  CHECK(display_width("a\xff\xe7") == 3);
+}
+
 }  // namespace mtlora

@@ -1,5 +1,6 @@
 // Attention over packed sequences on a CUDA device; the arithmetic is in cuda/attention_*.cu.
 #include "lib/backend/cuda_attention_call.h"
+#include "lib/core/error.h"
 
 namespace mtlora::backend::device {
 namespace attention {
@@ -26,6 +27,11 @@ cuda::AttentionCall call_of(const Inputs& in, const Setting& s, const Result& re
   call.wide = floats(result.wide);
   call.offsets = s.offsets.data_ptr<int32_t>();
   call.sequences = s.offsets.size(0) - 1;
+  if (call.sequences > cuda::kMostSequences)
+    fail(
+        "a batch of {} sequences is more than the {} that a CUDA device takes at once; lower "
+        "train.batch_size or train.evaluation_batch_size",
+        call.sequences, cuda::kMostSequences);
   call.query_rows = in.q.size(0);
   call.key_rows = in.k.size(0);
   call.longest = s.longest;

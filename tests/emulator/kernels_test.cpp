@@ -61,6 +61,13 @@ TEST_CASE("attention does not depend on the order of threads", "[emulator]") {
   });
 }
 
+TEST_CASE("more sequences than a grid has are an error", "[emulator]") {
+  const std::vector<int32_t> ones(65'535, 1);
+  CHECK_THROWS_WITH(
+      backend::self_attention(normal({65'535, 96}, 1), packing_of(ones), {1, 0.2}, {}),
+      Catch::Contains("a batch of 65535 sequences") && Catch::Contains("train.batch_size"));
+}
+
 TEST_CASE("disentangled attention does not depend on the order of threads", "[emulator]") {
   auto row_of = std::make_shared<std::vector<int32_t>>();
   for (int32_t d = -69; d < 70; ++d) row_of->push_back(std::clamp(d, -20, 20) + 20);

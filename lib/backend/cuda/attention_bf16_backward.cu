@@ -40,14 +40,14 @@ __device__ void deltas(const Outputs<D>& outputs, const Bf16* douts, int lane, f
 
 // A block's part of dq and of the queries' sums by distance: 16 queries a warp of one head.
 template <int D, bool kRelative>
-__device__ void through_queries(const AttentionBackwardCall& b, int64_t sequence) {
+__device__ void through_queries(const AttentionBackwardCall& b, int64_t head) {
   const AttentionCall& c = b.forward;
   const int block_rows = static_cast<int>(blockDim.x) / 32 * kWarpRows;
-  const BlockRows block = query_rows<Bf16>(c, b.dq, block_rows, sequence);
+  const BlockRows block = query_rows<Bf16>(c, b.dq, block_rows, head);
   if (!block.is_any) return;
   const Span& span = block.span;
   const Sizes sizes(c, span);
-  const int64_t head = blockIdx.y, column = head * c.head, kv_column = kv_column_of(c, head);
+  const int64_t column = head * c.head, kv_column = kv_column_of(c, head);
 
   Bf16* queries = reinterpret_cast<Bf16*>(shared_floats());
   Bf16 *douts = queries + block_rows * kPitch<D>, *keys = douts + block_rows * kPitch<D>,
@@ -161,15 +161,14 @@ __device__ void find_deltas(OfQueries& to, const AttentionCall& c, const Bf16* d
 // A block's part of dk, dv and of the keys' sums by distance: 16 keys a warp of one key/value head,
 // over all query heads that read it. Rows of the scores are keys here, columns are queries.
 template <int D, bool kRelative>
-__device__ void through_keys(const AttentionBackwardCall& b, int64_t sequence) {
+__device__ void through_keys(const AttentionBackwardCall& b, int64_t kv_head) {
   const AttentionCall& c = b.forward;
-  if (blockIdx.y >= c.kv_heads) return;
   const int block_rows = static_cast<int>(blockDim.x) / 32 * kWarpRows;
-  const BlockRows block = key_rows<Bf16>(c, b.dk, b.dv, block_rows, sequence);
+  const BlockRows block = key_rows<Bf16>(c, b.dk, b.dv, block_rows, kv_head);
   if (!block.is_any) return;
   const Span& span = block.span;
   const Sizes sizes(c, span);
-  const int64_t kv_head = blockIdx.y, kv_column = kv_head * c.head,
+  const int64_t kv_column = kv_head * c.head,
                 group = static_cast<uint32_t>(c.heads) / static_cast<uint32_t>(c.kv_heads);
 
   __shared__ OfQueries of_queries;
@@ -234,14 +233,14 @@ __device__ void through_keys(const AttentionBackwardCall& b, int64_t sequence) {
   store_rows<Bf16, D>(b.dv, begin, end, kv_column, c.head, lane, dvalues);
 }
 
-// Queries and keys in turn.
+// Of the query heads, then of the key/value heads.
 template <int D, bool kRelative>
 __global__ void __launch_bounds__(32 * kMostWarps) backward_kernel(AttentionBackwardCall b) {
-  const int64_t sequence = blockIdx.z / 2;
-  if (blockIdx.z % 2 == 0)
-    through_queries<D, kRelative>(b, sequence);
+  const int64_t head = blockIdx.y, heads = b.forward.heads;
+  if (head < heads)
+    through_queries<D, kRelative>(b, head);
   else
-    through_keys<D, kRelative>(b, sequence);
+    through_keys<D, kRelative>(b, head - heads);
 }
 
 template <class F>
@@ -251,8 +250,8 @@ void run(const AttentionBackwardCall& b, Stream stream) {
   const int warps = warps_for(c.longest), rows = warps * kWarpRows;
   const size_t room = F::is_relative ? static_cast<size_t>(rows) * kColumns * sizeof(float) : 0;
   const size_t bytes = static_cast<size_t>(2 * rows + 2 * kColumns) * kPitch<D> * sizeof(Bf16);
-  const dim3 grid(blocks_for(c.longest, rows), static_cast<unsigned>(c.heads),
-                  2 * static_cast<unsigned>(c.sequences + 1));
+  dim3 grid = key_grid(c, rows);
+  grid.y += static_cast<unsigned>(c.heads);
   launch("attention_backward, bf16", backward_kernel<D, F::is_relative>, grid, 32 * warps,
          bytes + room, stream, b);
 }

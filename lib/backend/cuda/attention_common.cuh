@@ -116,8 +116,8 @@ struct BlockRows {
 /// clear the filler's rows of `out` instead.
 template <class T>
 __device__ BlockRows query_rows(const AttentionCall& c, const Matrix& out, int64_t count,
-                                int64_t sequence = blockIdx.z) {
-  const int64_t head = blockIdx.y;
+                                int64_t head = blockIdx.y) {
+  const int64_t sequence = blockIdx.z;
   if (sequence == c.sequences) {
     if (!c.pooled) clear_rows<T>(out, c.offsets[sequence], c.query_rows, head * c.head, c.head);
     return {};
@@ -130,8 +130,8 @@ __device__ BlockRows query_rows(const AttentionCall& c, const Matrix& out, int64
 /// The same of keys, of key_grid() and of two matrices.
 template <class T>
 __device__ BlockRows key_rows(const AttentionCall& c, const Matrix& dk, const Matrix& dv,
-                              int64_t count, int64_t sequence = blockIdx.z) {
-  const int64_t head = blockIdx.y;
+                              int64_t count, int64_t head = blockIdx.y) {
+  const int64_t sequence = blockIdx.z;
   if (sequence == c.sequences) {
     clear_rows<T>(dk, c.offsets[sequence], c.key_rows, head * c.head, c.head);
     clear_rows<T>(dv, c.offsets[sequence], c.key_rows, head * c.head, c.head);

@@ -201,8 +201,10 @@ struct Relative {
   int64_t count = 0, reach = 0;
 };
 
-/// The widest head that the attention kernels take.
+/// The widest head that the attention kernels take, and the most sequences at once: one less than a
+/// grid's third dimension has.
 constexpr int64_t kWidestHead = 128;
+constexpr int64_t kMostSequences = 65'534;
 
 /// Attention of packed sequences: sequence i is rows offsets[i] .. offsets[i + 1] of k and v, and
 /// of q, or row i of q where `pooled`. Rows of q, k and v after the last offset get zeros.
@@ -214,9 +216,9 @@ struct AttentionCall {
   float* wide;             ///< `out` in fp32 for the backward pass; null: out is that, or
                            ///< there will be none
   const int32_t* offsets;  ///< [sequences + 1]
-  int64_t sequences, query_rows, key_rows;
-  int64_t longest;                ///< no sequence has more tokens
-  int64_t heads, kv_heads, head;  ///< head up to kWidestHead
+  int64_t sequences, query_rows, key_rows;  ///< sequences up to kMostSequences
+  int64_t longest;                          ///< no sequence has more tokens
+  int64_t heads, kv_heads, head;            ///< head up to kWidestHead
   float scale;
   bool causal, pooled;
   Mask mask;  ///< rows are those of q, channels the keys' places

@@ -24,6 +24,12 @@ BatchSize rounded(BatchSize size, int64_t most) {
   return size;
 }
 
+// Those of this thread: what one has recorded may be in the way of another.
+std::vector<RecordedPasses*>& all() {
+  static thread_local std::vector<RecordedPasses*> alive;
+  return alive;
+}
+
 }  // namespace
 
 int64_t bucket_of(int64_t count) {
@@ -65,9 +71,13 @@ RecordedPasses::RecordedPasses(Model& model, bool repeats, Work work)
     : device_(model.device()),
       longest_(model.longest()),
       repeats_(repeats),
-      work_(std::move(work)) {}
+      work_(std::move(work)) {
+  all().push_back(this);
+}
 
-RecordedPasses::~RecordedPasses() = default;
+RecordedPasses::~RecordedPasses() {
+  std::erase(all(), this);
+}
 
 RecordedPasses::Place& RecordedPasses::place_of(const Batch& batch) {
   const BatchSize size = rounded(BatchSize::of(batch), longest_);
@@ -92,15 +102,20 @@ std::vector<Tensor> RecordedPasses::run(const Batch& batch, uint64_t key, double
   try {
     return run_once(batch, key, share);
   } catch (const c10::OutOfMemoryError&) {
-    if (recorded_sizes() == 0) throw;
+    const auto has_recorded = [](const RecordedPasses* p) { return p->recorded_sizes() > 0; };
+    if (std::none_of(all().begin(), all().end(), has_recorded)) throw;
   }
   // What recorded passes hold is theirs alone: passes that are not recorded cannot use it.
   log::warn(
       "the device's memory is too small for recorded passes: they are given up, which is slower");
-  repeats_ = false;
-  places_.clear();
+  for (RecordedPasses* passes : all()) passes->give_up();
   backend::cuda::release_unused_memory();
   return run_once(batch, key, share);
+}
+
+void RecordedPasses::give_up() {
+  repeats_ = false;
+  places_.clear();
 }
 
 int64_t RecordedPasses::recorded_sizes() const {

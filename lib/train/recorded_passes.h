@@ -34,10 +34,13 @@ class RecordedPasses {
   /// of a batch alone; else nothing is recorded.
   RecordedPasses(Model& model, bool repeats, Work work);
   ~RecordedPasses();
+  RecordedPasses(const RecordedPasses&) = delete;
+  RecordedPasses& operator=(const RecordedPasses&) = delete;
 
   /// The results of the work on `batch` (of the CPU); they are there until the next run. Their bits
   /// do not depend on whether the work has been recorded yet. What is kept is the work of the last
-  /// kMostRecorded sizes.
+  /// kMostRecorded sizes. Where the device has no memory left, all that this thread has recorded,
+  /// by whichever object, is given up, and nothing more is recorded.
   std::vector<Tensor> run(const Batch& batch, uint64_t key, double share);
   /// For how many sizes the work is recorded now.
   int64_t recorded_sizes() const;
@@ -49,6 +52,7 @@ class RecordedPasses {
   std::vector<Tensor> compute(const Place& place) const;
   void make_room();
   void record(Place& place, const Batch& batch);
+  void give_up();
 
   using Sizes = std::vector<int64_t>;
   torch::Device device_;

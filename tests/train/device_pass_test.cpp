@@ -179,3 +179,28 @@ TEST_CASE("a recorded evaluation gives the bits of one that is not", "[train][re
   CHECK(direct->recorded_sizes() == 0);
   check_close("sizes that are not rounded", before, numbers(nullptr), 1e-5);
 }
+
+TEST_CASE("where memory runs out, all that is recorded is given up", "[train][recorded]") {
+  if (skipped()) return;
+  const OnDevice guard;
+  const Training training("bert-tiny", method("mtlora", {"query", "value"}), 4);
+  auto& model = dynamic_cast<Classifier&>(*training.model);
+  const auto batch_of = [&](int64_t count) {
+    return training.objective->collate(items_until(count));
+  };
+  bool is_full = false;
+  RecordedPasses one(model, true, [&](const RecordedPasses::Given& given) {
+    if (std::exchange(is_full, false)) TORCH_CHECK_WITH(OutOfMemoryError, false, "no room");
+    return std::vector<Tensor>{given.share * 2};
+  });
+  const auto other = recorded_evaluation(model, true);
+
+  is_full = true;
+  CHECK_THROWS_AS(one.run(batch_of(4), 0, 1), c10::OutOfMemoryError);  // nothing to give up
+  for (int time = 0; time < 2; ++time) other->run(batch_of(4), 0, 1);
+  CHECK(other->recorded_sizes() == 1);
+  is_full = true;
+  CHECK(one.run(batch_of(3), 0, 3)[0].item<float>() == 6);
+  for (int time = 0; time < 2; ++time) other->run(batch_of(4), 0, 1);
+  CHECK(other->recorded_sizes() == 0);
+}

@@ -59,12 +59,7 @@ __device__ void through_queries(const AttentionBackwardCall& b, int64_t head) {
   begin_loading<D>(queries, block_rows, c.q, span.first_query + block.begin, end, column, c.head);
   begin_loading<D>(douts, block_rows, b.dout, span.first_query + block.begin, end, column, c.head);
   const int limit = static_cast<int>(keys_before(c, span, block.begin + block_rows));
-  const auto begin_tile = [&](int k0) {
-    const int64_t first_key = span.first_key + k0, last_key = span.first_key + span.keys;
-    begin_loading<D>(keys, rows_read(limit - k0), c.k, first_key, last_key, kv_column, c.head);
-    begin_loading<D>(values, rows_read(limit - k0), c.v, first_key, last_key, kv_column, c.head);
-  };
-  begin_tile(0);
+  begin_keys<D>(keys, values, c, span, 0, limit, kv_column);
   queries += first * kPitch<D>;
   douts += first * kPitch<D>;
   const int q0 = static_cast<int>(block.begin) + first;  // the warp's first query
@@ -91,7 +86,7 @@ __device__ void through_queries(const AttentionBackwardCall& b, int64_t head) {
   for (int k0 = 0; k0 < limit; k0 += kColumns) {
     if (k0 > 0) {
       __syncthreads();
-      begin_tile(k0);
+      begin_keys<D>(keys, values, c, span, k0, limit, kv_column);
       loaded();
     }
     if (is_idle) continue;

@@ -48,12 +48,7 @@ __global__ void __launch_bounds__(32 * kMostWarps) forward_kernel(AttentionCall 
   const int64_t end = span.first_query + span.queries;
   begin_loading<D>(queries, block_rows, c.q, span.first_query + block.begin, end, column, c.head);
   const int limit = static_cast<int>(keys_before(c, span, block.begin + block_rows));
-  const auto begin_tile = [&](int k0) {
-    const int64_t first_key = span.first_key + k0, last_key = span.first_key + span.keys;
-    begin_loading<D>(keys, rows_read(limit - k0), c.k, first_key, last_key, kv_column, c.head);
-    begin_loading<D>(values, rows_read(limit - k0), c.v, first_key, last_key, kv_column, c.head);
-  };
-  begin_tile(0);
+  begin_keys<D>(keys, values, c, span, 0, limit, kv_column);
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int first = static_cast<int>(threadIdx.x) / 32 * kWarpRows;
   queries += first * kPitch<D>;
@@ -72,7 +67,7 @@ __global__ void __launch_bounds__(32 * kMostWarps) forward_kernel(AttentionCall 
   for (int k0 = 0; k0 < limit; k0 += kColumns) {
     if (k0 > 0) {
       __syncthreads();
-      begin_tile(k0);
+      begin_keys<D>(keys, values, c, span, k0, limit, kv_column);
     }
     loaded();
     if (is_idle) continue;

@@ -93,6 +93,16 @@ __device__ inline int rows_read(int count) {
   return count > 16 ? kColumns : 16;
 }
 
+/// Begins to load the keys of a tile, from place k0 of the sequence on, and their values; the block
+/// looks at those before `limit`.
+template <int D>
+__device__ void begin_keys(Bf16* keys, Bf16* values, const AttentionCall& c, const Span& span,
+                           int k0, int limit, int64_t kv_column) {
+  const int64_t begin = span.first_key + k0, end = span.first_key + span.keys;
+  begin_loading<D>(keys, rows_read(limit - k0), c.k, begin, end, kv_column, c.head);
+  begin_loading<D>(values, rows_read(limit - k0), c.v, begin, end, kv_column, c.head);
+}
+
 /// f(n, e) of the scores in the first `count` columns, rounded up to 16: the others are 0.
 template <class F>
 __device__ void for_scores(int count, F&& f) {

@@ -8,7 +8,7 @@ namespace {
 constexpr int kThreads = 256;
 
 template <class T>
-__global__ void __launch_bounds__(512) part_forward_kernel(NormCall c) {
+__global__ void __launch_bounds__(kMostRowThreads) part_forward_kernel(NormCall c) {
   __shared__ float room[2][32];
   const int64_t row = blockIdx.x;
   Part x{}, residual{}, gamma{}, beta{};
@@ -40,7 +40,7 @@ __global__ void __launch_bounds__(512) part_forward_kernel(NormCall c) {
 
 // As backward_kernel.
 template <class T>
-__global__ void __launch_bounds__(512) part_backward_kernel(NormBackwardCall c) {
+__global__ void __launch_bounds__(kMostRowThreads) part_backward_kernel(NormBackwardCall c) {
   __shared__ float room[2][32];
   const int64_t row = blockIdx.x;
   Part g{}, more{}, gamma{}, normalized{}, dsum{};

@@ -9,8 +9,9 @@
 
 namespace mtlora::backend::cuda {
 
-constexpr int kEach = 8;              // neighbours that a thread reads and writes together
-constexpr int kWidestRow = 4 * 1024;  // channels, for 512 threads
+constexpr int kEach = 8;  // neighbours that a thread reads and writes together
+constexpr int kMostRowThreads = 512;
+constexpr int kWidestRow = kMostRowThreads * kEach;
 
 /// Threads of a block for rows of `width` channels.
 inline int threads_for(int64_t width) {

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <new>
@@ -33,6 +35,39 @@ void take_standard_descriptors() {
   if (descriptor >= 0) close(descriptor);
 }
 
+int run(int argc, char** argv) {
+  try {
+    const int code = parse_command_line(argc, argv)();
+    flush_output();
+    return code;
+  } catch (const UsageError& e) {
+    complain(e.what());
+    return kWrongCommandLine;
+  } catch (const Error& e) {
+    complain(e.what());
+  } catch (const std::filesystem::filesystem_error& e) {
+    // A folder that may not be looked into, links in a circle, too long a name.
+    complain(fmt::format("{}: {}", e.path1().string(), e.code().message()));
+  } catch (const std::bad_alloc&) {
+    complain("out of memory; a smaller train.batch_size needs less");
+  } catch (const std::exception& e) {
+    std::string what = e.what();  // LibTorch's go on with a stack trace
+    what = what.substr(0, what.find('\n'));
+    const size_t memory = what.find("can't allocate memory");
+    complain(memory != std::string::npos ? "out of memory: " + what.substr(memory)
+                                         : "something went wrong inside the program: " + what);
+  }
+  return 1;
+}
+
+// Not by way of the libraries' own destructors: LibTorch's take as long as a short command, and a
+// thread that waits for a process which never answers (ProcessGroup) may still use what they take
+// away.
+[[noreturn]] void leave(int code) {
+  std::fflush(nullptr);
+  std::_Exit(code);
+}
+
 }  // namespace
 }  // namespace mtlora
 
@@ -40,27 +75,10 @@ int main(int argc, char** argv) {
   mtlora::take_standard_descriptors();
   std::signal(SIGXFSZ, SIG_IGN);  // a file past the limit is an error of the write, which is told
   mtlora::begin_without_openmp_binding(argv);
-  try {
-    const int code = mtlora::parse_command_line(argc, argv)();
-    mtlora::flush_output();
-    return code;
-  } catch (const mtlora::UsageError& e) {
-    mtlora::complain(e.what());
-    return mtlora::kWrongCommandLine;
-  } catch (const mtlora::Error& e) {
-    mtlora::complain(e.what());
-  } catch (const std::filesystem::filesystem_error& e) {
-    // A folder that may not be looked into, links in a circle, too long a name.
-    mtlora::complain(fmt::format("{}: {}", e.path1().string(), e.code().message()));
-  } catch (const std::bad_alloc&) {
-    mtlora::complain("out of memory; a smaller train.batch_size needs less");
-  } catch (const std::exception& e) {
-    std::string what = e.what();  // LibTorch's go on with a stack trace
-    what = what.substr(0, what.find('\n'));
-    const size_t memory = what.find("can't allocate memory");
-    mtlora::complain(memory != std::string::npos
-                         ? "out of memory: " + what.substr(memory)
-                         : "something went wrong inside the program: " + what);
-  }
-  return 1;
+  const int code = mtlora::run(argc, argv);
+#ifdef __SANITIZE_ADDRESS__
+  return code;  // what has leaked is told at the end
+#else
+  mtlora::leave(code);
+#endif
 }

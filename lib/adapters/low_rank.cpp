@@ -1,15 +1,33 @@
 #include "lib/adapters/low_rank.h"
 
+#include <unistd.h>
+
 #include <cmath>
 
+#include "lib/core/error.h"
 #include "lib/core/random.h"
 #include "lib/nn/names.h"
 
 namespace mtlora {
 namespace {
 
+// Some machines promise more memory than they have, and end whoever fills it.
+void require_room(int64_t rows, int64_t columns) {
+  const double gib = 1024.0 * 1024 * 1024;
+  const double has = static_cast<double>(sysconf(_SC_PHYS_PAGES)) *
+                     static_cast<double>(sysconf(_SC_PAGESIZE)) / gib;
+  const double needs =
+      sizeof(float) * static_cast<double>(rows) * static_cast<double>(columns) / gib;
+  if (needs > has)
+    fail(
+        "out of memory: a tensor of an adapter, [{}, {}], needs {:.0f} GiB, and this machine has "
+        "{:.0f}; a smaller rank (adapter.method) needs less",
+        rows, columns, needs, has);
+}
+
 template <class Draw>
 Tensor drawn(int64_t rows, int64_t columns, uint64_t key, Draw draw) {
+  require_room(rows, columns);
   Tensor values = torch::empty({rows, columns});
   Random random(key);
   float* at = values.data_ptr<float>();

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "lib/backend/weight.h"
@@ -114,9 +115,10 @@ struct LowRank {
 Tensor linear_low_rank(const Tensor& x, const Weight& weight, const Tensor& bias,
                        const LowRank& low_rank);
 
-/// Compares the kernels of a device with the plain path of the CPU on a small case (a few ms).
-/// Where they disagree, warns and does without them in the whole process. True if they agree or are
-/// not in use.
-bool self_test(at::Device device = at::kCPU);
+/// Compares the kernels of a device with the plain path of the CPU on a small case: in one type, or
+/// in both. Where they disagree, warns and does without them in the whole process. True if they
+/// agree or are not in use. A few ms; on a GPU, where each kernel is loaded when it is first used,
+/// 0.2 s a type.
+bool self_test(at::Device device = at::kCPU, std::optional<at::ScalarType> type = {});
 
 }  // namespace mtlora::backend

@@ -195,22 +195,24 @@ bool agree(at::ScalarType type, at::Device device, double tolerance) {
   return true;
 }
 
-bool agree(at::Device device) {
-  return agree(at::kFloat, device, 1e-4) && agree(at::kBFloat16, device, 5e-2);
+bool agree(at::Device device, std::optional<at::ScalarType> only) {
+  const auto is_wanted = [&](at::ScalarType type) { return only.value_or(type) == type; };
+  return (!is_wanted(at::kFloat) || agree(at::kFloat, device, 1e-4)) &&
+         (!is_wanted(at::kBFloat16) || agree(at::kBFloat16, device, 5e-2));
 }
 
 }  // namespace
 
-bool self_test(at::Device device) {
+bool self_test(at::Device device, std::optional<at::ScalarType> type) {
   if (device.is_cuda()) {
-    if (!cuda::kernels_in_use() || agree(device)) return true;
+    if (!cuda::kernels_in_use() || agree(device, type)) return true;
     log::warn(
         "the CUDA kernels disagree with the plain operations on this device; continuing with "
         "LibTorch's own, which are slower");
     cuda::use_kernels(false);
     return false;
   }
-  if (path() != Path::avx512 || agree(device)) return true;
+  if (path() != Path::avx512 || agree(device, type)) return true;
   log::warn(
       "the avx512 kernels disagree with the plain operations on this machine; "
       "continuing on the plain path, which is slower");

@@ -146,7 +146,7 @@ void adapt(Session& s, const Opening& how) {
   s.resolved = resolve(s.options, s.task ? s.task->info().labels : std::vector<std::string>());
   s.threads = thread_count(s.options.train, how.place);
   s.pool = std::make_unique<backend::ShardPool>(s.device.is_cpu() ? s.threads : 1);
-  backend::self_test(s.device);
+  backend::self_test(s.device, s.dtype);
 }
 
 Session open_with(const Json& config, const Opening& how) {

@@ -79,7 +79,7 @@ class Plan(SharedCase):
         text = self.succeeds("plan", "--config", file, cwd=self.place).out
         self.assertEqual(sorted(self.place.rglob("*")), before)
         for wanted in (r"^trained .*%", r"^train +192 examples", r"^dev +64 examples", r"^steps +72 of 16 examples, 12 an epoch",
-                       r"^memory .* MiB", r"^checkpoint .* KiB", r"^time +about "):
+                       r"^(GPU )?memory .* MiB", r"^checkpoint .* KiB", r"^time +about "):
             self.assertRegex(text, re.compile(wanted, re.MULTILINE))
 
     def test_every_kind_of_run_can_be_planned(self):

@@ -45,5 +45,14 @@ target_include_directories(mtlora_torch SYSTEM INTERFACE $<$<COMPILE_LANGUAGE:CX
 # The linker would drop torch_cuda: its operations register themselves, and nothing names them.
 target_link_libraries(mtlora_torch INTERFACE
   "-Wl,--push-state,--no-as-needed,${TORCH_torch_cuda},${TORCH_c10_cuda},--pop-state" ${CUDART})
+# Gradients of several processes; without it they are summed on the CPU.
+find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${site_packages}/nvidia/nccl/include ENV NCCL_HOME PATH_SUFFIXES include)
+find_library(NCCL NAMES libnccl.so.2 nccl HINTS ${site_packages}/nvidia/nccl/lib ENV NCCL_HOME PATH_SUFFIXES lib)
+set(MTLORA_HAS_NCCL OFF)
+if(NCCL_INCLUDE_DIR AND NCCL)
+  set(MTLORA_HAS_NCCL ON)
+  target_link_libraries(mtlora_torch INTERFACE ${NCCL})
+endif()
+message(STATUS "NCCL: ${NCCL}")
 set(MTLORA_HAS_CUDA ON)
 message(STATUS "CUDA: yes (${NVCC}, for ${CMAKE_CUDA_ARCHITECTURES})")

@@ -1,5 +1,5 @@
 // Processes that compute one run together: sums over all of them, and which of them is missing when
-// they fail. gloo on CPUs, through LibTorch's c10d.
+// they fail. gloo on CPUs, through LibTorch's c10d; NCCL on GPUs.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -13,6 +13,8 @@
 #include "lib/core/rendezvous.h"
 
 namespace mtlora::backend {
+
+struct EndedSums;
 
 /// What went wrong between the processes: a rank that is gone or does not answer.
 struct PeerFailure {
@@ -35,12 +37,28 @@ class ProcessGroup {
   /// The largest of all processes' numbers. Throws PeerFailure.
   int64_t largest(int64_t number);
 
+  /// Of processes that compute on GPUs: from here on sum_later() may be called, unless the answer
+  /// says why not. Every process calls this, for the device that it uses, and all may or none.
+  /// Throws PeerFailure, and Error where the devices do not meet in time.
+  std::string use_devices(int device);
+  bool sums_on_devices() const;
+  /// As sum(), of contiguous fp32 and fp64 tensors on the device, all together: asked of the device
+  /// and not waited for. Throws PeerFailure.
+  void sum_later(const std::vector<at::Tensor>& tensors);
+  /// To be called once the device is known to have done what was asked for: throws PeerFailure
+  /// where it may have been ended instead.
+  void check_later_sums();
+
   /// Tells the others why this process is about to end; not where it ends because one of them has.
   void report_failure(const std::string& message);
 
  private:
   struct State;
   void reduce(at::Tensor tensor, bool largest);
+  void meet_devices(int device);
+  template <class Ask>
+  auto answer(Ask&& ask) const;
+  [[noreturn]] void explain(const EndedSums& end);
   PeerFailure blame(const std::string& why, bool in_time);
   std::shared_ptr<State> state_;  // also of threads that wait for an answer which never comes
   bool others_failed_ = false;

@@ -131,6 +131,7 @@ Session open_alike(World& world, const Json& config) {
   Session s = open_session(config, world.place());
   s.world = &world;
   require_alike(world, s);
+  world.use_device(s.device);
   return s;
 }
 

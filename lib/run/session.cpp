@@ -51,9 +51,11 @@ std::string Session::place() const {
 }
 
 Json Session::computes() const {
-  return {{"device", device.is_cpu() ? "cpu" : "cuda"},
-          {"dtype", type_name()},
-          {"threads", pool->threads() * (world ? world->size() : 1)}};
+  Json all = {{"device", device.is_cpu() ? "cpu" : "cuda"},
+              {"dtype", type_name()},
+              {"threads", pool->threads() * (world ? world->size() : 1)}};
+  if (world && world->size() > 1) all["sums"] = world->sums_on_devices() ? "NCCL" : "gloo";
+  return all;
 }
 
 Json Session::environment() const {

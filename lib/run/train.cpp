@@ -90,6 +90,8 @@ void tell(const Session& s, const World& world, const EncodedSet& train, int64_t
                         train.tokens(), total_steps, options.batch_size * options.accumulate,
                         world.size() > 1 ? fmt::format("{} processes of ", world.size()) : "",
                         s.place(), s.type_name()));
+  if (!s.device.is_cpu() && world.size() > 1)
+    log::info(fmt::format("gradients are summed by {}", world.sums_by()));
 }
 
 int train_in(World& world, const TrainRequest& request, const Json& config,

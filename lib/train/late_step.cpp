@@ -35,9 +35,10 @@ class LateNumbers {
 }  // namespace
 
 bool TrainStep::is_late(const Optimizer& optimizer) const {
-  const bool is_alone = !options_.world || options_.world->size() == 1;
+  const bool waits_for_sums = options_.world && options_.world->size() > 1 &&
+                              !options_.world->sums_on_devices() && !options_.as_on_device;
   const bool is_plain = !options_.adapters || !options_.adapters->acts_on_steps();
-  return (objective_.device().is_cuda() || options_.as_on_device) && is_alone && is_plain &&
+  return (objective_.device().is_cuda() || options_.as_on_device) && !waits_for_sums && is_plain &&
          optimizer.can_be_skipped() && !tensors_.empty();
 }
 
@@ -46,6 +47,7 @@ TrainStep::Asked TrainStep::ask(int64_t step, const Batches& micro_batches) {
   Asked asked{
       step, micro_batches, pass(step, micro_batches, Wanted::late_gradients, shards), {}, {}, {}};
   PhaseClock clock;
+  const auto on_device = torch::TensorOptions(torch::kDouble).device(objective_.device());
   // Each operation is a kernel on a device: a sum of one is not asked for.
   const auto add = [&](const Tensor& loss) {
     asked.loss = asked.loss.defined() ? asked.loss + loss : loss;
@@ -53,11 +55,20 @@ TrainStep::Asked TrainStep::ask(int64_t step, const Batches& micro_batches) {
   for (const ShardSum& shard : shards)
     if (shard.late_loss.defined()) add(shard.late_loss);
   if (asked.report.loss != 0 || !asked.loss.defined())
-    add(torch::full({}, asked.report.loss, torch::kDouble));
+    add(torch::full({}, asked.report.loss, on_device));
   asked.gradients = sum_of(shards);
   asked.flat = flat_;
+  sum_later(asked);
   clock.lap(asked.report.phases.update);
   return asked;
+}
+
+// One sum for all: the loss is beside the gradients.
+void TrainStep::sum_later(Asked& asked) const {
+  if (!options_.world || options_.world->size() == 1) return;
+  std::vector<Tensor> all = in_few_pieces(asked.flat, asked.gradients);
+  all.push_back(asked.loss);
+  options_.world->sum_later(all);
 }
 
 StepReport TrainStep::run_late(int64_t step, const Batches& micro_batches, Optimizer& optimizer,
@@ -78,6 +89,7 @@ StepReport TrainStep::run_late(int64_t step, const Batches& micro_batches, Optim
   PhaseClock waiting;
   report.loss = numbers[0];
   report.gradient_norm = numbers[1];
+  if (options_.world) options_.world->check_later_sums();
   waiting.lap(report.phases.wait);
   if (!is_finite(report)) {
     if (bad == BadStep::stops) explain(step, mine->micro_batches, report, &mine->gradients);

@@ -41,7 +41,6 @@ void ShardPass::add_gradients(const std::vector<Item>& items, uint64_t key, doub
       torch::autograd::grad({shared}, tensors_, {}, /*retain_graph=*/false, /*create_graph=*/false,
                             /*allow_unused=*/true);
   sum.loss += static_cast<double>(shared.item<float>());
-  sum.tokens += batch.ids.size(0);
   add(sum.gradients, gradients);
   clock.lap(sum.phases.backward);
 }
@@ -49,7 +48,6 @@ void ShardPass::add_gradients(const std::vector<Item>& items, uint64_t key, doub
 void ShardPass::add_on_device(const Batch& batch, uint64_t key, double share, ShardSum& sum) const {
   const torch::NoGradGuard no_grad;
   const PassResult found = device_pass_->run(batch, key, share);
-  sum.tokens += batch.ids.size(0);
   const Tensor loss = found.loss.to(torch::kDouble);
   sum.late_loss = sum.late_loss.defined() ? sum.late_loss + loss : loss;
   // Of a copy: the next pass writes where this one did.
@@ -66,7 +64,6 @@ void ShardPass::add_loss(const std::vector<Item>& items, double share, ShardSum&
   sum.loss += static_cast<double>(loss.item<float>());
   if (const Tensor slope = backend::derivative_of(loss); slope.defined())
     sum.slope = sum.slope.value_or(0) + slope.item<double>();
-  sum.tokens += batch.ids.size(0);
   clock.lap(sum.phases.forward);
 }
 

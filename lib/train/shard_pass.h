@@ -17,7 +17,6 @@ namespace mtlora {
 struct ShardSum {
   double loss = 0;
   Tensor late_loss;  ///< of a device: an fp64 scalar to add to it, known when the device is done
-  int64_t tokens = 0;
   std::vector<Tensor> gradients;  ///< undefined where nothing reached a parameter
   Tensor flat;                    ///< of a device: all gradients together, instead of these
   std::optional<double> slope;    ///< of the loss, where the parameters carry a direction

@@ -38,7 +38,10 @@ TrainStep::~TrainStep() = default;
 StepReport TrainStep::pass(int64_t step, const Batches& micro_batches, Wanted wanted,
                            std::vector<ShardSum>& shards) {
   StepReport report;
-  for (const auto& items : micro_batches) report.examples += static_cast<int64_t>(items.size());
+  for (const auto& items : micro_batches) {
+    report.examples += static_cast<int64_t>(items.size());
+    for (const Item& item : items) report.tokens += objective_.set().length(item.index);
+  }
   const double share = 1.0 / static_cast<double>(objective_.terms_of(micro_batches));
   const auto count = static_cast<size_t>(pool_.threads());
   const auto processes = static_cast<size_t>(options_.world ? options_.world->size() : 1);
@@ -65,21 +68,16 @@ StepReport TrainStep::pass(int64_t step, const Batches& micro_batches, Wanted wa
     report.loss += shard.loss;
     if (shard.late_loss.defined() && wanted != Wanted::late_gradients)
       report.loss += shard.late_loss.item<double>();
-    report.tokens += shard.tokens;
   }
   report.phases = shards[0].phases;
-  sum_reports(report);
+  if (wanted != Wanted::late_gradients) sum_losses(report);
   report.phases.wait =
       parallel - report.phases.collate - report.phases.forward - report.phases.backward;
   return report;
 }
 
-void TrainStep::sum_reports(StepReport& report) const {
-  if (!options_.world) return;
-  std::array<double, 2> sums{report.loss, static_cast<double>(report.tokens)};
-  options_.world->sum(std::span<double>(sums));
-  report.loss = sums[0];
-  report.tokens = static_cast<int64_t>(sums[1]);
+void TrainStep::sum_losses(StepReport& report) const {
+  if (options_.world) options_.world->sum({&report.loss, 1});
 }
 
 StepReport TrainStep::gradients(int64_t step, const Batches& micro_batches,

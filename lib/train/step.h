@@ -81,7 +81,7 @@ class TrainStep {
   uint64_t key_of(int64_t step) const {
     return combine(options_.seed, static_cast<uint64_t>(step));
   }
-  void sum_reports(StepReport& report) const;
+  void sum_losses(StepReport& report) const;
   void add_penalty(StepReport& report, std::vector<Tensor>& gradients) const;
   Tensor add_penalty(StepReport& report) const;
   /// Throws Error that says where a report's numbers stop being finite; gradients: null where there
@@ -94,6 +94,7 @@ class TrainStep {
   StepReport run_late(int64_t step, const Batches& micro_batches, Optimizer& optimizer,
                       double factor, BadStep bad, const Batches* next);
   Asked ask(int64_t step, const Batches& micro_batches);
+  void sum_later(Asked& asked) const;
 
   std::vector<Tensor> sum_of(std::vector<ShardSum>& shards);
   StepReport run_by_loss(int64_t step, const Batches& micro_batches, Optimizer& optimizer,

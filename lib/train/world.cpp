@@ -1,5 +1,6 @@
 #include "lib/train/world.h"
 
+#include "lib/backend/cuda/runtime.h"
 #include "lib/backend/process_group.h"
 #include "lib/train/broken_run.h"
 
@@ -10,7 +11,20 @@ World::~World() = default;
 
 World::World(const Rendezvous& place, double timeout_seconds)
     : place_(place), timeout_seconds_(timeout_seconds) {
-  if (place.size > 1) group_ = std::make_unique<backend::ProcessGroup>(place, timeout_seconds);
+  if (place.size == 1) return;
+  group_ = std::make_unique<backend::ProcessGroup>(place, timeout_seconds);
+  sums_by_ = "gloo";
+}
+
+void World::use_device(torch::Device device) {
+  if (!group_ || !device.is_cuda()) return;
+  std::string why_not;
+  together([&] { why_not = group_->use_devices(device.index()); });
+  sums_by_ = why_not.empty() ? "NCCL" : "gloo: " + why_not;
+}
+
+bool World::sums_on_devices() const {
+  return group_ && group_->sums_on_devices();
 }
 
 void World::explain(const backend::PeerFailure& failure) const {
@@ -43,6 +57,11 @@ void World::sum(const torch::Tensor& tensor) {
 
 void World::sum(const std::vector<torch::Tensor>& tensors) {
   if (!group_) return;
+  if (sums_on_devices() && tensors.at(0).is_cuda()) {
+    sum_later(tensors);
+    backend::cuda::Moment().wait();
+    return check_later_sums();
+  }
   const torch::NoGradGuard no_grad;
   std::vector<torch::Tensor> flat;
   for (const torch::Tensor& t : tensors) flat.push_back(t.reshape(-1));
@@ -53,6 +72,15 @@ void World::sum(const std::vector<torch::Tensor>& tensors) {
     t.copy_(all.narrow(0, at, t.numel()).view(t.sizes()));
     at += t.numel();
   }
+}
+
+void World::sum_later(const std::vector<torch::Tensor>& tensors) {
+  if (sums_on_devices()) return together([&] { group_->sum_later(tensors); });
+  for (const torch::Tensor& t : tensors) sum(t);
+}
+
+void World::check_later_sums() {
+  if (sums_on_devices()) together([&] { group_->check_later_sums(); });
 }
 
 void World::sum(std::span<double> numbers) {

@@ -34,10 +34,24 @@ class World {
   /// The one that writes files and speaks to the user.
   bool leads() const { return place_.rank == 0; }
 
+  /// Of the run's device, by every process: gradients are summed on the GPUs from here on, where
+  /// each process has one of its own and NCCL serves them.
+  void use_device(torch::Device device);
+  /// By what gradients are summed: "NCCL", "gloo", "gloo: several processes share a GPU"; "":
+  /// alone.
+  const std::string& sums_by() const { return sums_by_; }
+  /// Whether sum_later() does not wait.
+  bool sums_on_devices() const;
+
   // All throw BrokenRun naming the rank that is gone or does not answer.
 
   /// The sums over all processes, in place and the same bits everywhere; fp32, as one flat buffer.
   void sum(const std::vector<torch::Tensor>& tensors);
+  /// The same of contiguous fp32 and fp64 tensors, but only asked of the device where
+  /// sums_on_devices(): check_later_sums() once the device is known to have done it, before the
+  /// sums are used.
+  void sum_later(const std::vector<torch::Tensor>& tensors);
+  void check_later_sums();
   void sum(std::span<double> numbers);
   /// The same of one contiguous tensor.
   void sum(const torch::Tensor& tensor);
@@ -56,6 +70,7 @@ class World {
 
   Rendezvous place_;
   double timeout_seconds_ = 0;
+  std::string sums_by_;
   std::unique_ptr<backend::ProcessGroup> group_;
 };
 

@@ -1,7 +1,9 @@
 // A step whose numbers are looked at after the next was asked for, as on a device, is the step that
 // waits for them: the same bits, a step that is not finite left out.
 
+#include "lib/train/world.h"
 #include "tests/models/golden_model.h"
+#include "tests/support/agent.h"
 #include "tests/train/random_example.h"
 
 using namespace mtlora;
@@ -30,8 +32,8 @@ struct Left {
 };
 
 /// Steps of two micro-batches, the third of them with example 5 where `is_bad`, whose outputs are
-/// no numbers then.
-Left steps(bool late, double clip, bool is_bad) {
+/// no numbers then. `world`: null, or the processes that make them together.
+Left steps(bool late, double clip, bool is_bad, World* world = nullptr) {
   const EncodedSet set = examples();
   LoadedClassifier loaded = load_classifier(golden_path("bert-tiny"), {});
   AdapterOptions lora;
@@ -49,7 +51,11 @@ Left steps(bool late, double clip, bool is_bad) {
   backend::ShardPool pool(1);
   const LabelObjective objective(*loaded.model, set, {}, 0);
   TrainStep step(objective, parameters_of(trained), pool,
-                 {.clip = clip, .seed = 11, .adapters = trained.set.get(), .as_on_device = late});
+                 {.clip = clip,
+                  .seed = 11,
+                  .adapters = trained.set.get(),
+                  .world = world,
+                  .as_on_device = late});
   const auto batches = [&](int64_t i) {
     const int64_t last = is_bad && i == 2 ? 5 : 6;
     return Batches{{{i % 3, i}, {3, 1}}, {{last, 2}}};
@@ -65,16 +71,7 @@ Left steps(bool late, double clip, bool is_bad) {
   return left;
 }
 
-}  // namespace
-
-TEST_CASE("a step that is looked at late has the bits of one that is waited for",
-          "[train][recorded]") {
-  // an emulated device records what LibTorch is asked for, and not what the CPU's own kernels do
-  const OnPath path({is_emulated() ? backend::Path::plain : backend::path(), false});
-  const double clip = GENERATE(0.0, 0.3, 100.0);
-  const bool is_bad = GENERATE(false, true);
-  CAPTURE(clip, is_bad);
-  const Left want = steps(false, clip, is_bad), got = steps(true, clip, is_bad);
+void check_same(const Left& got, const Left& want, bool is_bad) {
   for (size_t i = 0; i < want.reports.size(); ++i) {
     CAPTURE(i);
     const StepReport &one = got.reports[i], &other = want.reports[i];
@@ -92,6 +89,37 @@ TEST_CASE("a step that is looked at late has the bits of one that is waited for"
     CHECK(at::isfinite(got.tensors[i].second).all().item<bool>());
     CHECK(at::equal(got.tensors[i].second, want.tensors[i].second));
   }
+}
+
+}  // namespace
+
+TEST_CASE("a step that is looked at late has the bits of one that is waited for",
+          "[train][recorded]") {
+  // an emulated device records what LibTorch is asked for, and not what the CPU's own kernels do
+  const OnPath path({is_emulated() ? backend::Path::plain : backend::path(), false});
+  const double clip = GENERATE(0.0, 0.3, 100.0);
+  const bool is_bad = GENERATE(false, true);
+  CAPTURE(clip, is_bad);
+  check_same(steps(true, clip, is_bad), steps(false, clip, is_bad), is_bad);
+}
+
+TEST_CASE("so it is where several processes make it, whose sums are asked for beside the next step",
+          "[train]") {
+  const bool is_bad = GENERATE(false, true);
+  CAPTURE(is_bad);
+  Agent agent;
+  const auto left = [&](bool late) {
+    return agent.start<Left>(2, [&](const Rendezvous& place) {
+      World world(place, 30);
+      return steps(late, 0.3, is_bad, &world);
+    });
+  };
+  const std::vector<Left> want = left(false), got = left(true);
+  for (size_t rank = 0; rank < 2; ++rank) {
+    CAPTURE(rank);
+    check_same(got[rank], want[rank], is_bad);
+  }
+  check_same(got[1], got[0], is_bad);
 }
 
 TEST_CASE("methods say whether they act on steps by what they override", "[train]") {

@@ -10,8 +10,7 @@ target_compile_options(mtlora_emulated_kernels PRIVATE -O3 -fno-strict-aliasing 
 target_link_libraries(mtlora_emulated_kernels PRIVATE Boost::context)
 
 add_executable(mtlora_emulated_tests tests/emulator/device.cpp tests/emulator/nccl.cpp tests/emulator/recorder.cpp
-               tests/emulator/block_test.cpp
-               tests/emulator/kernels_test.cpp tests/emulator/recorder_test.cpp
+               tests/emulator/block_test.cpp tests/emulator/kernels_test.cpp tests/emulator/recorder_test.cpp
                $<TARGET_OBJECTS:mtlora_tests> $<TARGET_OBJECTS:mtlora_emulated_kernels>)
 target_link_libraries(mtlora_emulated_tests PRIVATE ${MTLORA_LINKED_FIRST} mtlora_core Catch2::Catch2 Boost::context)
 foreach(tag emulator backend models adapters recorded)

@@ -1,7 +1,6 @@
 #include "lib/backend/device_sums.h"
 
 #include <algorithm>
-#include <exception>
 #include <utility>
 
 #include "lib/backend/cuda/nccl.h"

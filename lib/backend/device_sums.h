@@ -5,10 +5,8 @@
 
 #include <ATen/ATen.h>
 
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>

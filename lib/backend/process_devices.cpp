@@ -124,7 +124,7 @@ bool ProcessGroup::sums_on_devices() const {
 }
 
 void ProcessGroup::explain(const EndedSums& end) {
-  if (end.is_own) fail("{}", end.why);
+  if (end.is_own) fail("rank {} of {}: {}", state_->place.rank, state_->place.size, end.why);
   throw blame(end.why, end.in_time);
 }
 

@@ -42,11 +42,12 @@ class ProcessGroup {
   /// Throws PeerFailure, and Error where the devices do not meet in time.
   std::string use_devices(int device);
   bool sums_on_devices() const;
+  // Both throw PeerFailure, and Error where NCCL fails in this process.
   /// As sum(), of contiguous fp32 and fp64 tensors on the device, all together: asked of the device
-  /// and not waited for. Throws PeerFailure.
+  /// and not waited for.
   void sum_later(const std::vector<at::Tensor>& tensors);
-  /// To be called once the device is known to have done what was asked for: throws PeerFailure
-  /// where it may have been ended instead.
+  /// To be called once the device is known to have done what was asked for: throws where it may
+  /// have been ended instead.
   void check_later_sums();
 
   /// Tells the others why this process is about to end; not where it ends because one of them has.

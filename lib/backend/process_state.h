@@ -61,17 +61,17 @@ struct ProcessGroup::State {
   std::future<void> heart;
   std::shared_ptr<DeviceSums> devices;  // under the mutex, for the heart's sake
 
-  // In the store. What of each rank there is; "" where there is nothing.
+  // The store. Whoever calls these waits for its answer without a limit.
   std::string key(const char* what, int rank) const;
   void set(const std::string& name, const std::string& text) const;
-  std::string get(const std::string& name) const;
-  std::vector<std::string> all(const char* what) const;
+  std::string get(const std::string& name) const;        ///< "" where there is nothing
+  std::vector<std::string> all(const char* what) const;  ///< of every rank
 
   void beat(int64_t count) const;
   void keep_beating();
   bool ends_before_the_next_beat();
 
-  /// Of the processes' GPUs, in process_devices.cpp.
+  // The processes' GPUs: process_devices.cpp.
   void meet(Meeting& meeting, int device) const;
   std::string first_fault() const;
   void end_devices_of_a_broken_run();

@@ -47,14 +47,14 @@ class World {
 
   /// The sums over all processes, in place and the same bits everywhere; fp32, as one flat buffer.
   void sum(const std::vector<torch::Tensor>& tensors);
-  /// The same of contiguous fp32 and fp64 tensors, but only asked of the device where
+  void sum(std::span<double> numbers);
+  /// The same of one contiguous tensor.
+  void sum(const torch::Tensor& tensor);
+  /// The sums of contiguous fp32 and fp64 tensors, but only asked of the device where
   /// sums_on_devices(): check_later_sums() once the device is known to have done it, before the
   /// sums are used.
   void sum_later(const std::vector<torch::Tensor>& tensors);
   void check_later_sums();
-  void sum(std::span<double> numbers);
-  /// The same of one contiguous tensor.
-  void sum(const torch::Tensor& tensor);
   /// The largest of all processes' numbers.
   int largest(int number);
   /// Waits for all.

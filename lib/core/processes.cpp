@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
-#include <vector>
 
 namespace mtlora {
 namespace {
@@ -73,6 +72,11 @@ bool has_ended(const std::string& mark) {
   if (find("self").state == 0) return false;  // nothing can be found at all
   // a zombie, or another process that has the number by now
   return found.state == 0 || found.state == 'Z' || found.state == 'X' || found.began != began;
+}
+
+double seconds_since_start() {
+  const double began = std::stod(find("self").began) / static_cast<double>(sysconf(_SC_CLK_TCK));
+  return std::stod(first_line("/proc/uptime")) - began;
 }
 
 }  // namespace mtlora

@@ -17,4 +17,7 @@ std::string process_mark(int pid);
 /// machine, or of another container of this one.
 bool has_ended(const std::string& mark);
 
+/// Since this process began, the loading of its libraries included; to 10 ms.
+double seconds_since_start();
+
 }  // namespace mtlora

@@ -7,6 +7,7 @@
 #include "lib/backend/cuda/runtime.h"
 #include "lib/core/error.h"
 #include "lib/core/log.h"
+#include "lib/core/processes.h"
 #include "lib/data/sampler.h"
 #include "lib/run/environment.h"
 #include "lib/run/job.h"

@@ -2,14 +2,11 @@
 
 #include <sys/resource.h>
 #include <torch/version.h>
-#include <unistd.h>
 
 #include <fstream>
-#include <sstream>
 
 #include "lib/backend/cpu/features.h"
 #include "lib/backend/cuda/runtime.h"
-#include "lib/core/files.h"
 
 #ifndef MTLORA_VERSION
 #  define MTLORA_VERSION "unknown"
@@ -47,15 +44,6 @@ int64_t process_peak_memory_bytes() {
   struct rusage usage {};
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<int64_t>(usage.ru_maxrss) * 1024;
-}
-
-double seconds_since_start() {
-  const std::string stat = read_file("/proc/self/stat");
-  std::istringstream fields(stat.substr(stat.rfind(')') + 2));  // the name before may hold anything
-  std::string field;
-  for (int i = 0; i < 20; ++i) fields >> field;  // field 22 of proc(5), in clock ticks since boot
-  const double started = std::stod(field) / static_cast<double>(sysconf(_SC_CLK_TCK));
-  return std::stod(read_file("/proc/uptime")) - started;
 }
 
 }  // namespace mtlora

@@ -11,7 +11,5 @@ namespace mtlora {
 Json environment(const std::string& dtype, int threads, const std::string& device);
 /// Largest memory that the process has held, in bytes.
 int64_t process_peak_memory_bytes();
-/// Since the process began, the loading of its libraries included; to 10 ms.
-double seconds_since_start();
 
 }  // namespace mtlora

@@ -1,5 +1,5 @@
 // With NCCL and a GPU one process; with emulated devices several, which are threads. Several with
-// NCCL: tests/end_to_end/processes_test.py.
+// NCCL: tests/end_to_end/devices_test.py.
 #include "lib/backend/device_sums.h"
 
 #include <catch2/catch.hpp>

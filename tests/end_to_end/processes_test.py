@@ -3,20 +3,14 @@
 import json
 import os
 import pathlib
-import random
 import shutil
 import signal
-import socket
-import struct
 import subprocess
 import time
-import unittest
 
 import support
-from support import (Case, bert_model, config, main, read_safetensors, sentiment, start, write_json,
-                     write_safetensors)
-
-SAME = ("best/adapter.safetensors", "last/adapter.safetensors", "last/state.safetensors", "metrics.jsonl")
+from several import ProcessesCase
+from support import SAME, bert_model, main, read_safetensors, sentiment, start, write_safetensors
 
 
 def children(process):
@@ -31,74 +25,6 @@ def is_running(pid):
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
     except FileNotFoundError:
         return False
-
-
-def floats(data):
-    return struct.unpack(f"<{len(data) // 4}f", data)
-
-
-class ProcessesCase(Case):
-    """Runs of several processes."""
-
-    device = "cpu"
-
-    def setUp(self):
-        super().setUp()
-        seed = int(os.environ.get("MTLORA_TEST_SEED", random.randrange(10**6)))
-        self.random = random.Random(seed)
-        self.told = f"MTLORA_TEST_SEED={seed} chooses the same moments again"
-        print(self.told, flush=True)
-        self.model = bert_model(self.place / "model")
-        # 201 examples: the last batch of an epoch has 9, one of 5 micro-batches is alone in its step
-        self.data = sentiment(self.place / "data", train=201)
-
-    def configuration(self, also=None, **train):
-        method = {"name": "mtlora", "structure": "dtsm", "rank": 4, "dropout": 0.1}
-        return config(self.model, self.data, model={"dropout": 0.1}, adapter={"method": method}, **(also or {}),
-                      train={"accumulate": 2, "batch_size": 16, "epochs": 4, "save_every_steps": 3,
-                             "evaluate_every_steps": 5, "log_every_steps": 2, "threads": 1, "device": self.device,
-                             "timeout_seconds": 60, **train})
-
-    def arguments(self, name, configuration, processes):
-        file = write_json(self.place / f"{name}.json", configuration)
-        return ["train", "--config", file, "--out", self.place / name, "--processes", processes]
-
-    def run_in(self, name, processes, **train):
-        self.succeeds(*self.arguments(name, self.configuration(**train), processes))
-        return self.place / name
-
-    def assert_close(self, a, b):
-        """The same final tensors and metrics up to the order of sums."""
-        one, two = (read_safetensors(run / "last" / "adapter.safetensors")[0] for run in (a, b))
-        self.assertEqual(sorted(one), sorted(two))
-        for name in one:
-            x, y = floats(one[name][2]), floats(two[name][2])
-            largest = max(map(abs, x))
-            worst = max(abs(p - q) for p, q in zip(x, y))
-            # fp32 sums in another order, through 28 steps of AdamW
-            self.assertLessEqual(worst, 1e-3 * largest, name)
-        results = [json.loads((run / "result.json").read_text()) for run in (a, b)]
-        for key in ("steps", "trained_parameters", "data"):
-            self.assertEqual(results[0][key], results[1][key])
-        self.assertAlmostEqual(results[0]["last"]["metrics"]["loss"], results[1]["last"]["metrics"]["loss"], 4)
-        self.assertEqual(results[0]["last"]["metrics"]["accuracy"], results[1]["last"]["metrics"]["accuracy"])
-
-    def begin_by_another_launcher(self, name, more=((), ()), environment=({}, {}), also=(), **train):
-        """Two processes, each with `more` on its command line and `environment` around it."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        arguments = [*self.arguments(name, self.configuration(**train), 1), *also]
-        return [start(*arguments, *more[rank], stderr=subprocess.PIPE, text=True,
-                      env={**os.environ, "RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
-                           "MASTER_PORT": str(port), **environment[rank]})
-                for rank in range(2)]
-
-    def of_another_launcher(self, name, more=((), ()), **train):
-        """Exit codes and stderr of two such processes."""
-        both = self.begin_by_another_launcher(name, more, **{"epochs": 1, **train})
-        said = [process.communicate(timeout=120)[1] for process in both]
-        return [process.returncode for process in both], said
 
 
 class Processes(ProcessesCase):
@@ -298,72 +224,6 @@ class Processes(ProcessesCase):
                    stdin=json.dumps(self.configuration()), names=["--config /dev/stdin", "read once"])
         self.fails(*arguments[:-1], 0, code=2)
         self.assertFalse((self.place / "wrong").exists())
-
-
-@unittest.skipUnless(os.environ.get("MTLORA_TEST_DEVICE") == "cuda", "needs a GPU: scripts/test --cuda")
-class Devices(ProcessesCase):
-    """Gradients that are summed on GPUs. NCCL takes the one GPU of a machine for two where the processes tell it that
-    they are on different machines."""
-
-    device = "cuda"
-    APART = [{"NCCL_HOSTID": f"machine-{rank}"} for rank in range(2)]
-
-    def log_of(self, name):
-        return (self.place / name / "log.txt").read_text()
-
-    def summed_on_devices(self, name, also=()):
-        both = self.begin_by_another_launcher(name, environment=self.APART, also=also)
-        said = [process.communicate(timeout=120)[1] for process in both]
-        self.assertEqual([process.returncode for process in both], [0, 0], said)
-        self.assertIn("gradients are summed by NCCL", self.log_of(name))
-        return self.place / name
-
-    def test_sums_on_devices_are_those_of_one_process(self):
-        self.assert_close(self.run_in("one", 1), self.summed_on_devices("two"))
-
-    def test_methods_that_act_on_steps_wait_for_the_sums(self):
-        adalora = ["--set", 'adapter.method={"name": "adalora", "rank": 6, "target_rank": 4}']
-        self.succeeds(*self.arguments("one", self.configuration(), 1), *adalora)
-        self.summed_on_devices("two", also=adalora)
-        self.assert_close(self.place / "one", self.place / "two")
-
-    def test_processes_that_share_a_device_sum_on_the_cpu(self):
-        one, two = self.run_in("one", 1), self.run_in("two", 2)
-        self.assertIn("gradients are summed by gloo: several processes share a GPU", self.log_of("two"))
-        self.assert_close(one, two)
-
-    def broken_off(self, name, how, **train):
-        """Stderr of two processes of which one is sent the signal `how` after the first checkpoint, and its rank."""
-        out = self.place / name
-        both = self.begin_by_another_launcher(name, environment=self.APART, also=["--resume-or-start"], **train)
-        for process in both:
-            self.addCleanup(process.kill)
-        while all(process.poll() is None for process in both) and not (out / "last" / "state.json").exists():
-            time.sleep(0.002)
-        time.sleep(self.random.uniform(0, 0.05))
-        victim = self.random.randrange(2)
-        both[victim].send_signal(how)
-        error = both[1 - victim].communicate(timeout=120)[1]
-        self.assertEqual(both[1 - victim].returncode, 1, error + self.told)
-        both[victim].kill()
-        both[victim].communicate()
-        return error, victim
-
-    def test_a_killed_process_is_named_and_one_goes_on(self):
-        for attempt in range(4):
-            with self.subTest(attempt=attempt):
-                name = f"broken-{attempt}"
-                begun = time.monotonic()
-                error, victim = self.broken_off(name, signal.SIGKILL, epochs=400, save_every_steps=7)
-                self.assertLess(time.monotonic() - begun, 40, self.told)
-                self.assertIn(f"rank {victim} of 2 ended", error, self.told)
-                self.succeeds("eval", "--checkpoint", self.place / name / "last", "--json")
-        self.succeeds(*self.arguments(name, self.configuration(epochs=400, save_every_steps=7), 1), "--resume")
-
-    def test_a_silent_process_ends_the_run_in_time(self):
-        error, victim = self.broken_off("silent", signal.SIGSTOP, epochs=2000, timeout_seconds=4)
-        self.assertIn(f"rank {victim} of 2 did not answer within 4 s (train.timeout_seconds)", error, self.told)
-        self.succeeds("eval", "--checkpoint", self.place / "silent" / "last", "--json")
 
 
 if __name__ == "__main__":
